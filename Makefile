@@ -1,0 +1,63 @@
+# The front door. `make` alone lists what it can do; every target first makes the environment it needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The stamp holds the folder that .venv was made for. Moved, copied, or its Python gone: the environment is made again.
+BIN := .venv/bin
+READY := .venv/.ready
+ifneq "$(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(READY)
+endif
+$(READY): pyproject.toml constraints.txt
+	@tools/setup
+	@pwd -P > $@
+
+# Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test test-slow lint format models bench constraints clean distclean
+
+help: ## this list
+	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
+		'/^[a-z-]+:.*## / { printf "  %smake %-12s%s%s\n", on, $$1, off, $$2 }' Makefile
+
+setup: $(READY) ## the environment alone: .venv, from pyproject.toml and constraints.txt
+
+demo: $(READY) ## CDNOW from end to end, with a report (OUT=folder)
+	@$(BIN)/lifeworth demo $(if $(OUT),--out "$(OUT)")
+
+test: $(READY) ## the tests, but for the slow ones (ARGS="-k rfm")
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(READY) ## the slow tests alone
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(READY) ## style, formatting, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+models: $(READY) ## fit again the model that ships, models/cdnow/1
+	$(BIN)/lifeworth demo --out build/demo --model models/cdnow/1
+
+bench: $(READY) ## the benchmarks, rivals in the same run
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Universal, so that one list serves 3.12 and 3.13 on every platform; the markers go, since a pin alone asks for nothing.
+constraints: ## choose the pinned versions again (ARGS=--upgrade: the newest that fit)
+	@tools/uv pip compile --quiet --universal --python-version 3.12 --all-extras --group dev \
+		--no-header --no-annotate $(ARGS) -o constraints.txt pyproject.toml
+	@sed -i.old 's/ *;.*//' constraints.txt && rm constraints.txt.old
+	@twice=$$(cut -d= -f1 constraints.txt | uniq -d); test -z "$$twice" || { echo "two versions of $$twice"; exit 1; }
+
+clean: ## remove what the other targets made, but the environment
+	rm -rf build dist lifeworth-demo .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . \( -path ./.venv -o -path ./.tools \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	rm -rf .venv .tools

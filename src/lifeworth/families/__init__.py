@@ -1,0 +1,7 @@
+"""The registry of model families."""
+
+from lifeworth.families.base import Family
+from lifeworth.families.bg_nbd import BG_NBD
+from lifeworth.families.gamma_gamma import GAMMA_GAMMA
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (BG_NBD, GAMMA_GAMMA)}

@@ -1,0 +1,283 @@
+"""What a model family is, as data: parameters, variables with priors, kernels, and its PyMC distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import TimeUnit
+
+Kind = Literal["purchases", "spend"]
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """A prior by name, in pymc_extras' own terms: a PyMC distribution and its keyword arguments."""
+
+    distribution: str
+    arguments: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form `pymc_extras.prior.Prior.from_dict` reads."""
+        return {"dist": self.distribution, "kwargs": dict(self.arguments)}
+
+    @classmethod
+    def of(cls, prior: Any, name: str) -> PriorSpec:
+        """Take a PriorSpec or a pymc_extras Prior with plain numbers as arguments."""
+        if isinstance(prior, PriorSpec):
+            return prior
+        to_dict = getattr(prior, "to_dict", None)
+        content = to_dict() if callable(to_dict) else None
+        if not isinstance(content, dict) or "dist" not in content:
+            raise UsageError(f"The prior of {name} must be a pymc_extras Prior, not {type(prior).__name__}.")
+        arguments = content.get("kwargs", {})
+        if not all(isinstance(value, (int, float)) for value in arguments.values()):
+            raise UsageError(f"The prior of {name} must have plain numbers as its arguments, not {arguments}.")
+        return cls(str(content["dist"]), {key: float(value) for key, value in arguments.items()})
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A quantity that is sampled: its support and its prior (None: flat)."""
+
+    name: str
+    support: Literal["positive", "unit"] = "positive"
+    prior: PriorSpec | None = None
+
+
+@dataclass(frozen=True)
+class Parametrisation:
+    """Variables, and how parameters follow from them and from the data's scale.
+
+    `to_parameters(values, scale)` uses plain arithmetic only, so that it works on numbers, arrays
+    and PyTensor variables alike. It may use parameters that slots before it have set.
+    """
+
+    variables: tuple[Variable, ...]
+    to_parameters: Callable[[Values, float], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Some parameters, and the ways to put priors on them: the default first, themselves (flat) last."""
+
+    parameters: tuple[str, ...]
+    choices: tuple[Parametrisation, ...]
+
+
+def itself(*names: str) -> Parametrisation:
+    """Parameters as their own variables, in the data's unit and without a prior."""
+    return Parametrisation(
+        tuple(Variable(name) for name in names), lambda values, scale: {name: values[name] for name in names}
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Distinct rows of data that a likelihood sees, with the number of customers behind each.
+
+    Attributes
+    ----------
+    columns : name -> (n,) float64.
+    counts : (n,) float64, customers per distinct row.
+    scale : a typical time (purchases) or a typical amount (spend), in the data's unit.
+    """
+
+    columns: dict[str, npt.NDArray[np.float64]]
+    counts: npt.NDArray[np.float64]
+    scale: float
+
+    @property
+    def customers(self) -> int:
+        """Customers behind the rows."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model family.
+
+    Attributes
+    ----------
+    name, label : the registry's key, and the name people use.
+    kind : "purchases" or "spend".
+    parameters : in the order of the kernels' columns.
+    slots : the parametrisations to choose from.
+    distribution : name of its distribution among pymc_marketing's (purchases) or lifeworth's own.
+    source : where the model comes from.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    parameters: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    distribution: str
+    source: str
+
+    @property
+    def kernels(self) -> ModuleType:
+        """The module of compiled functions, imported when first used."""
+        return import_module(f"lifeworth.kernels.{self.name}")
+
+    def rows(self, rfm: RFM) -> Rows:
+        """Distinct rows with counts, checked for what this kind of model cannot do without."""
+        return _purchase_rows(rfm) if self.kind == "purchases" else _spend_rows(rfm)
+
+    def parametrisation(self, priors: Mapping[str, PriorSpec] | Literal["flat"] | None) -> Parametrisation:
+        """Choose, for each slot, the parametrisation whose variables the user put priors on.
+
+        Raises
+        ------
+        UsageError : a prior on something this family does not have, or on half of a pair.
+        """
+        wanted = {} if priors is None or priors == "flat" else dict(priors)
+        known = [v.name for slot in self.slots for choice in slot.choices for v in choice.variables]
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise UsageError(
+                f"{self.label} has no {' and no '.join(unknown)} to put a prior on; it has: {', '.join(dict.fromkeys(known))}."
+            )
+        chosen: list[Parametrisation] = []
+        variables: list[Variable] = []
+        for slot in self.slots:
+            choice = slot.choices[-1] if priors == "flat" else _choose(slot, wanted, self.label)
+            chosen.append(choice)
+            variables += [
+                Variable(v.name, v.support, None if priors == "flat" else wanted.get(v.name, v.prior))
+                for v in choice.variables
+            ]
+
+        def to_parameters(values: Values, scale: float) -> dict[str, Any]:
+            known_so_far = dict(values)
+            for choice in chosen:
+                known_so_far |= choice.to_parameters(known_so_far, scale)
+            return {name: known_so_far[name] for name in self.parameters}
+
+        return Parametrisation(tuple(variables), to_parameters)
+
+
+def _choose(slot: Slot, wanted: Mapping[str, PriorSpec], label: str) -> Parametrisation:
+    named = {v.name for choice in slot.choices for v in choice.variables} & set(wanted)
+    for choice in slot.choices:
+        names = {v.name for v in choice.variables}
+        if named <= names:
+            bare = [v.name for v in choice.variables if v.prior is None and v.name not in wanted]
+            if named and bare:
+                raise UsageError(f"{label}: a prior on {', '.join(sorted(named))} needs one on {', '.join(bare)} too.")
+            return choice
+    raise UsageError(
+        f"{label}: {', '.join(sorted(named))} are different ways to say the same thing; put priors on one of them."
+    )
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of a family's parameters, in a unit of time and of money.
+
+    Attributes
+    ----------
+    family : the model they belong to.
+    draws : parameter -> (draws,) float64.
+    time_unit : unit of time of the parameters; None for spend models.
+    currency : unit of money, or None.
+    """
+
+    family: Family
+    draws: dict[str, npt.NDArray[np.float64]]
+    time_unit: TimeUnit | None = None
+    currency: str | None = None
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """(draws, parameters) in the family's order, C-contiguous: what kernels take."""
+        return np.ascontiguousarray(np.column_stack([self.draws[name] for name in self.family.parameters]))
+
+    def __len__(self) -> int:
+        return len(self.draws[self.family.parameters[0]])
+
+    @classmethod
+    def from_parameters(
+        cls, family: Family, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None = None
+    ) -> Posterior:
+        """Check known numbers, or draws, and take them as a posterior."""
+        missing = [name for name in family.parameters if name not in values]
+        extra = [name for name in values if name not in family.parameters]
+        if missing or extra:
+            raise UsageError(
+                f"{family.label} has the parameters {', '.join(family.parameters)}; "
+                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(extra) or 'none'}."
+            )
+        draws = {name: np.atleast_1d(np.asarray(values[name], dtype=np.float64)).copy() for name in family.parameters}
+        sizes = {array.shape for array in draws.values()}
+        if len(sizes) > 1 or next(iter(sizes))[0] == 0 or len(next(iter(sizes))) > 1:
+            raise UsageError(
+                f"The draws of {', '.join(family.parameters)} must be numbers or 1-dimensional arrays of one length, "
+                f"not of shapes {[array.shape for array in draws.values()]}."
+            )
+        bad = [name for name, array in draws.items() if not np.all(np.isfinite(array) & (array > 0))]
+        if bad:
+            raise UsageError(f"{family.label}: {', '.join(bad)} must be positive and finite.")
+        return cls(family, draws, time_unit, currency)
+
+
+def distinct(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of the distinct rows of columns, the distinct row of each row, and their counts."""
+    order = np.lexsort(columns[::-1])
+    new = np.zeros(len(order), dtype=bool)
+    new[:1] = True
+    for column in columns:
+        in_order = column[order]
+        new[1:] |= in_order[1:] != in_order[:-1]
+    group = np.cumsum(new) - 1
+    inverse = np.empty(len(order), dtype=np.int64)
+    inverse[order] = group
+    return order[new], inverse, np.bincount(group)
+
+
+def _purchase_rows(rfm: RFM) -> Rows:
+    repeats = int(rfm.frequency.sum())
+    if repeats == 0:
+        raise DataError(
+            f"None of the {len(rfm):,} customers bought a second time, so the data cannot say how often customers come "
+            "back: wait for repeat purchases, or look at a longer time."
+        )
+    first, _, counts = distinct(rfm.frequency, rfm.recency, rfm.T)
+    between = float(rfm.recency.sum()) / repeats
+    columns = {
+        "x": rfm.frequency[first].astype(np.float64),
+        "t_x": rfm.recency[first],
+        "T": rfm.T[first],
+    }
+    return Rows(columns, counts.astype(np.float64), scale=between if between > 0 else max(float(rfm.T.mean()), 1.0))
+
+
+def _spend_rows(rfm: RFM) -> Rows:
+    if rfm.monetary_value is None:
+        raise DataError(
+            "This RFM table has no monetary_value, which a model of spend needs: name the column of amounts "
+            "when you make it."
+        )
+    use = (rfm.frequency > 0) & (rfm.monetary_value > 0)
+    if not use.any():
+        raise DataError(
+            f"None of the {len(rfm):,} customers has a repeat purchase with a positive amount, "
+            "so a model of spend has nothing to learn from."
+        )
+    x, z = rfm.frequency[use].astype(np.float64), rfm.monetary_value[use]
+    if use.sum() > 1 and np.all(z == z[0]):
+        raise DataError(
+            f"Every customer spends exactly {z[0]:g}: a model of how spend differs has nothing to learn from. "
+            "Value purchases at that amount instead."
+        )
+    first, _, counts = distinct(x, z)
+    return Rows({"x": x[first], "z": z[first]}, counts.astype(np.float64), scale=float((x * z).sum() / x.sum()))

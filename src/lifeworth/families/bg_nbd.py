@@ -1,0 +1,52 @@
+"""BG/NBD: purchases at a steady rate until a customer drops out after one of them."""
+
+from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+
+# Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
+BG_NBD = Family(
+    name="bg_nbd",
+    label="BG/NBD",
+    kind="purchases",
+    parameters=("r", "alpha", "a", "b"),
+    slots=(
+        Slot(
+            ("r",),
+            (
+                Parametrisation(
+                    (Variable("r", prior=PriorSpec("LogNormal", {"mu": -0.5, "sigma": 1.25})),),
+                    lambda values, scale: {"r": values["r"]},
+                ),
+                itself("r"),
+            ),
+        ),
+        Slot(
+            ("alpha",),
+            (
+                Parametrisation(
+                    (Variable("alpha_scaled", prior=PriorSpec("LogNormal", {"mu": 0.0, "sigma": 1.25})),),
+                    lambda values, scale: {"alpha": values["alpha_scaled"] * scale},
+                ),
+                itself("alpha"),
+            ),
+        ),
+        Slot(
+            ("a", "b"),
+            (
+                # phi is the mean chance to drop out after a purchase, kappa how alike customers are in it.
+                Parametrisation(
+                    (
+                        Variable("phi_dropout", "unit", PriorSpec("Beta", {"alpha": 1.0, "beta": 1.0})),
+                        Variable("kappa_dropout", prior=PriorSpec("LogNormal", {"mu": 1.0, "sigma": 1.0})),
+                    ),
+                    lambda values, scale: {
+                        "a": values["phi_dropout"] * values["kappa_dropout"],
+                        "b": (1.0 - values["phi_dropout"]) * values["kappa_dropout"],
+                    },
+                ),
+                itself("a", "b"),
+            ),
+        ),
+    ),
+    distribution="BetaGeoNBD",
+    source='Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2)',
+)

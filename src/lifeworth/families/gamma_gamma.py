@@ -1,0 +1,49 @@
+"""Gamma-Gamma: each customer's purchases scatter around a mean spend of their own."""
+
+from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+
+# q > 1 by construction: at q <= 1 the population has no mean spend. Money is in units of the
+# data's mean spend, so that euros or cents change nothing.
+GAMMA_GAMMA = Family(
+    name="gamma_gamma",
+    label="Gamma-Gamma",
+    kind="spend",
+    parameters=("p", "q", "v"),
+    slots=(
+        Slot(
+            ("p",),
+            (
+                Parametrisation(
+                    (Variable("p", prior=PriorSpec("LogNormal", {"mu": 1.0, "sigma": 1.25})),),
+                    lambda values, scale: {"p": values["p"]},
+                ),
+                itself("p"),
+            ),
+        ),
+        Slot(
+            ("q",),
+            (
+                Parametrisation(
+                    (Variable("q_excess", prior=PriorSpec("LogNormal", {"mu": 1.0, "sigma": 1.25})),),
+                    lambda values, scale: {"q": 1.0 + values["q_excess"]},
+                ),
+                itself("q"),
+            ),
+        ),
+        Slot(
+            ("v",),
+            (
+                # The population's mean spend p v / (q - 1), over the data's: what the data know best.
+                Parametrisation(
+                    (Variable("mean_spend_scaled", prior=PriorSpec("LogNormal", {"mu": 0.0, "sigma": 0.5})),),
+                    lambda values, scale: {
+                        "v": values["mean_spend_scaled"] * scale * (values["q"] - 1.0) / values["p"]
+                    },
+                ),
+                itself("v"),
+            ),
+        ),
+    ),
+    distribution="GammaGamma",
+    source='Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025',
+)

@@ -1,0 +1,111 @@
+"""Whether a fit can be trusted: figures, a verdict, and the reasons for it in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Verdict = Literal["ok", "warn", "fail"]
+
+# Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and localization":
+# R-hat below 1.01, and an effective sample of 100 per chain. Beyond the second limit nothing is published.
+R_HAT_WARN, R_HAT_FAIL = 1.01, 1.05
+ESS_WARN, ESS_FAIL = 400.0, 100.0
+# Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations": energies that do not mix.
+BFMI_WARN = 0.3
+DIVERGENCES_FAIL = 0.02
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Figures of a fit and the verdict on it.
+
+    Attributes
+    ----------
+    method : how the draws were made.
+    verdict : "ok", "warn" (look before use) or "fail" (jobs refuse it).
+    reasons : one sentence per finding; empty when ok.
+    r_hat, ess : worst over the parameters (rank-normalised split R-hat; bulk and tail effective sample).
+    divergences : divergent transitions after warm-up.
+    bfmi : lowest over the chains.
+    k_hat : Pareto shape of the importance weights, where there are any.
+    """
+
+    method: str
+    verdict: Verdict = "ok"
+    reasons: tuple[str, ...] = ()
+    k_hat: float | None = None
+    ess: float | None = None
+    r_hat: float | None = None
+    divergences: int | None = None
+    bfmi: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Diagnostics:
+        """Rebuild what `to_dict` gave."""
+        return cls(**{**values, "reasons": tuple(values["reasons"])})
+
+    def __str__(self) -> str:
+        figures = [
+            f"{label} {value:{style}}"
+            for label, value, style in (
+                ("R-hat", self.r_hat, ".3f"),
+                ("effective sample", self.ess, ",.0f"),
+                ("divergences", self.divergences, "d"),
+                ("k-hat", self.k_hat, ".2f"),
+            )
+            if value is not None
+        ]
+        text = f"{self.verdict} ({self.method}{': ' if figures else ''}{', '.join(figures)})"
+        return " ".join([text, *self.reasons])
+
+
+def judge_nuts(
+    draws: dict[str, npt.NDArray[np.float64]], energy: npt.NDArray[np.float64], diverging: npt.NDArray[np.bool_]
+) -> Diagnostics:
+    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences alike."""
+    import arviz_stats
+    from arviz_base import from_dict
+
+    data = from_dict({"posterior": draws, "sample_stats": {"energy": energy}})
+    posterior = data["posterior"]
+    r_hat = _worst(arviz_stats.rhat(posterior), max)
+    ess = min(_worst(arviz_stats.ess(posterior, method=m), min) for m in ("bulk", "tail"))
+    bfmi = float(np.min(arviz_stats.bfmi(data)["energy"].to_numpy()))
+    divergences = int(diverging.sum())
+    failed: list[str] = []
+    doubtful: list[str] = []
+    if not np.isfinite(r_hat) or r_hat > R_HAT_FAIL:
+        failed.append(f"The chains disagree (R-hat {r_hat:.2f}, above {R_HAT_FAIL}).")
+    elif r_hat > R_HAT_WARN:
+        doubtful.append(f"The chains have not quite mixed (R-hat {r_hat:.3f}, above {R_HAT_WARN}): draw more.")
+    if not np.isfinite(ess) or ess < ESS_FAIL:
+        failed.append(f"The draws are worth only {ess:.0f} independent ones (at least {ESS_FAIL:.0f} are needed).")
+    elif ess < ESS_WARN:
+        doubtful.append(f"The draws are worth only {ess:.0f} independent ones: draw more for steady intervals.")
+    if divergences > DIVERGENCES_FAIL * diverging.size:
+        failed.append(f"{divergences} of {diverging.size} transitions diverged: parts of the posterior were missed.")
+    elif divergences:
+        doubtful.append(f"{divergences} of {diverging.size} transitions diverged: the tails may be a little short.")
+    if bfmi < BFMI_WARN:
+        doubtful.append(f"The energy of the chains mixes slowly (BFMI {bfmi:.2f}).")
+    return Diagnostics(
+        method="nuts",
+        verdict="fail" if failed else "warn" if doubtful else "ok",
+        reasons=(*failed, *doubtful),
+        ess=ess,
+        r_hat=r_hat,
+        divergences=divergences,
+        bfmi=bfmi,
+    )
+
+
+def _worst(figures: Any, pick: Any) -> float:
+    return float(pick(float(figures[name]) for name in figures.data_vars))

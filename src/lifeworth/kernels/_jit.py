@@ -1,0 +1,117 @@
+"""How kernels are compiled: one set of options, one signature per row function, a cache that knows every source.
+
+numba stamps a function's file on disk with that function's own source only. A kernel that calls another file's
+function would go on running the old machine code after that other file was edited. Here every kernel carries
+the stamp of all kernel sources, so that an edit anywhere compiles anew, and nothing of numba's own is changed:
+functions that users compile themselves are cached as ever.
+"""
+
+import functools
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+# Types of the arguments of row functions. Read-only arrays are what pandas and pyarrow hand out, and numba takes
+# a writable array where a read-only one is declared, so one signature serves both.
+NUMBER = numba.types.float64
+INTEGER = numba.types.int64
+SEED = numba.types.uint64
+VECTOR = numba.types.Array(numba.types.float64, 1, "C", readonly=True)
+MATRIX = numba.types.Array(numba.types.float64, 2, "C", readonly=True)
+KEYS = numba.types.Array(numba.types.uint64, 1, "C", readonly=True)
+OFFSETS = numba.types.Array(numba.types.int64, 1, "C", readonly=True)
+COUNTS = numba.types.Array(numba.types.int32, 1, "C", readonly=True)
+COUNTS_BY_DRAW = numba.types.Array(numba.types.int32, 2, "C", readonly=True)
+
+# numba's simplest threading layer aborts the process when two Python threads enter parallel code at once.
+_one_parallel_call_at_a_time = threading.Lock()
+
+_all_rows: list["RowFunction[Any]"] = []
+
+
+@functools.cache
+def _stamp_of_folder(folder: Path) -> str:
+    """Hash of the names and contents of every Python file below a folder."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+class _SourcesCache(FunctionCache):
+    """numba's cache of one function, fresh only as long as no kernel source has changed."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=(self._impl.locator.get_source_stamp(), _stamp_of_folder(Path(__file__).parent)),
+        )
+
+
+def _dispatcher(function: Callable[..., Any], *, parallel: bool) -> Any:
+    """Return numba's dispatcher with the project's options and cache."""
+    dispatcher = numba.njit(parallel=parallel, **_OPTIONS)(function)
+    try:
+        dispatcher._cache = _SourcesCache(function)
+    except RuntimeError:
+        pass  # neither the package's folder nor the user's can be written: compile in every process
+    return dispatcher
+
+
+def njit[F: Callable[..., Any]](function: F) -> F:
+    """Compile a scalar function: it is meant to be called from other kernels, and is compiled with them."""
+    return cast(F, _dispatcher(function, parallel=False))
+
+
+class RowFunction[F: Callable[..., Any]](Protocol):
+    """A row function: a callable that knows how to compile itself ahead of its first call."""
+
+    __call__: F
+    compile: Callable[[], None]
+
+
+def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Callable[[F], F]:
+    """Compile a function over customers, for one signature only, on its first call.
+
+    Other dtypes and layouts are refused with numba's TypeError instead of being compiled silently.
+    """
+
+    def decorate(function: F) -> F:
+        dispatcher = _dispatcher(function, parallel=parallel)
+
+        def compile_now() -> None:
+            if not dispatcher.signatures:
+                dispatcher.compile(signature)
+                dispatcher.disable_compile()
+
+        @functools.wraps(function)
+        def call(*arguments: Any) -> Any:
+            compile_now()
+            if not parallel:
+                return dispatcher(*arguments)
+            with _one_parallel_call_at_a_time:
+                return dispatcher(*arguments)
+
+        call.compile = compile_now  # type: ignore[attr-defined]
+        _all_rows.append(cast(RowFunction[Any], call))
+        return cast(F, call)
+
+    return decorate
+
+
+def compile_all() -> int:
+    """Compile, or load from the cache, every row function of the modules imported so far; return their number."""
+    for function in _all_rows:
+        function.compile()
+    return len(_all_rows)

@@ -1,0 +1,220 @@
+"""Gamma-Gamma: gamma-distributed amounts whose rate is gamma-distributed over customers.
+
+Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value", brucehardie.com note 025.
+
+Parameters p, q, v are positive; v is in the currency of the amounts. A customer is x = repeat purchases and
+z = their mean amount. Arguments are not checked here.
+
+Row functions take `parameters` as float64 (draws, 3) in the order p, q, v, or one such row, and customers as
+contiguous float64 vectors of one length.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from lifeworth.kernels._jit import (
+    COUNTS,
+    COUNTS_BY_DRAW,
+    KEYS,
+    MATRIX,
+    OFFSETS,
+    SEED,
+    VECTOR,
+    njit,
+    rows,
+)
+from lifeworth.kernels.random import AMOUNTS, SPEND, log_gamma_variate, start_stream
+from lifeworth.kernels.special import add_compensated, digamma_difference, log_beta
+
+
+@njit
+def log_likelihood(p: float, q: float, v: float, x: float, z: float) -> float:
+    """Log-likelihood of one customer with x > 0 and z > 0; Fader & Hardie (2013) eq. (1a).
+
+    Its powers of z, x and (x z + v) are joined into two logarithms of ratios, which do not cancel.
+    """
+    spent = x * z
+    shape = p * x
+    return -log_beta(shape, q) - q * math.log1p(spent / v) - shape * math.log1p(v / spent) - math.log(z)
+
+
+@njit
+def log_likelihood_gradient(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
+    """Derivatives of `log_likelihood` with respect to p, q and v."""
+    spent = x * z
+    shape = p * x
+    by_p = x * (digamma_difference(shape, q) - math.log1p(v / spent))
+    by_q = digamma_difference(q, shape) - math.log1p(spent / v)
+    by_v = (q * (spent / v) - shape) / (v + spent)
+    return by_p, by_q, by_v
+
+
+@njit
+def expected_spend(p: float, q: float, v: float, x: float, z: float) -> float:
+    """Mean amount of a customer's future purchases; Fader & Hardie (2013) eq. (5). With x = 0 the population's.
+
+    It is infinite where p x + q <= 1: the amounts then have no mean, and the caller must say so.
+    """
+    excess = p * x + (q - 1.0)
+    if excess <= 0.0:
+        return math.inf
+    return p * (v + x * z) / excess
+
+
+@rows(VECTOR, VECTOR, VECTOR)
+def log_likelihood_rows(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Log-likelihood of each customer, (customers,)."""
+    p, q, v = parameters_row
+    out = np.empty(x.size)
+    for i in range(x.size):
+        out[i] = log_likelihood(p, q, v, x[i], z[i])
+    return out
+
+
+@njit
+def _sum_of_log_likelihoods(
+    parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
+) -> float:
+    """Sum over customers with Neumaier's compensation."""
+    p, q, v = parameters_row
+    total = 0.0
+    lost = 0.0
+    for i in range(x.size):
+        total, lost = add_compensated(total, lost, counts[i] * log_likelihood(p, q, v, x[i], z[i]))
+    return total + lost
+
+
+@rows(VECTOR, VECTOR, VECTOR, VECTOR)
+def log_likelihood_sum(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
+    """Log-likelihood of all customers, each distinct (x, z) counted `counts` times."""
+    return _sum_of_log_likelihoods(parameters_row, x, z, counts)
+
+
+@rows(MATRIX, VECTOR, VECTOR, VECTOR, parallel=True)
+def log_likelihood_sum_draws(
+    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """`log_likelihood_sum` for each draw of the parameters, (draws,)."""
+    out = np.empty(parameters.shape[0])
+    for s in prange(parameters.shape[0]):
+        out[s] = _sum_of_log_likelihoods(parameters[s], x, z, counts)
+    return out
+
+
+@rows(VECTOR, VECTOR, VECTOR, VECTOR)
+def log_likelihood_sum_gradient(
+    parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """`log_likelihood_sum` and its derivatives with respect to p, q, v, (3,)."""
+    p, q, v = parameters_row
+    total = np.zeros(3)
+    lost = np.zeros(3)
+    for i in range(x.size):
+        partials = log_likelihood_gradient(p, q, v, x[i], z[i])
+        for j in range(3):
+            total[j], lost[j] = add_compensated(total[j], lost[j], counts[i] * partials[j])
+    return _sum_of_log_likelihoods(parameters_row, x, z, counts), total + lost
+
+
+@rows(MATRIX, VECTOR, VECTOR, parallel=True)
+def expected_spend_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """`expected_spend` of each customer under each draw, (customers, draws)."""
+    out = np.empty((x.size, parameters.shape[0]))
+    for i in prange(x.size):
+        for s in range(parameters.shape[0]):
+            out[i, s] = expected_spend(parameters[s, 0], parameters[s, 1], parameters[s, 2], x[i], z[i])
+    return out
+
+
+# ---- simulation -------------------------------------------------------------------------------------------
+
+
+@njit
+def _simulate_log_rate(state: np.ndarray, p: float, q: float, v: float, x: float, z: float) -> float:
+    """Draw log nu, the rate of a customer's amounts: nu is Gamma(p x + q, rate v + x z)."""
+    return log_gamma_variate(state, p * x + q) - math.log(v + x * z)
+
+
+@rows(MATRIX, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, OFFSETS, VECTOR, parallel=True)
+def simulate_spend(
+    parameters: np.ndarray,
+    x: np.ndarray,
+    z: np.ndarray,
+    keys: np.ndarray,
+    seed: int,
+    counts: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """Simulate each customer's weighted spend under each draw, (customers, draws).
+
+    The sum of weight times amount over the `counts[i, s]` (int32) purchases whose weights, such as discount factors,
+    stand at offsets[i * draws + s] (int64); the amounts share the customer's simulated rate.
+    """
+    draws = parameters.shape[0]
+    out = np.zeros((x.size, draws))
+    for i in prange(x.size):
+        state = np.empty(2, dtype=np.uint64)
+        for s in range(draws):
+            if counts[i, s] == 0:
+                continue
+            p, q, v = parameters[s, 0], parameters[s, 1], parameters[s, 2]
+            start_stream(state, seed, SPEND, keys[i], s)
+            log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
+            start = offsets[i * draws + s]
+            total = 0.0
+            for j in range(counts[i, s]):
+                total += weights[start + j] * math.exp(log_gamma_variate(state, p) - log_rate)
+            out[i, s] = total
+    return out
+
+
+@rows(MATRIX, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
+def simulate_spend_total(
+    parameters: np.ndarray,
+    x: np.ndarray,
+    z: np.ndarray,
+    keys: np.ndarray,
+    seed: int,
+    counts: np.ndarray,
+) -> np.ndarray:
+    """Simulate each customer's spend under each draw, undiscounted, (customers, draws).
+
+    The sum of n amounts is one Gamma(p n, nu) number. Distributed as `simulate_spend` with weights of one, and of
+    the same customers' rates, but not equal number by number.
+    """
+    draws = parameters.shape[0]
+    out = np.zeros((x.size, draws))
+    for i in prange(x.size):
+        state = np.empty(2, dtype=np.uint64)
+        for s in range(draws):
+            if counts[i, s] == 0:
+                continue
+            p, q, v = parameters[s, 0], parameters[s, 1], parameters[s, 2]
+            start_stream(state, seed, SPEND, keys[i], s)
+            log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
+            out[i, s] = math.exp(log_gamma_variate(state, p * counts[i, s]) - log_rate)
+    return out
+
+
+@rows(VECTOR, KEYS, COUNTS, SEED)
+def simulate_amounts(
+    parameters_row: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int
+) -> np.ndarray:
+    """Simulate `counts[i]` (int32) amounts of each new customer, flat, customer after customer."""
+    p, q, v = parameters_row
+    length = 0
+    for i in range(counts.size):
+        length += counts[i]
+    out = np.empty(length)
+    state = np.empty(2, dtype=np.uint64)
+    at = 0
+    for i in range(keys.size):
+        start_stream(state, seed, AMOUNTS, keys[i], 0)
+        log_rate = _simulate_log_rate(state, p, q, v, 0.0, 0.0)
+        for _ in range(counts[i]):
+            out[at] = math.exp(log_gamma_variate(state, p) - log_rate)
+            at += 1
+    return out

@@ -1,0 +1,182 @@
+"""Customer lifetime value: a model of purchases and a model of spend together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lifeworth.errors import UsageError
+from lifeworth.model.fit import PurchaseFit, SpendFit
+from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import horizon_length
+from lifeworth.value import Terms, Totals, Uncertainty, predict_value
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class CLV:
+    """A fitted model of purchases beside a fitted model of spend (None: purchases alone)."""
+
+    purchases: PurchaseFit
+    spend: SpendFit | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.purchases, PurchaseFit):
+            raise UsageError(f"purchases must be a fit of a purchase model such as BetaGeo, not {self.purchases!r}.")
+        if self.spend is not None and not isinstance(self.spend, SpendFit):
+            raise UsageError(f"spend must be a fit of a spend model such as GammaGamma, not {self.spend!r}.")
+
+    def __repr__(self) -> str:
+        return f"CLV({self.purchases!r}, {self.spend!r})"
+
+    @property
+    def verdict(self) -> str:
+        """The worse of the two fits' verdicts."""
+        verdicts = [self.purchases.diagnostics.verdict]
+        if self.spend is not None:
+            verdicts.append(self.spend.diagnostics.verdict)
+        return next(v for v in ("fail", "warn", "ok") if v in verdicts)
+
+    def predict(
+        self,
+        rfm: RFM,
+        horizon: str | float,
+        discount_rate: float = 0.0,
+        margin: float = 1.0,
+        interval: float = 0.9,
+        uncertainty: Uncertainty | None = "customer",
+        seed: int = 0,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Value every customer over the horizon that follows the end of observation.
+
+        Parameters
+        ----------
+        rfm : RFM table, in the time unit of the fit.
+        horizon : "39W", "12M", "365D", or a number of time units.
+        discount_rate : effective, per year; purchases are discounted to the end of observation,
+            exactly in time.
+        margin : share of spend that is value.
+        interval : probability that intervals hold.
+        uncertainty : "customer": what each customer will really do (posterior predictive); "mean":
+            only how sure we are of the expectation; None: expectations alone.
+        seed : of the random draws. They belong to the customer's id: row order and the company of
+            other customers change nothing.
+        force : predict from a fit that failed its diagnostics.
+        progress : called with (what, share done) now and then.
+
+        Returns
+        -------
+        Frame, one row per customer in the order of `rfm`: customer_id, probability_alive,
+        expected_purchases (repeat purchases in (end, end + horizon]), expected_spend (per purchase),
+        clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None.
+        Without a model of spend, the money columns are left out.
+
+        Raises
+        ------
+        UsageError : a horizon, rate, margin or interval that makes no sense, or units that differ.
+        FitError : the fit failed its diagnostics.
+        """
+        frame, _ = self._predict(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)
+        return frame
+
+    def predict_total(
+        self,
+        rfm: RFM,
+        horizon: str | float,
+        discount_rate: float = 0.0,
+        margin: float = 1.0,
+        interval: float = 0.9,
+        uncertainty: Uncertainty = "customer",
+        seed: int = 0,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Totals:
+        """What all these customers will do together; arguments as in `predict`.
+
+        Returns
+        -------
+        Totals: draws of the portfolio's purchases and value; `to_pandas()` gives expectation and interval.
+        """
+        _, totals = self._predict(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)
+        assert totals is not None
+        return totals
+
+    def predict_both(self, rfm: RFM, horizon: str | float, **terms: Any) -> tuple[pd.DataFrame, Totals | None]:
+        """`predict` and `predict_total` in one pass, by the same draws."""
+        names = ("discount_rate", "margin", "interval", "uncertainty", "seed", "force", "progress")
+        values = {"discount_rate": 0.0, "margin": 1.0, "interval": 0.9, "uncertainty": "customer", "seed": 0}
+        values |= {"force": False, "progress": None} | terms
+        unknown = set(values) - set(names)
+        if unknown:
+            raise UsageError(f"predict has no argument {', '.join(sorted(unknown))}.")
+        return self._predict(rfm, horizon, *(values[name] for name in names))  # type: ignore[arg-type]
+
+    def _predict(
+        self,
+        rfm: RFM,
+        horizon: str | float,
+        discount_rate: float,
+        margin: float,
+        interval: float,
+        uncertainty: Uncertainty | None,
+        seed: int,
+        force: bool,
+        progress: Progress | None,
+    ) -> tuple[pd.DataFrame, Totals | None]:
+        self.purchases.check(force)
+        if self.spend is not None:
+            self.spend.check(force)
+        rfm = self.purchases._rfm(rfm)
+        assert self.purchases.time_unit is not None
+        length = horizon_length(horizon, self.purchases.time_unit, rfm.observation_end)
+        terms = Terms(length, discount_rate, margin, interval, uncertainty, seed)
+        spend = None if self.spend is None else self.spend.posterior
+        return predict_value(self.purchases.posterior, spend, rfm, terms, progress)
+
+    def save(self, path: str | Path) -> None:
+        """Write both fits to a folder; `lifeworth.load` reads it."""
+        from lifeworth.model.store import save_clv
+
+        save_clv(self, path)
+
+
+def fit_clv(
+    rfm: RFM,
+    purchases: PurchaseModel | None = None,
+    spend: SpendModel | None = None,
+    *,
+    method: str = "auto",
+    draws: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CLV:
+    """Fit a model of purchases (default BG/NBD) and a model of spend (default Gamma-Gamma).
+
+    An RFM table without money gives a model of purchases alone. Other arguments as in `BetaGeo().fit`.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> calibration, holdout = lw.train_test_split(lw.load_cdnow(sample=True), train_end="1997-09-30")
+    >>> clv = lw.fit_clv(calibration, lw.BetaGeo(priors="flat"), lw.GammaGamma(priors="flat"), method="map")
+    >>> round(float(clv.purchases.draws["r"][0]), 3), round(float(clv.spend.draws["p"][0]), 2)
+    (0.243, 6.25)
+    """
+
+    def named(name: str) -> Progress | None:
+        return None if progress is None else lambda what, share: progress(f"{name}: {what}", share)
+
+    purchase_model = BetaGeo() if purchases is None else purchases
+    fitted = purchase_model.fit(rfm, method, draws, seed, named(purchase_model.family.label))
+    if rfm.monetary_value is None and spend is None:
+        return CLV(fitted)
+    spend_model = GammaGamma() if spend is None else spend
+    return CLV(fitted, spend_model.fit(rfm, method, draws, seed, named(spend_model.family.label)))

@@ -1,0 +1,187 @@
+"""A fit: draws of a model's parameters, what they were made from, and what they say of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from lifeworth import predict
+from lifeworth.errors import FitError, UsageError
+from lifeworth.families import Family
+from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.inference.diagnostics import Diagnostics
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import TimeUnit, horizon_length
+from lifeworth.transactions import Audit
+
+if TYPE_CHECKING:
+    import xarray
+
+Array = predict.Array
+Priors = Mapping[str, PriorSpec] | Literal["flat"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a fit was made from: everything of the RFM table but its customers.
+
+    Attributes
+    ----------
+    customers : customers behind the likelihood.
+    scale : the typical time between purchases, or typical spend, that scaled priors refer to.
+    period, observation_end, audit : as in the RFM table.
+    priors : variable -> prior; "flat" for maximum likelihood; None for parameters given by hand.
+    created : when, in UTC.
+    versions : of lifeworth and the libraries that made the draws.
+    """
+
+    customers: int = 0
+    scale: float = 1.0
+    period: TimeUnit | None = None
+    observation_end: pd.Timestamp | None = None
+    audit: Audit | None = None
+    priors: Priors | None = None
+    created: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted model.
+
+    Attributes
+    ----------
+    posterior : family, draws and units.
+    diagnostics : method, verdict, reasons, r_hat, ess, divergences, k_hat.
+    origin : what it was made from.
+    samples : variable or parameter -> (chains, draws).
+    sample_stats : the sampler's figures, of the same shape.
+    """
+
+    posterior: Posterior
+    diagnostics: Diagnostics
+    origin: Origin = field(default_factory=Origin)
+    samples: Mapping[str, Array] = field(default_factory=dict)
+    sample_stats: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def family(self) -> Family:
+        """The model family."""
+        return self.posterior.family
+
+    @property
+    def draws(self) -> dict[str, Array]:
+        """Parameter -> (draws,) float64, in the RFM table's unit of time and of money."""
+        return self.posterior.draws
+
+    @property
+    def time_unit(self) -> TimeUnit | None:
+        """Unit of time of the parameters; None for a model of spend."""
+        return self.posterior.time_unit
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
+        return f"{self.family.label} fit ({means}; {len(self.posterior):,} draws, {self.diagnostics.verdict})"
+
+    def to_datatree(self) -> xarray.DataTree:
+        """Groups posterior and, where a sampler ran, sample_stats: what ArviZ reads."""
+        from arviz_base import from_dict
+
+        groups: dict[str, Any] = {"posterior": dict(self.samples)}
+        if self.sample_stats:
+            groups["sample_stats"] = dict(self.sample_stats)
+        tree = from_dict(groups)
+        tree["posterior"].attrs |= {"model": self.family.label, "time_unit": self.time_unit or "", "method": self.diagnostics.method}
+        return tree
+
+    def summary(self) -> pd.DataFrame:
+        """ArviZ' summary of the parameters: mean, sd, interval, effective samples, R-hat."""
+        import arviz_stats
+
+        posterior = self.to_datatree()["posterior"].dataset
+        kind = "all" if posterior.sizes["draw"] > 3 else "stats"
+        return arviz_stats.summary(posterior, var_names=list(self.family.parameters), kind=kind, round_to="none")
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to a folder: a specification in JSON and the draws in Parquet; no customers."""
+        from lifeworth.model.store import save_fit
+
+        save_fit(self, path)
+
+    def check(self, force: bool = False) -> None:
+        """Refuse a fit that failed its diagnostics, unless forced."""
+        if self.diagnostics.verdict == "fail" and not force:
+            raise FitError(
+                f"The {self.family.label} fit failed its diagnostics: {' '.join(self.diagnostics.reasons)} "
+                "Nothing is predicted from it; force=True would do it all the same."
+            )
+
+    def _rfm(self, rfm: Any) -> RFM:
+        if isinstance(rfm, RFM):
+            return rfm
+        if self.time_unit is None:
+            raise UsageError("Give an RFM table, made by rfm_summary or RFM.from_frame.")
+        return RFM.from_frame(rfm, self.time_unit)
+
+
+class PurchaseFit(Fit):
+    """A fitted model of purchases. Methods answer per customer, in the order of `rfm`."""
+
+    def _length(self, horizon: str | float, rfm: RFM | None = None) -> float:
+        assert self.time_unit is not None
+        return horizon_length(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
+
+    def probability_alive(self, rfm: RFM, draws: bool = False) -> Array:
+        """P(still a customer at the end of observation): (customers,) means or, with draws=True, (customers, draws).
+
+        Source: Fader, Hardie & Lee (2008), "Computing P(alive) using the BG/NBD model", note 021.
+        """
+        return predict.probability_alive(self.posterior, self._rfm(rfm), draws)
+
+    def expected_purchases(self, rfm: RFM, horizon: str | float, draws: bool = False) -> Array:
+        """Expected purchases within the horizon: (customers,) means or, with draws=True, (customers, draws).
+
+        Parameters
+        ----------
+        rfm : RFM table in the fit's time unit.
+        horizon : "39W", "12M", "365D", or a number of time units.
+        draws : give one expectation per posterior draw; memory is customers x draws x 8 bytes.
+
+        Source: Fader, Hardie & Lee (2005), eq. (10), in a form without its pole at a = 1.
+        """
+        rfm = self._rfm(rfm)
+        return predict.expected_purchases(self.posterior, rfm, self._length(horizon, rfm), draws)
+
+    def probability_no_purchase(self, rfm: RFM, horizon: str | float, draws: bool = False) -> Array:
+        """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws)."""
+        rfm = self._rfm(rfm)
+        return predict.probability_no_purchase(self.posterior, rfm, self._length(horizon, rfm), draws)
+
+    def purchase_pmf(self, rfm: RFM, horizon: str | float, max_purchases: int) -> Array:
+        """P(0), ..., P(max_purchases) purchases within the horizon: (customers, max_purchases + 1) means."""
+        rfm = self._rfm(rfm)
+        return predict.purchase_pmf(self.posterior, rfm, self._length(horizon, rfm), max_purchases)
+
+    def expected_purchases_new_customer(self, horizon: str | float, draws: bool = False) -> Array:
+        """Expected repeat purchases of a customer within the horizon of the first: (1,) mean or (1, draws)."""
+        return predict.expected_purchases_new_customer(self.posterior, np.array([self._length(horizon)]), draws)
+
+
+class SpendFit(Fit):
+    """A fitted model of spend per purchase."""
+
+    def expected_spend(self, rfm: RFM, draws: bool = False) -> Array:
+        """Expected spend per future purchase: (customers,) means or, with draws=True, (customers, draws).
+
+        A customer without a repeat purchase is given the population's mean, p v / (q - 1).
+        Source: Fader & Hardie (2013), note 025, eq. (5).
+        """
+        return predict.expected_spend(self.posterior, self._rfm(rfm), draws)
+
+
+FIT_CLASSES: dict[str, type[Fit]] = {"purchases": PurchaseFit, "spend": SpendFit}

@@ -1,0 +1,182 @@
+"""The models a user names: a family, and the priors put on it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+
+from lifeworth import __version__
+from lifeworth.families import FAMILIES, Family
+from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.inference.diagnostics import Diagnostics
+from lifeworth.inference.fit import infer
+from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import TimeUnit, check_time_unit
+
+Progress = Callable[[str, float], None]
+_MADE_WITH = ("numpy", "numba", "pymc", "pymc-marketing", "nutpie")
+
+
+class Model:
+    """A model to be fitted: a family and its priors.
+
+    Parameters
+    ----------
+    priors : variable -> `pymc_extras.prior.Prior`, in place of the defaults; or "flat", for maximum
+        likelihood. A prior on a parameter itself is in the unit of the RFM table; the default priors
+        are on quantities without a unit, so that the unit changes nothing.
+    """
+
+    family: ClassVar[Family]
+
+    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None) -> None:
+        if priors is None or priors == "flat":
+            self.priors: Priors | None = cast("Priors | None", priors)
+        else:
+            self.priors = {name: PriorSpec.of(prior, name) for name, prior in cast("Mapping[str, Any]", priors).items()}
+        self._parametrisation = self.family.parametrisation(self.priors)
+
+    def __repr__(self) -> str:
+        if self.priors is None:
+            return f"{type(self).__name__}()"
+        return f"{type(self).__name__}(priors={self.priors!r})"
+
+    def pymc_model(self, rfm: RFM) -> Any:
+        """The `pymc.Model` that `method="nuts"` samples: distinct rows of `rfm`, weighted by their customers."""
+        from lifeworth.inference.pymc_model import build_model
+
+        return build_model(self.family, self.family.rows(rfm), self._parametrisation)
+
+    def _fit(self, rfm: RFM, method: str, draws: int, seed: int, progress: Progress | None) -> Fit:
+        rows = self.family.rows(rfm)
+        found = infer(self.family, rows, self._parametrisation, method, draws, seed, progress)
+        time_unit = rfm.time_unit if self.family.kind == "purchases" else None
+        flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
+        priors: Priors = "flat" if self.priors == "flat" else {
+            v.name: v.prior for v in self._parametrisation.variables if v.prior is not None
+        }
+        origin = Origin(
+            customers=rows.customers,
+            scale=rows.scale,
+            period=rfm.period,
+            observation_end=rfm.observation_end,
+            audit=rfm.audit,
+            priors=priors,
+            created=_now(),
+            versions=versions(),
+        )
+        posterior = Posterior(self.family, flat, time_unit, rfm.currency)
+        return FIT_CLASSES[self.family.kind](posterior, found.diagnostics, origin, found.draws, found.sample_stats)
+
+    def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> Fit:
+        posterior = Posterior.from_parameters(self.family, values, time_unit, currency)
+        samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
+        given = Diagnostics("given", "ok", ())
+        return FIT_CLASSES[self.family.kind](posterior, given, Origin(created=_now(), versions=versions()), samples)
+
+
+class PurchaseModel(Model):
+    """A model of how often customers buy, and until when."""
+
+    def fit(
+        self,
+        rfm: RFM,
+        method: str = "auto",
+        draws: int = 1000,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> PurchaseFit:
+        """Fit the model.
+
+        Parameters
+        ----------
+        rfm : RFM table.
+        method : "auto" or "nuts" (draws of the posterior by NUTS), "map" (the mode: one point).
+        draws : posterior draws to keep, over all chains.
+        seed : the same seed gives the same draws.
+        progress : called with (what, share done) now and then.
+
+        Returns
+        -------
+        PurchaseFit
+
+        Raises
+        ------
+        DataError : data the model cannot learn from, such as one-time buyers only.
+        FitError : no starting point or no mode was found.
+        """
+        return cast(PurchaseFit, self._fit(rfm, method, draws, seed, progress))
+
+    def from_parameters(
+        self, values: Mapping[str, Any], time_unit: TimeUnit, currency: str | None = None
+    ) -> PurchaseFit:
+        """Take known parameters (numbers, or arrays of draws), in `time_unit`, as a fit.
+
+        Examples
+        --------
+        >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
+        1.1763
+        """
+        return cast(PurchaseFit, self._from_parameters(values, check_time_unit(time_unit), currency))
+
+
+class SpendModel(Model):
+    """A model of how much customers spend per purchase."""
+
+    def fit(
+        self,
+        rfm: RFM,
+        method: str = "auto",
+        draws: int = 1000,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> SpendFit:
+        """Fit the model to the customers with a repeat purchase; arguments as in `PurchaseModel.fit`."""
+        return cast(SpendFit, self._fit(rfm, method, draws, seed, progress))
+
+    def from_parameters(self, values: Mapping[str, Any], currency: str | None = None) -> SpendFit:
+        """Take known parameters (numbers, or arrays of draws) as a fit."""
+        return cast(SpendFit, self._from_parameters(values, None, currency))
+
+
+class BetaGeo(PurchaseModel):
+    """BG/NBD: customers buy at a steady rate and may drop out after any purchase.
+
+    Parameters r, alpha (purchase rates are Gamma(r, alpha), alpha in time units) and a, b (chances to
+    drop out after a purchase are Beta(a, b)). Variables with default priors: r, alpha_scaled (alpha
+    over the mean time between purchases), phi_dropout = a / (a + b), kappa_dropout = a + b. Priors may
+    be put on alpha, and on a and b, instead.
+
+    Source: Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2).
+    """
+
+    family = FAMILIES["bg_nbd"]
+
+
+class GammaGamma(SpendModel):
+    """Gamma-Gamma: a customer's purchases scatter around a mean spend of the customer's own.
+
+    Parameters p, q, v (v in money): spend per purchase is Gamma(p, nu), nu over customers Gamma(q, v).
+    Variables with default priors: p, q_excess = q - 1, mean_spend_scaled (the population's mean spend
+    over the data's). Priors may be put on q and v instead. Assumes that how much customers spend does
+    not depend on how often they buy.
+
+    Source: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025.
+    """
+
+    family = FAMILIES["gamma_gamma"]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes draws."""
+    return {"lifeworth": __version__} | {name: importlib.metadata.version(name) for name in _MADE_WITH}
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

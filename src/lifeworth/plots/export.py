@@ -1,0 +1,151 @@
+"""Pictures to bytes: clean SVG, crisp PNG, files written whole or not at all."""
+
+import io
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lifeworth.errors import SourceError, UsageError
+from lifeworth.plots.palette import DARK, LIGHT
+from lifeworth.plots.style import PAPER
+
+_FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+_NO_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+Picture = Figure | Axes | Sequence[Axes] | NDArray[Any]
+
+
+def figure_of(picture: Picture) -> Figure:
+    """Return the figure that axes, or an array of axes, stand in.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if isinstance(picture, Figure):
+        return picture
+    first = picture if isinstance(picture, Artist) else next(iter(np.ravel(np.asarray(picture, dtype=object))), None)
+    figure = first.get_figure(root=True) if isinstance(first, Axes) else None
+    if not isinstance(figure, Figure):
+        raise UsageError("A picture must be a Matplotlib figure, axes that stand in one, or an array of such axes.")
+    return figure
+
+
+def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False, dpi: int = 200) -> str:
+    """Write a picture as SVG text: the same picture gives the same bytes, with no date, address or foreign entity.
+
+    Parameters
+    ----------
+    picture : Figure, Axes or array of Axes
+        What to write.
+    width : float, optional
+        Lay it out anew at this width in inches (text keeps its size), and put it back as it was afterwards.
+    themed : bool
+        Let the house's colours follow the light or dark preference of the reader's browser.
+    dpi : int
+        Resolution of what is drawn as pixels inside, such as heat maps.
+    """
+    figure = figure_of(picture)
+    options = {"svg.fonttype": "none", "svg.hashsalt": "lifeworth", "svg.image_inline": True}
+    buffer = io.StringIO()
+    with mpl.rc_context(options), _resized(figure, width):
+        figure.savefig(buffer, format="svg", dpi=dpi, metadata=_NO_METADATA, facecolor=figure.get_facecolor())
+    text = buffer.getvalue()
+    text = re.sub(r"^.*?(?=<svg )", "", text, count=1, flags=re.DOTALL)  # the prolog names an address
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>\n?", "", text, flags=re.DOTALL)
+    text = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", _FONTS, text)
+    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text) if len(text) > 60_000 else text
+    return _themed(text) if themed else text
+
+
+def to_png(picture: Picture, *, scale: float = 2.0, width: float | None = None) -> bytes:
+    """Write a picture as PNG bytes, `scale` times 100 pixels for each inch."""
+    figure = figure_of(picture)
+    buffer = io.BytesIO()
+    with _resized(figure, width):
+        figure.savefig(
+            buffer, format="png", dpi=100 * scale, metadata={"Software": None}, facecolor=figure.get_facecolor()
+        )
+    return buffer.getvalue()
+
+
+def save(picture: Picture, path: str | os.PathLike[str], *, scale: float = 2.0) -> Path:
+    """Write a picture to a ``.png`` or ``.svg`` file, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        For any other ending.
+    SourceError
+        If the file cannot be written.
+    """
+    target = Path(path)
+    ending = target.suffix.lower()
+    if ending not in (".png", ".svg"):
+        raise UsageError(f"A picture is saved as .png or .svg, not as {target.name!r}.")
+    content = to_png(picture, scale=scale) if ending == ".png" else to_svg(picture).encode()
+    write_whole(content, target)
+    return target
+
+
+def write_whole(content: bytes, target: Path) -> None:
+    """Write a file through a temporary one beside it, so that no reader ever sees half of it."""
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        try:
+            with beside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise SourceError(f"{target} could not be written: {error.strerror or error}.") from error
+
+
+def is_house_style(figure: Figure) -> bool:
+    """Tell whether a figure stands on the house's paper, so that its colours may follow the reader's theme."""
+    return to_hex(figure.get_facecolor()) == PAPER
+
+
+@contextmanager
+def _resized(figure: Figure, width: float | None) -> Iterator[None]:
+    size = tuple(figure.get_size_inches())
+    if width is None:
+        yield
+        return
+    try:
+        figure.set_size_inches(width, size[1])
+        yield
+    finally:
+        figure.set_size_inches(*size)
+
+
+def _themed(svg: str) -> str:
+    """Turn the house's colours into variables with a light and a dark value."""
+    role = {color: name for name, color in LIGHT.items()}
+
+    def variable(match: re.Match[str]) -> str:
+        name = role.get(match[2])
+        return f"{match[1]}var(--{name})" if name else match[0]
+
+    svg = re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", variable, svg)
+    light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in (LIGHT, DARK))
+    sheet = f"<style>:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    end = svg.index(">") + 1
+    return svg[:end] + sheet + svg[end:]

@@ -1,0 +1,139 @@
+"""What customers will do: draws of a posterior x customers, in blocks, never the whole cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.families.base import Posterior, distinct
+from lifeworth.rfm import RFM
+
+Array = npt.NDArray[np.float64]
+
+# A matrix of block x draws: 32 MB. A handful of them live at a time.
+_CELLS_PER_BLOCK = 4_000_000
+
+
+def blocks(n: int, draws: int) -> Iterator[slice]:
+    """Consecutive slices of n customers, each small enough for matrices of customers x draws."""
+    size = max(1, _CELLS_PER_BLOCK // max(draws, 1))
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def check_units(posterior: Posterior, rfm: RFM) -> None:
+    """Refuse an RFM table whose unit of time, or currency, is not the posterior's."""
+    if posterior.time_unit is not None and posterior.time_unit != rfm.time_unit:
+        raise UsageError(
+            f'The model counts time in "{posterior.time_unit}" and this RFM table in "{rfm.time_unit}": '
+            f'make the table with time_unit="{posterior.time_unit}".'
+        )
+    if posterior.currency is not None and rfm.currency is not None and posterior.currency != rfm.currency:
+        raise UsageError(f"The model counts money in {posterior.currency} and this RFM table in {rfm.currency}.")
+
+
+def _per_customer(
+    posterior: Posterior, kernel: Callable[..., Array], columns: tuple[npt.NDArray[Any], ...], draws: bool
+) -> Array:
+    """Run a (rows, draws) kernel once per distinct row; give each customer its mean, or all its draws."""
+    first, inverse, _ = distinct(*columns)
+    inputs = [np.ascontiguousarray(column[first], dtype=np.float64) for column in columns]
+    parameters = posterior.matrix
+    if draws:
+        return kernel(parameters, *inputs)[inverse]
+    means = np.empty(len(first))
+    for block in blocks(len(first), len(posterior)):
+        means[block] = kernel(parameters, *(column[block] for column in inputs)).mean(axis=1)
+    return means[inverse]
+
+
+def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array:
+    """P(still a customer at T): (customers,) posterior means, or (customers, draws)."""
+    check_units(posterior, rfm)
+    kernel = posterior.family.kernels.probability_alive_draws
+    return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
+
+
+def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: bool = False) -> Array:
+    """Expected purchases in (T, T + length]: (customers,) posterior means, or (customers, draws)."""
+    check_units(posterior, rfm)
+    kernels = posterior.family.kernels
+
+    # Sorted by (x, T): the expectation is the same for all recencies, and blocks then seldom split a group.
+    def kernel(parameters: Array, x: Array, T: Array, t_x: Array) -> Array:
+        return np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T)) * expected_if_alive(
+            posterior, x, T, length, parameters
+        )
+
+    return _per_customer(posterior, kernel, (rfm.frequency, rfm.T, rfm.recency), draws)
+
+
+def expected_if_alive(posterior: Posterior, x: Array, T: Array, length: float, parameters: Array) -> Array:
+    """Expected purchases in (T, T + length] of customers alive at T: (rows, draws), once per distinct (x, T)."""
+    first, inverse, _ = distinct(x, T)
+    kernel = posterior.family.kernels.expected_purchases_alive_draws
+    values = kernel(parameters, x[first], T[first], np.full(len(first), length))
+    return np.asarray(values)[inverse]
+
+
+def probability_no_purchase(posterior: Posterior, rfm: RFM, length: float, draws: bool = False) -> Array:
+    """P(no purchase in (T, T + length]): (customers,) posterior means, or (customers, draws)."""
+    check_units(posterior, rfm)
+    row_kernel = posterior.family.kernels.probability_no_purchase_draws
+
+    def kernel(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
+        return np.asarray(row_kernel(parameters, x, t_x, T, np.full(len(x), length)))
+
+    return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
+
+
+def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int) -> Array:
+    """P(X = 0), ..., P(X = max_purchases) in (T, T + length], averaged over draws: (customers, max_purchases + 1)."""
+    check_units(posterior, rfm)
+    if max_purchases < 0:
+        raise UsageError(f"max_purchases={max_purchases} must not be negative.")
+    first, inverse, _ = distinct(rfm.frequency, rfm.recency, rfm.T)
+    x, t_x, T = (np.asarray(c[first], dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
+    kernel = posterior.family.kernels.purchase_pmf_mean
+    values = kernel(posterior.matrix, x, t_x, T, np.full(len(x), length), max_purchases)
+    return np.asarray(values)[inverse]
+
+
+def expected_purchases_new_customer(posterior: Posterior, lengths: Array, draws: bool = False) -> Array:
+    """Expected repeat purchases of a customer within `lengths` of the first: (n,) means, or (n, draws)."""
+    lengths = np.atleast_1d(np.asarray(lengths, dtype=np.float64))
+    nothing = np.zeros(len(lengths))
+    kernel = posterior.family.kernels.expected_purchases_alive_draws
+    values = np.asarray(kernel(posterior.matrix, nothing, nothing, lengths))
+    return values if draws else values.mean(axis=1)
+
+
+def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array:
+    """Expected spend per future purchase: (customers,) posterior means, or (customers, draws).
+
+    A customer without a repeat purchase is given the population's mean.
+    """
+    check_units(posterior, rfm)
+    x, z = spend_columns(rfm)
+    return _per_customer(posterior, posterior.family.kernels.expected_spend_draws, (x, z), draws)
+
+
+def spend_columns(rfm: RFM) -> tuple[Array, Array]:
+    """Frequency and mean spend as a spend kernel takes them; refuse a table without money."""
+    if rfm.monetary_value is None:
+        raise DataError("This RFM table has no monetary_value: name the column of amounts when you make it.")
+    return rfm.frequency.astype(np.float64), rfm.monetary_value
+
+
+def customer_keys(customer_id: pd.Index[Any]) -> npt.NDArray[np.uint64]:
+    """A number per customer that depends on its id alone, as text: the seed of its random draws.
+
+    The id 17 and the id "17" are the same customer to it.
+    """
+    text = np.array([str(value) for value in customer_id], dtype=object)
+    return pd.util.hash_array(text, categorize=False).astype(np.uint64)

@@ -1,0 +1,171 @@
+"""Dates and whole periods: hours, days, weeks (Monday to Sunday) and calendar months.
+
+Every date that enters lifeworth becomes the ordinal of the period it falls in, and all
+counting happens on those ordinals: a purchase at 14:00 on the last day of a window is
+inside the window, and nothing is counted on both sides of an edge.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import UsageError
+
+TimeUnit = Literal["h", "D", "W", "M"]
+TIME_UNITS: tuple[TimeUnit, ...] = get_args(TimeUnit)
+UNIT_NAMES: dict[str, str] = {"h": "hour", "D": "day", "W": "week", "M": "month"}
+
+# The mean Gregorian year; a month without a calendar to place it in is a twelfth of it.
+DAYS_PER_YEAR = 365.2425
+_DAYS_PER_UNIT: dict[str, float] = {"h": 1 / 24, "D": 1.0, "W": 7.0, "M": DAYS_PER_YEAR / 12}
+# 1970-01-01 was a Thursday: three days after the Monday that starts week 0.
+_WEEK_SHIFT = 3
+_HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]+)\s*")
+_HORIZON_UNITS = {"h": "h", "H": "h", "d": "D", "D": "D", "w": "W", "W": "W", "M": "M", "Y": "Y", "y": "Y"}
+
+
+def check_time_unit(value: object, argument: str = "time_unit") -> TimeUnit:
+    """Return `value` as a time unit, or raise a `UsageError` that names the choices."""
+    if value in TIME_UNITS:
+        return cast(TimeUnit, value)
+    raise UsageError(
+        f'{argument}={value!r} is not a time unit: use "h" (hours), "D" (days), "W" (weeks) or "M" (months).'
+    )
+
+
+def units_per_year(time_unit: TimeUnit) -> float:
+    """How many of this unit make a mean Gregorian year of 365.2425 days."""
+    return DAYS_PER_YEAR / _DAYS_PER_UNIT[time_unit]
+
+
+def to_timestamp(value: Any, argument: str) -> pd.Timestamp:
+    """Return one date given by a user as a Timestamp; strings are read as ISO 8601."""
+    try:
+        stamp = pd.Timestamp(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UsageError(
+            f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30."
+        ) from error
+    if isinstance(value, (int, float, np.number)) or stamp is pd.NaT:
+        raise UsageError(f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30.")
+    return stamp
+
+
+def period_ordinals(dates: npt.NDArray[np.datetime64], period: TimeUnit) -> npt.NDArray[np.int64]:
+    """Ordinals of the periods that dates fall in, counted from 1970-01-01.
+
+    Parameters
+    ----------
+    dates : (n,) datetime64 array of any resolution, without NaT; wall-clock time.
+    period : "h", "D", "W" (Monday to Sunday) or "M" (calendar month).
+
+    Returns
+    -------
+    (n,) int64 array. Consecutive periods have consecutive ordinals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dates = np.array(["1997-09-28T23:59", "1997-09-29"], dtype="datetime64[m]")
+    >>> period_ordinals(dates, "W")     # a Sunday and the Monday after it
+    array([1447, 1448])
+    """
+    if period == "W":
+        days = dates.astype("datetime64[D]").astype(np.int64)
+        return cast("npt.NDArray[np.int64]", (days + _WEEK_SHIFT) // 7)
+    return dates.astype(f"datetime64[{period}]").astype(np.int64)
+
+
+def period_ordinal(stamp: pd.Timestamp, period: TimeUnit) -> int:
+    """Ordinal of the period that one naive Timestamp falls in."""
+    return int(period_ordinals(np.array([stamp.to_datetime64()]), period)[0])
+
+
+def period_starts(ordinals: npt.ArrayLike, period: TimeUnit) -> npt.NDArray[np.datetime64]:
+    """First instants of the periods with these ordinals, as datetime64[s]."""
+    values = np.asarray(ordinals, dtype=np.int64)
+    if period == "W":
+        return (values * 7 - _WEEK_SHIFT).astype("datetime64[D]").astype("datetime64[s]")
+    return values.astype(f"datetime64[{period}]").astype("datetime64[s]")
+
+
+def elapsed(
+    start: npt.NDArray[np.int64], end: npt.ArrayLike, period: TimeUnit, time_unit: TimeUnit
+) -> npt.NDArray[np.float64]:
+    """Time from period `start` to period `end` (ordinals), in `time_unit`, unrounded.
+
+    With period and time unit alike this is the count of periods between them. Otherwise it is
+    the time between the starts of the two periods: with days and weeks, days / 7. A month as
+    the unit of anything but months is the mean Gregorian month (30.436875 days).
+    """
+    if period == time_unit:
+        return np.asarray(np.asarray(end, dtype=np.int64) - start, dtype=np.float64)
+    if period == "M":
+        days_from = period_starts(start, period).astype("datetime64[D]").astype(np.int64)
+        days_to = period_starts(end, period).astype("datetime64[D]").astype(np.int64)
+        return np.asarray((days_to - days_from) / _DAYS_PER_UNIT[time_unit], dtype=np.float64)
+    steps = np.asarray(end, dtype=np.int64) - start
+    if period == "h":
+        return np.asarray(steps / (24 * _DAYS_PER_UNIT[time_unit]), dtype=np.float64)
+    return np.asarray(steps * (_DAYS_PER_UNIT[period] / _DAYS_PER_UNIT[time_unit]), dtype=np.float64)
+
+
+def horizon_length(
+    horizon: str | float, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None
+) -> float:
+    """Length of a forecast horizon in `time_unit`.
+
+    Parameters
+    ----------
+    horizon : a number of time units, or a duration such as "39W", "12M", "365D", "48h" or "1Y".
+    time_unit : the unit of the answer.
+    observation_end : where the horizon starts. Given it, months and years are those of the
+        calendar ("12M" from 1997-09-30 ends on 1998-09-30, 365 days later); without it, or
+        where the unit itself is months, they are mean months and years.
+
+    Returns
+    -------
+    float, finite and positive, in `time_unit`.
+
+    Raises
+    ------
+    UsageError : the horizon is not a duration, or not positive.
+
+    Examples
+    --------
+    >>> horizon_length("39W", "W"), horizon_length("273D", "W"), horizon_length(39, "W")
+    (39.0, 39.0, 39.0)
+    """
+    if isinstance(horizon, str):
+        match = _HORIZON.fullmatch(horizon)
+        if match is None or match[2] not in _HORIZON_UNITS:
+            raise UsageError(
+                f'horizon="{horizon}" is not a duration: write a number and one of h, D, W, M, Y, such as '
+                '"39W", "12M" or "365D", or give a number of time units.'
+            )
+        amount, unit = float(match[1]), _HORIZON_UNITS[match[2]]
+        if unit == "Y":
+            amount, unit = amount * 12, "M"
+        if unit == time_unit:
+            length = amount
+        elif unit == "M" and observation_end is not None and amount.is_integer() and 0 < amount < 12_000:
+            end = observation_end.normalize()
+            length = ((end + pd.DateOffset(months=int(amount))) - end).days / _DAYS_PER_UNIT[time_unit]
+        else:
+            length = amount * (_DAYS_PER_UNIT[unit] / _DAYS_PER_UNIT[time_unit])
+    else:
+        try:
+            length = float(horizon)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f'horizon={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
+            ) from error
+    if not math.isfinite(length) or length <= 0:
+        raise UsageError(f"horizon={horizon!r} must be longer than nothing and finite.")
+    return length
