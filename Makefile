@@ -26,8 +26,9 @@ setup: $(READY) ## the environment alone: .venv, from pyproject.toml and constra
 demo: $(READY) ## CDNOW from end to end, with a report (OUT=folder)
 	@$(BIN)/lifeworth demo $(if $(OUT),--out "$(OUT)")
 
+# A file stays with one worker, since its tests share what they fitted and compiled. (ARGS="-n0 --pdb" to debug.)
 test: $(READY) ## the tests, but for the slow ones (ARGS="-k rfm")
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(READY) ## the slow tests alone
 	@$(BIN)/python -m pytest -m slow $(ARGS)

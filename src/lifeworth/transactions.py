@@ -106,6 +106,7 @@ class Transactions:
     customer_ids : (n_customers,) ids, ascending, of the type they came in.
     when : (n,) datetime64, wall-clock time.
     amount : (n,) float64, or None where there is no amount column.
+    row : (n,) int64, position of each of these rows in the table given.
     rows_in, left_out, examples, notes : as in `Audit`, so far.
     time_zone : name of the time zone the wall clock belongs to, or None.
     """
@@ -114,6 +115,7 @@ class Transactions:
     customer_ids: pd.Index[Any]
     when: npt.NDArray[np.datetime64]
     amount: npt.NDArray[np.float64] | None
+    row: npt.NDArray[np.int64]
     rows_in: int
     left_out: dict[str, int]
     examples: dict[str, list[str]]
@@ -201,6 +203,7 @@ def read_transactions(
         customer_ids=uniques,
         when=when,
         amount=None if amounts is None else amounts.to_numpy()[keep],
+        row=np.flatnonzero(keep),
         rows_in=len(frame),
         left_out=left_out,
         examples=examples,
@@ -227,6 +230,11 @@ def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     return cast(pd.DataFrame, data[wanted])
 
 
+def column_names(path: str | Path) -> list[str]:
+    """Names of the columns of a Parquet or CSV file."""
+    return [str(name) for name in _read_file(Path(path), None, rows=0).columns]
+
+
 def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
     import narwhals as nw
 
@@ -247,7 +255,7 @@ def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
     return frame.to_pandas()
 
 
-def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
+def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) -> pd.DataFrame:
     if not path.exists():
         raise SourceError(f"{path} does not exist.")
     kind = path.suffix.lower()
@@ -255,8 +263,11 @@ def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
         if kind in {".parquet", ".pq"}:
             import pyarrow.parquet as pq
 
+            schema = pq.read_schema(path)
             if wanted is not None:
-                _check_columns(pq.read_schema(path).names, wanted, str(path))
+                _check_columns(schema.names, wanted, str(path))
+            if rows == 0:
+                return cast(pd.DataFrame, schema.empty_table().to_pandas())
             return cast(pd.DataFrame, pq.read_table(path, columns=wanted).to_pandas())
         if kind in {".csv", ".txt", ".tsv"}:
             # As text, so that an id such as 00123 stays what it is; the rest is parsed by its own rules.
@@ -264,7 +275,7 @@ def _read_file(path: Path, wanted: list[str] | None) -> pd.DataFrame:
             header = pd.read_csv(path, nrows=0, sep=separator)
             if wanted is not None:
                 _check_columns(header.columns, wanted, str(path))
-            return _numbers_from_text(pd.read_csv(path, usecols=wanted, dtype=str, sep=separator))
+            return _numbers_from_text(pd.read_csv(path, usecols=wanted, dtype=str, sep=separator, nrows=rows))
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty.") from error
     except DataError:

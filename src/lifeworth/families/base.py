@@ -112,8 +112,8 @@ class Family:
     kind : "purchases" or "spend".
     parameters : in the order of the kernels' columns.
     slots : the parametrisations to choose from.
-    distribution : name of its distribution among pymc_marketing's (purchases) or lifeworth's own.
     source : where the model comes from.
+    distribution : name of its distribution in pymc_marketing.clv.distributions (purchases).
     """
 
     name: str
@@ -121,8 +121,8 @@ class Family:
     kind: Kind
     parameters: tuple[str, ...]
     slots: tuple[Slot, ...]
-    distribution: str
     source: str
+    distribution: str = ""
 
     @property
     def kernels(self) -> ModuleType:

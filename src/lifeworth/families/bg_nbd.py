@@ -47,6 +47,6 @@ BG_NBD = Family(
             ),
         ),
     ),
-    distribution="BetaGeoNBD",
     source='Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2)',
+    distribution="BetaGeoNBD",
 )

@@ -44,6 +44,5 @@ GAMMA_GAMMA = Family(
             ),
         ),
     ),
-    distribution="GammaGamma",
     source='Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025',
 )

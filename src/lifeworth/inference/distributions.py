@@ -1,7 +1,8 @@
-"""Distributions that pymc-marketing does not have."""
+"""Distributions of distinct rows, each standing for a number of customers alike."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,41 @@ import pymc as pm
 import pytensor.tensor as pt
 
 
-def _gamma_gamma_logp(z: Any, p: Any, q: Any, v: Any, x: Any) -> Any:
+def counted_purchases(
+    name: str, distribution: str, parameters: dict[str, Any], T: Any, counts: Any, **kwargs: Any
+) -> Any:
+    """(recency, frequency) of distinct rows by one of pymc-marketing's distributions.
+
+    The log likelihood of a row is that of all the customers it stands for: its own, times their count.
+    """
+    from pymc_marketing.clv import distributions
+
+    kind = getattr(distributions, distribution)
+    names = tuple(parameters)
+
+    def logp(value: Any, *inputs: Any) -> Any:
+        *values, age, count = inputs
+        return count * kind.logp(value, **dict(zip(names, values, strict=True)), T=age)
+
+    def random(*inputs: Any, rng: Any = None, size: Any = None) -> Any:
+        *values, age, _ = inputs
+        return _draw(kind, dict(zip(names, values, strict=True)), age, rng, size)
+
+    scalars = ",".join(["()"] * (len(names) + 2))
+    return pm.CustomDist(
+        name, *parameters.values(), T, counts, logp=logp, random=random, signature=f"{scalars}->(2)", **kwargs
+    )
+
+
+def _draw(kind: Any, values: dict[str, Any], age: Any, rng: Any, size: Any) -> Any:
+    """Draw with pymc-marketing's generator, which takes its arguments by position, in an order of its own."""
+    order: Sequence[str] = kind.dist.__func__.__code__.co_varnames[1 : 1 + len(values)]
+    return kind.rv_op.rng_fn(rng, *[np.asarray(values[name]) for name in order], age, size)
+
+
+def _gamma_gamma_logp(z: Any, p: Any, q: Any, v: Any, x: Any, count: Any) -> Any:
     shape = p * x
-    return (
+    return count * (
         pt.gammaln(shape + q)
         - pt.gammaln(shape)
         - pt.gammaln(q)
@@ -22,12 +55,15 @@ def _gamma_gamma_logp(z: Any, p: Any, q: Any, v: Any, x: Any) -> Any:
     )
 
 
-def _gamma_gamma_random(p: Any, q: Any, v: Any, x: Any, rng: Any = None, size: Any = None) -> Any:
-    p, q, v, x = np.broadcast_arrays(p, q, v, x)
+def _gamma_gamma_random(p: Any, q: Any, v: Any, x: Any, count: Any, rng: Any = None, size: Any = None) -> Any:
+    p, q, v, x, _ = np.broadcast_arrays(p, q, v, x, count)
     size = p.shape if size is None else size
     return rng.gamma(p * x, 1 / (rng.gamma(q, 1 / v, size=size) * x), size=size)
 
 
-def GammaGamma(name: str, p: Any, q: Any, v: Any, x: Any, **kwargs: Any) -> Any:
+def counted_spend(name: str, parameters: dict[str, Any], x: Any, counts: Any, **kwargs: Any) -> Any:
     """Mean spend over x purchases: Gamma(p x, nu x) with nu ~ Gamma(q, v) (Fader & Hardie 2013, eq. 1a)."""
-    return pm.CustomDist(name, p, q, v, x, logp=_gamma_gamma_logp, random=_gamma_gamma_random, **kwargs)
+    p, q, v = (parameters[key] for key in ("p", "q", "v"))
+    return pm.CustomDist(
+        name, p, q, v, x, counts, logp=_gamma_gamma_logp, random=_gamma_gamma_random, **kwargs
+    )

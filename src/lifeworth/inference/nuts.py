@@ -16,9 +16,9 @@ from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
 from lifeworth.inference.pymc_model import build_model
 
 CHAINS = 4
-WARM_UP = 1000
-# Every fourth draw is kept: neighbours say nearly the same, and predictions cost time per draw.
-THINNING = 4
+WARM_UP = 500
+# Every second draw is kept: neighbours say nearly the same, and predictions cost time per draw.
+THINNING = 2
 
 Progress = Callable[[str, float], None]
 

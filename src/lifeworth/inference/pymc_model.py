@@ -13,42 +13,40 @@ from lifeworth.inference.priors import to_prior
 def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) -> Any:
     """A `pymc.Model` of distinct rows, each weighted by the customers behind it.
 
-    The observed variable is a true distribution (pymc-marketing's, for purchases), so that it can be
-    simulated from and has a pointwise log likelihood, one value per distinct row. The potential
-    "repeated_rows" adds the likelihood of the second, third ... customer of each row.
+    The observed variable is named "recency_frequency" (pymc-marketing's distribution and name) or
+    "monetary_value". It can be simulated from, and has a log likelihood per row: that of all the
+    customers the row stands for.
     """
     import pymc as pm
 
+    from lifeworth.inference.distributions import counted_purchases, counted_spend
+
     with pm.Model(coords={"row": np.arange(len(rows.counts)), "obs_var": ["recency", "frequency"]}) as model:
-        counts = pm.Data("counts", rows.counts, dims="row")
         values = {variable.name: _create(variable) for variable in parametrisation.variables}
         parameters = parametrisation.to_parameters(values, rows.scale)
         for name, expression in parameters.items():
             if name not in values:
                 parameters[name] = pm.Deterministic(name, expression)
+        counts = pm.Data("customers", rows.counts, dims="row")
         if family.kind == "purchases":
-            from pymc_marketing.clv import distributions
-
-            observed = np.column_stack([rows.columns["t_x"], rows.columns["x"]])
-            likelihood = getattr(distributions, family.distribution)(
+            counted_purchases(
                 "recency_frequency",
-                **parameters,
-                T=pm.Data("T", rows.columns["T"], dims="row"),
-                observed=observed,
+                family.distribution,
+                parameters,
+                pm.Data("T", rows.columns["T"], dims="row"),
+                counts,
+                observed=np.column_stack([rows.columns["t_x"], rows.columns["x"]]),
                 dims=("row", "obs_var"),
             )
         else:
-            from lifeworth.inference import distributions as own
-
-            observed = rows.columns["z"]
-            likelihood = getattr(own, family.distribution)(
+            counted_spend(
                 "monetary_value",
-                **parameters,
-                x=pm.Data("frequency", rows.columns["x"], dims="row"),
-                observed=observed,
+                parameters,
+                pm.Data("frequency", rows.columns["x"], dims="row"),
+                counts,
+                observed=rows.columns["z"],
                 dims="row",
             )
-        pm.Potential("repeated_rows", ((counts - 1) * pm.logp(likelihood, observed)).sum())
     return model
 
 

@@ -1,1 +1,1 @@
-"""The formulas of the models: pure functions of arrays, compiled with numba; no tables, no dates, no checks."""
+"""The formulas of the models: functions of arrays, compiled with numba. No tables, no dates, no checks."""

@@ -1,11 +1,12 @@
-"""How kernels are compiled: one set of options, one signature per row function, a cache that knows every source.
+"""How kernels are compiled: one set of options, one signature a row function, a cache that knows all sources.
 
-numba stamps a function's file on disk with that function's own source only. A kernel that calls another file's
-function would go on running the old machine code after that other file was edited. Here every kernel carries
-the stamp of all kernel sources, so that an edit anywhere compiles anew, and nothing of numba's own is changed:
-functions that users compile themselves are cached as ever.
+numba stamps a function's file on disk with that function's own source only. A kernel that calls another
+file's function would go on running the old machine code after that other file was edited. Here every kernel
+carries the stamp of all kernel sources, so that an edit anywhere compiles anew, and nothing of numba's own is
+changed: functions that users compile themselves are cached as ever.
 """
 
+import contextlib
 import functools
 import hashlib
 import threading
@@ -16,10 +17,11 @@ from typing import Any, Protocol, cast
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+# Nobody passes a kernel to C as a callback, so its wrapper for that is left out: it takes time to compile.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
-# Types of the arguments of row functions. Read-only arrays are what pandas and pyarrow hand out, and numba takes
-# a writable array where a read-only one is declared, so one signature serves both.
+# Types of the arguments of row functions. Read-only arrays are what pandas and pyarrow hand out, and numba
+# takes a writable array where a read-only one is declared, so one signature serves both.
 NUMBER = numba.types.float64
 INTEGER = numba.types.int64
 SEED = numba.types.uint64
@@ -47,7 +49,7 @@ def _stamp_of_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-class _SourcesCache(FunctionCache):
+class _SourcesCache(FunctionCache):  # type: ignore[misc]
     """numba's cache of one function, fresh only as long as no kernel source has changed."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -62,10 +64,9 @@ class _SourcesCache(FunctionCache):
 def _dispatcher(function: Callable[..., Any], *, parallel: bool) -> Any:
     """Return numba's dispatcher with the project's options and cache."""
     dispatcher = numba.njit(parallel=parallel, **_OPTIONS)(function)
-    try:
+    # Where neither the package's folder nor the user's can be written, every process compiles for itself.
+    with contextlib.suppress(RuntimeError):
         dispatcher._cache = _SourcesCache(function)
-    except RuntimeError:
-        pass  # neither the package's folder nor the user's can be written: compile in every process
     return dispatcher
 
 
@@ -79,6 +80,7 @@ class RowFunction[F: Callable[..., Any]](Protocol):
 
     __call__: F
     compile: Callable[[], None]
+    dispatcher: Any
 
 
 def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Callable[[F], F]:
@@ -104,6 +106,7 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Call
                 return dispatcher(*arguments)
 
         call.compile = compile_now  # type: ignore[attr-defined]
+        call.dispatcher = dispatcher  # type: ignore[attr-defined]
         _all_rows.append(cast(RowFunction[Any], call))
         return cast(F, call)
 
@@ -111,7 +114,7 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Call
 
 
 def compile_all() -> int:
-    """Compile, or load from the cache, every row function of the modules imported so far; return their number."""
+    """Compile, or load from the cache, every row function of the modules imported so far; return how many."""
     for function in _all_rows:
         function.compile()
     return len(_all_rows)

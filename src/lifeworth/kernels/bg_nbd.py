@@ -3,11 +3,11 @@
 Fader, Hardie & Lee (2005), "Counting Your Customers" the Easy Way, Marketing Science 24(2).
 
 Parameters r, alpha (of the purchase rate) and a, b (of the dropout probability) are positive. A customer is
-x = repeat purchases, t_x = age at the last of them, T = age, 0 <= t_x <= T, with t_x = 0 where x = 0; alpha, t_x, T
-and the horizon t are all in one unit of time. Arguments are not checked here.
+x = repeat purchases, t_x = age at the last of them, T = age, 0 <= t_x <= T, with t_x = 0 where x = 0; alpha,
+t_x, T and the horizon t are all in one unit of time. Arguments are not checked here.
 
-Row functions take `parameters` as float64 (draws, 4) in the order r, alpha, a, b, or one such row, and customers as
-contiguous float64 vectors of one length.
+Row functions take `parameters` as float64 (draws, 4) in the order r, alpha, a, b, or one such row, and
+customers as contiguous float64 vectors of one length.
 """
 
 import math
@@ -51,7 +51,7 @@ def _log_odds_dropped_out(
 
 @njit
 def _log_likelihood_of_count(r: float, a: float, b: float, x: float) -> float:
-    """The part of the log-likelihood that knows no time: one value for all customers with the same x."""
+    """Return the part of the log-likelihood without times: one value for all customers with the same x."""
     return log_gamma_ratio(r, x) + (log_gamma_ratio(b, x) - log_gamma_ratio(a + b, x))
 
 
@@ -59,7 +59,7 @@ def _log_likelihood_of_count(r: float, a: float, b: float, x: float) -> float:
 def _log_likelihood_of_times(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
 ) -> float:
-    """The part of the log-likelihood that knows the times."""
+    """Return the part of the log-likelihood with the times."""
     survived = -r * math.log1p(T / alpha) - x * math.log(alpha + T)
     if x == 0.0:
         return survived
@@ -68,17 +68,17 @@ def _log_likelihood_of_times(
 
 @njit
 def log_likelihood(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
-    """Log-likelihood of one customer; Fader, Hardie & Lee (2005) eq. (6), as count part plus time part.
+    """Log-likelihood of one customer; Fader, Hardie & Lee (2005) eq. (6).
 
-    Eq. (6) is A1 A2 (A3 + A4 [x > 0]); A4/A3 is the odds of having dropped out, so its logarithm is a softplus and
-    nothing is ever taken out of log space.
+    Its two terms are those of a living customer and of one who dropped out at t_x; their ratio is the odds of
+    having dropped out. So the logarithm of the sum is a softplus, and nothing ever leaves log space.
     """
     return _log_likelihood_of_count(r, a, b, x) + _log_likelihood_of_times(r, alpha, a, b, x, t_x, T)
 
 
 @njit
 def _gradient_of_count(r: float, a: float, b: float, x: float) -> tuple[float, float, float]:
-    """Derivatives of `_log_likelihood_of_count` with respect to r, a and b."""
+    """Return the derivatives of `_log_likelihood_of_count` with respect to r, a and b."""
     by_total = digamma_difference(a + b, x)
     return digamma_difference(r, x), -by_total, digamma_difference(b, x) - by_total
 
@@ -87,7 +87,7 @@ def _gradient_of_count(r: float, a: float, b: float, x: float) -> tuple[float, f
 def _gradient_of_times(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
 ) -> tuple[float, float, float, float]:
-    """Derivatives of `_log_likelihood_of_times` with respect to r, alpha, a and b."""
+    """Return the derivatives of `_log_likelihood_of_times` with respect to r, alpha, a and b."""
     by_r = -math.log1p(T / alpha)
     by_alpha = (r * (T / alpha) - x) / (alpha + T)
     if x == 0.0:
@@ -103,7 +103,7 @@ def _gradient_of_times(
 def log_likelihood_gradient(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
 ) -> tuple[float, float, float, float]:
-    """Derivatives of `log_likelihood` with respect to r, alpha, a and b."""
+    """Return the derivatives of `log_likelihood` with respect to r, alpha, a and b."""
     count_r, count_a, count_b = _gradient_of_count(r, a, b, x)
     by_r, by_alpha, by_a, by_b = _gradient_of_times(r, alpha, a, b, x, t_x, T)
     return by_r + count_r, by_alpha, by_a + count_a, by_b + count_b
@@ -116,7 +116,7 @@ def log_likelihood_gradient(
 def probability_alive(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
     """Probability that a customer has not dropped out at T; 1 where x = 0.
 
-    Fader, Hardie & Lee (2005) and Fader & Hardie (2008), "Computing P(alive) using the BG/NBD model", eq. (1).
+    Fader & Hardie (2008), "Computing P(alive) Using the BG/NBD Model", brucehardie.com note 021.
     """
     if x == 0.0:
         return 1.0
@@ -133,7 +133,7 @@ def _probability_dropped_out(
     return logistic(_log_odds_dropped_out(r, alpha, a, b, x, t_x, T))
 
 
-# Gauss-Legendre on a panel: with panels of at most 2.5 between poles at a distance of pi, 16 points reach rounding.
+# Gauss-Legendre on a panel: 16 points reach rounding where panels are at most 2.5 long and poles pi away.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _NODES = 0.5 * (1.0 + _NODES)
 _WEIGHTS = 0.5 * _WEIGHTS
@@ -199,11 +199,11 @@ def _panel(lower: float, upper: float, n: float, tau: float, a: float, c: float,
 def _expected_by_quadrature(n: float, tau: float, a: float, c: float) -> float:
     """Integrate over z = logit(p): analytic in a strip of half-width pi, one hump, exponential on both sides.
 
-    From a core around the hump, panels walk outwards, doubling once the integrand is a plain exponential, up to
-    where it is one to rounding; the rest of both tails is added in closed form.
+    From a core around the hump, panels walk outwards, doubling where the integrand is close to a plain
+    exponential, up to where it is one to rounding; the rest of both tails is added in closed form.
     """
     log_scale = log_beta(a, c)
-    # The hump's top has h + a - 1 = c p/(1-p), where h, the log-slope of 1 - (1 + p tau)^-n, falls from 1 to 0.
+    # At the top h + a - 1 = c p/(1-p), where h, the log-slope of 1 - (1 + p tau)^-n, falls from 1 to 0.
     high = math.log(a / c)
     low = math.log(max(a - 1.0, 0.0) / c + a / (c + 0.5 * (n + 1.0) * tau) / (1.0 + a))
     low = min(low, high)
@@ -253,9 +253,9 @@ def expected_purchases_alive(
 ) -> float:
     """Purchases expected in (T, T + t] of a customer alive at T; new customers have x = T = 0.
 
-    The integral over p of [1 - (1 + p tau)^-(r+x)]/p Beta(p; a, b + x), tau = t/(alpha + T): the expectation
-    behind Fader, Hardie & Lee (2005) eq. (10) before it is brought to a 2F1 with a pole at a = 1. For all but long horizons
-    it is a short series of positive terms.
+    The integral over p of [1 - (1 + p tau)^-(r+x)]/p Beta(p; a, b + x), tau = t/(alpha + T). Fader, Hardie &
+    Lee (2005) eq. (10), divided by P(alive), is its form with a 2F1, which has a pole at a = 1 and cancels
+    for frequent buyers; the integral and, where it is short, a series have positive terms only.
     """
     tau = t / (alpha + T)
     n = r + x
@@ -268,6 +268,8 @@ def expected_purchases_alive(
     terms = arrivals + 8.0 * math.sqrt(arrivals * (1.0 + tau)) + 32.0 * (1.0 + tau)
     if a > 1.0:
         terms = min(terms, c * math.expm1(min(36.0 / (a - 1.0), 100.0)))
+    if math.isnan(terms + a + c):
+        return math.nan  # the loops below would not notice
     if terms <= _LONGEST_SERIES and n * math.log1p(tau) < 690.0:
         return _expected_by_series(n, tau, a, c)
     return _expected_by_quadrature(n, tau, a, c)
@@ -277,7 +279,7 @@ def expected_purchases_alive(
 def probability_no_purchase(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
 ) -> float:
-    """Probability of no purchase in (T, T + t], dropped out or not; follows from eqs. (6) and (7) of the paper."""
+    """Probability of no purchase in (T, T + t], dropped out or not; 1 less that of staying and buying."""
     silent = math.exp(-(r + x) * math.log1p(t / (alpha + T)))
     alive = probability_alive(r, alpha, a, b, x, t_x, T)
     return alive * silent + _probability_dropped_out(r, alpha, a, b, x, t_x, T)
@@ -289,8 +291,8 @@ def purchase_pmf(
 ) -> None:
     """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
 
-    Fader, Hardie & Lee (2005) eq. (8) carried over to a customer with a history: k arrivals without dropout, or
-    at least k with dropout at the k-th.
+    Fader, Hardie & Lee (2005) eq. (8) carried over to a customer with a history: k arrivals without dropout,
+    or at least k with dropout at the k-th.
     """
     n = r + x
     c = b + x
@@ -334,7 +336,7 @@ def _table_size(x: np.ndarray) -> int:
 def _sum_of_log_likelihoods(
     parameters_row: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray
 ) -> float:
-    """Sum over customers with Neumaier's compensation; the part of the counts is computed once for each count."""
+    """Sum over customers with Neumaier's compensation; the part of the counts is computed once a count."""
     r, alpha, a, b = parameters_row[0], parameters_row[1], parameters_row[2], parameters_row[3]
     table = np.empty(_table_size(x))
     for k in range(table.size):
@@ -343,12 +345,10 @@ def _sum_of_log_likelihoods(
     lost = 0.0
     for i in range(x.size):
         k = int(x[i])
-        if k < table.size and k == x[i]:
-            term = table[k]
-        else:
-            term = _log_likelihood_of_count(r, a, b, x[i])
-        term = counts[i] * (term + _log_likelihood_of_times(r, alpha, a, b, x[i], t_x[i], T[i]))
-        total, lost = add_compensated(total, lost, term)
+        known = k < table.size and k == x[i]
+        of_count = table[k] if known else _log_likelihood_of_count(r, a, b, x[i])
+        of_times = _log_likelihood_of_times(r, alpha, a, b, x[i], t_x[i], T[i])
+        total, lost = add_compensated(total, lost, counts[i] * (of_count + of_times))
     return total + lost
 
 
@@ -414,7 +414,7 @@ def probability_alive_draws(
 def expected_purchases_alive_draws(
     parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
-    """`expected_purchases_alive` of each customer, over its own horizon, under each draw, (customers, draws)."""
+    """`expected_purchases_alive` of each customer over its own t, under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):
         for s in range(parameters.shape[0]):
@@ -427,7 +427,7 @@ def expected_purchases_alive_draws(
 def probability_no_purchase_draws(
     parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, t: np.ndarray
 ) -> np.ndarray:
-    """`probability_no_purchase` of each customer, over its own horizon, under each draw, (customers, draws)."""
+    """`probability_no_purchase` of each customer, over its own t, under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):
         for s in range(parameters.shape[0]):
@@ -466,7 +466,7 @@ def _simulate_rate(state: np.ndarray, r: float, alpha: float, x: float, T: float
 
 @njit
 def _simulate_log_survival(state: np.ndarray, a: float, b: float, x: float) -> float:
-    """Draw log(1 - p) of a living customer, p from Beta(a, b + x) as a ratio of gammas, in logs throughout."""
+    """Draw log(1 - p) of a living customer, p from Beta(a, b + x), as a ratio of gammas in logs."""
     return -log_one_plus_exp(log_gamma_variate(state, a) - log_gamma_variate(state, b + x))
 
 
@@ -503,7 +503,8 @@ def simulate_counts(
 ) -> np.ndarray:
     """Simulate each customer's purchases in (T, T + t] under each draw, int32 (customers, draws).
 
-    `keys` (uint64) name the customers: a number depends on (seed, key, draw number) and the customer's own data only.
+    `keys` (uint64) name the customers: a number depends on seed, key, the draw's parameters and place, and
+    the customer's own data only.
     """
     out = np.empty((x.size, parameters.shape[0]), dtype=np.int32)
     for i in prange(x.size):
@@ -527,10 +528,10 @@ def simulate_times(
     counts: np.ndarray,
     offsets: np.ndarray,
 ) -> np.ndarray:
-    """Times since T, in (0, t] and ascending, of the purchases that `simulate_counts` counted for the same arguments.
+    """Return the times since T, in (0, t], of the purchases `simulate_counts` counted for the same arguments.
 
-    Customer i's purchases under draw s stand at offsets[i * draws + s], of the draws `counts[i, s]` in number;
-    offsets (int64) has customers * draws + 1 entries, the last the length of the result.
+    The `counts[i, s]` (int32) purchases of customer i under draw s stand in ascending order, the first at
+    offsets[i * draws + s]; offsets (int64) has customers * draws + 1 entries, the last the result's length.
     """
     draws = parameters.shape[0]
     out = np.empty(offsets[-1])
@@ -542,7 +543,7 @@ def simulate_times(
             r, alpha, a, b = parameters[s, 0], parameters[s, 1], parameters[s, 2], parameters[s, 3]
             start_stream(state, seed, PURCHASES, keys[i], s)
             count, arrivals = _simulate_purchases(state, r, alpha, a, b, x[i], t_x[i], T[i], t[i])
-            fill_ordered_times(state, count, arrivals, t[i], out[offsets[i * draws + s] :])
+            fill_ordered_times(state, count, arrivals, t[i], out, offsets[i * draws + s])
     return out
 
 
@@ -590,6 +591,6 @@ def simulate_history(
         rate = _simulate_rate(state, r, alpha, 0.0, 0.0)
         geometric(state, log_survival)
         arrivals = poisson(state, rate * T[i])
-        fill_ordered_times(state, counts[i], arrivals, T[i], times[at:])
+        fill_ordered_times(state, counts[i], arrivals, T[i], times, at)
         at += counts[i]
     return counts, times, rates, dropout_probabilities, alive

@@ -42,7 +42,7 @@ def log_likelihood(p: float, q: float, v: float, x: float, z: float) -> float:
 
 @njit
 def log_likelihood_gradient(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
-    """Derivatives of `log_likelihood` with respect to p, q and v."""
+    """Return the derivatives of `log_likelihood` with respect to p, q and v."""
     spent = x * z
     shape = p * x
     by_p = x * (digamma_difference(shape, q) - math.log1p(v / spent))
@@ -53,7 +53,7 @@ def log_likelihood_gradient(p: float, q: float, v: float, x: float, z: float) ->
 
 @njit
 def expected_spend(p: float, q: float, v: float, x: float, z: float) -> float:
-    """Mean amount of a customer's future purchases; Fader & Hardie (2013) eq. (5). With x = 0 the population's.
+    """Mean amount of a customer's purchases, the population's where x = 0; Fader & Hardie (2013) eq. (5).
 
     It is infinite where p x + q <= 1: the amounts then have no mean, and the caller must say so.
     """
@@ -150,8 +150,8 @@ def simulate_spend(
 ) -> np.ndarray:
     """Simulate each customer's weighted spend under each draw, (customers, draws).
 
-    The sum of weight times amount over the `counts[i, s]` (int32) purchases whose weights, such as discount factors,
-    stand at offsets[i * draws + s] (int64); the amounts share the customer's simulated rate.
+    The sum of weight times amount over the `counts[i, s]` (int32) purchases whose weights, such as discount
+    factors, stand from offsets[i * draws + s] (int64) on. The amounts share the customer's simulated rate.
     """
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))
@@ -182,8 +182,8 @@ def simulate_spend_total(
 ) -> np.ndarray:
     """Simulate each customer's spend under each draw, undiscounted, (customers, draws).
 
-    The sum of n amounts is one Gamma(p n, nu) number. Distributed as `simulate_spend` with weights of one, and of
-    the same customers' rates, but not equal number by number.
+    The sum of n amounts is one Gamma(p n, nu) number. Distributed as `simulate_spend` with weights of one,
+    and with the same simulated rates, but not equal number by number.
     """
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))

@@ -1,11 +1,12 @@
 """Random numbers that belong to a customer: every stream is named by (seed, purpose, customer key, draw).
 
-Nothing is shared and nothing is global, so blocks, threads and the order of rows change no number. A stream is a
-xoroshiro128++ generator (Blackman & Vigna 2021) whose 128 bits of state are two hashes of the name, mixed by the
-finalizer of SplitMix64 (Steele, Lea & Flood 2014).
+Nothing is shared and nothing is global, so blocks, threads and the order of rows change no number. A stream
+is a xoroshiro128++ generator (Blackman & Vigna 2021) whose 128 bits of state are two hashes of the name,
+by the finalizer of SplitMix64 (Steele, Lea & Flood 2014).
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def start_stream(state: np.ndarray, seed: int, purpose: np.uint64, key: np.uint6
 
 
 @njit
-def _next_bits(state: np.ndarray) -> np.uint64:
+def _next_bits(state: np.ndarray) -> Any:
     """Advance the stream and return 64 random bits."""
     s0 = state[0]
     s1 = state[1]
@@ -61,19 +62,19 @@ def _next_bits(state: np.ndarray) -> np.uint64:
 
 @njit
 def uniform(state: np.ndarray) -> float:
-    """A number in (0, 1), neither end included."""
+    """Return a number in (0, 1), neither end included."""
     return (float(_next_bits(state) >> _S12) + 0.5) * 2.0**-52
 
 
 @njit
 def exponential(state: np.ndarray) -> float:
-    """A number with density exp(-y)."""
+    """Return a number with density exp(-y)."""
     return -math.log(uniform(state))
 
 
 @njit
 def normal(state: np.ndarray) -> float:
-    """A standard normal number (Box & Muller 1958, the cosine half)."""
+    """Return a standard normal number (Box & Muller 1958, the cosine half)."""
     radius = math.sqrt(-2.0 * math.log(uniform(state)))
     return radius * math.cos(2.0 * math.pi * uniform(state))
 
@@ -114,10 +115,12 @@ def _log_poisson(count: float, mean: float) -> float:
 
 @njit
 def poisson(state: np.ndarray, mean: float) -> float:
-    """A Poisson number, as float64: it may be larger than any integer type.
+    """Return a Poisson number, as float64: it may be larger than any integer type.
 
-    Multiplication of uniforms for small means, Hormann's (1993) transformed rejection for the others.
+    Multiplication of uniforms for small means, Hörmann's (1993) transformed rejection for the others.
     """
+    if not mean < 1e15:
+        return mean  # float64 hardly holds the whole numbers around it; and nan stays nan
     if mean < 10.0:
         floor = math.exp(-mean)
         product = uniform(state)
@@ -135,7 +138,7 @@ def poisson(state: np.ndarray, mean: float) -> float:
         u = uniform(state) - 0.5
         v = uniform(state)
         edge = 0.5 - abs(u)
-        count = math.floor((2.0 * a / edge + b) * u + mean + 0.43)
+        count = float(np.floor((2.0 * a / edge + b) * u + mean + 0.43))
         if edge >= 0.07 and v <= quick:
             return count
         if count < 0.0 or (edge < 0.013 and v > edge):

@@ -2,13 +2,20 @@
 
 import numpy as np
 
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import INTEGER, OFFSETS, VECTOR, rows
 
 NOTHING = 1e-9
 
 
-@njit
-def summarise(customer, period, amount, n_customers, train_end, test_end):  # type: ignore[no-untyped-def]
+@rows(OFFSETS, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER)
+def summarise(
+    customer: np.ndarray,
+    period: np.ndarray,
+    amount: np.ndarray,
+    n_customers: int,
+    train_end: int,
+    test_end: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count each customer's purchase periods and spend, in calibration and in holdout, in one pass.
 
     Rows must be sorted by customer, then period. Rows of one customer in one period are one
@@ -27,12 +34,12 @@ def summarise(customer, period, amount, n_customers, train_end, test_end):  # ty
     counts : (n_customers, 4) int64: purchases in calibration, first period, last period (0 where
         there is no purchase), purchases in holdout.
     spend : (n_customers, 3) float64: of the first purchase, of repeat purchases, in holdout.
-    rows : (3,) int64: rows within purchases of calibration, rows of periods that netted to nothing
+    used : (3,) int64: rows within purchases of calibration, rows of periods that netted to nothing
         in calibration, such periods.
     """
     counts = np.zeros((n_customers, 4), dtype=np.int64)
     spend = np.zeros((n_customers, 3), dtype=np.float64)
-    rows = np.zeros(3, dtype=np.int64)
+    used = np.zeros(3, dtype=np.int64)
     n = customer.shape[0]
     start = 0
     while start < n:
@@ -51,7 +58,7 @@ def summarise(customer, period, amount, n_customers, train_end, test_end):  # ty
         bought = not (refunded and net <= NOTHING * gross)
         if when <= train_end:
             if bought:
-                rows[0] += stop - start
+                used[0] += stop - start
                 if counts[who, 0] == 0:
                     counts[who, 1] = when
                     spend[who, 0] = net
@@ -60,10 +67,10 @@ def summarise(customer, period, amount, n_customers, train_end, test_end):  # ty
                 counts[who, 0] += 1
                 counts[who, 2] = when
             else:
-                rows[1] += stop - start
-                rows[2] += 1
+                used[1] += stop - start
+                used[2] += 1
         elif when <= test_end and bought:
             counts[who, 3] += 1
             spend[who, 2] += net
         start = stop
-    return counts, spend, rows
+    return counts, spend, used

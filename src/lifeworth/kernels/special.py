@@ -69,7 +69,7 @@ def _digamma_remainder(y: float) -> float:
 
 @njit
 def digamma(y: float) -> float:
-    """Derivative of lgamma, for y > 0."""
+    """Return the derivative of lgamma, for y > 0."""
     total = 0.0
     while y < _SHIFT:
         total -= 1.0 / y
@@ -124,28 +124,25 @@ def log_negative_binomial(k: float, n: float, tau: float) -> float:
 
 @njit
 def negative_binomial_tail_ratio(k: float, n: float, tau: float) -> float:
-    """Return P(N >= k)/P(N = k) for k at or above the mean n tau, by the incomplete beta's continued fraction.
+    """Return P(N >= k)/P(N = k) for k above the mean n tau.
 
-    P(N >= k) is the regularised incomplete beta I_w(k, n) at w = tau/(1 + tau), and P(N = k) its leading factor;
-    the fraction is evaluated forwards by Lentz's method as in Thompson & Barnett (1986).
+    P(N >= k) is the regularised incomplete beta I_w(k, n) at w = tau/(1 + tau), and P(N = k) the factor of
+    its continued fraction, here evaluated forwards by Lentz's method.
     """
     w = tau / (1.0 + tau)
-    tiny = 1e-300
     numerator = 1.0
-    denominator = 1.0 - (n + k) * w / (k + 1.0)
-    denominator = 1.0 / (denominator if abs(denominator) > tiny else tiny)
+    denominator = 1.0 / (1.0 - (n + k) * w / (k + 1.0))
     ratio = denominator
     for m in range(1, 100_000):
         even = m * (n - m) * w / ((k + 2.0 * m - 1.0) * (k + 2.0 * m))
         odd = -(k + m) * (k + n + m) * w / ((k + 2.0 * m) * (k + 2.0 * m + 1.0))
-        for step in (even, odd):
-            denominator = 1.0 + step * denominator
-            denominator = 1.0 / (denominator if abs(denominator) > tiny else tiny)
-            numerator = 1.0 + step / numerator
-            if abs(numerator) < tiny:
-                numerator = tiny
-            change = numerator * denominator
-            ratio *= change
+        numerator = 1.0 + even / numerator
+        denominator = 1.0 / (1.0 + even * denominator)
+        ratio *= numerator * denominator
+        numerator = 1.0 + odd / numerator
+        denominator = 1.0 / (1.0 + odd * denominator)
+        change = numerator * denominator
+        ratio *= change
         if abs(change - 1.0) < 1e-15:
             break
     return ratio
@@ -158,12 +155,12 @@ def fill_negative_binomial(n: float, tau: float, pmf: np.ndarray, tail: np.ndarr
     N counts events over a time tau at a rate that is Gamma(n, 1).
     """
     last = pmf.size - 1
-    pmf[:] = 0.0
-    tail[:] = 0.0
-    pmf[0] = 1.0
+    pmf[0] = math.exp(-n * math.log1p(tau))
     tail[0] = 1.0
-    if tau == 0.0 or last == 0:
-        pmf[0] = math.exp(-n * math.log1p(tau))
+    if tau == 0.0 or tau == math.inf:
+        for k in range(1, last + 1):
+            pmf[k] = 0.0
+            tail[k] = 0.0 if tau == 0.0 else 1.0
         return
     w = tau / (1.0 + tau)
     mean = n * tau

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike, NDArray
 
@@ -37,6 +37,7 @@ _BINS: Final = 44
 _MOST_CELLS: Final = 160
 _HEXAGONS: Final = 42
 _DECADES: Final = 5.0
+_CROWD_MAP: Final = LinearSegmentedColormap.from_list("lifeworth_crowd", HEAT_MAP(np.linspace(0.16, 1, 64)))
 
 
 @in_style
@@ -128,8 +129,7 @@ def plot_value_distribution(
     notes = [f"{out:,} customers at or below zero"] if out else []
     if given.size > finite.size:
         notes.append(f"{given.size - finite.size:,} without a value")
-    if notes:
-        _inside_note(ax, "not shown: " + ", ".join(notes))
+    footnote(ax, ["not shown: " + ", ".join(notes)] if notes else [])
     return ax
 
 
@@ -211,7 +211,7 @@ def plot_alive_heatmap(
         else:
             number_ticks(bar.ax.yaxis, 5)
     if min(cells.shape) >= 4 and float(np.ptp(cells[known])) > 0.05 * (top - bottom):
-        levels = bottom + (top - bottom) * np.array([0.1, 0.25, 0.5, 0.75, 0.9])
+        levels = bottom + (top - bottom) * np.array([0.1, 0.5, 0.9])
         levels = levels[(levels > cells[known].min()) & (levels < cells[known].max())]
         if levels.size:
             colors = [ON_LIGHT_HEAT if (level - bottom) < 0.45 * (top - bottom) else ON_DARK_HEAT for level in levels]
@@ -295,7 +295,7 @@ def plot_past_future(
         xscale="log",
         yscale="log",
         extent=(np.log10(left), np.log10(right), np.log10(bottom), np.log10(top)),
-        cmap=HEAT_MAP,
+        cmap=_CROWD_MAP,
         mincnt=1,
         linewidths=0.2,
         rasterized=True,
@@ -322,11 +322,10 @@ def plot_past_future(
     notes = []
     floor = int(((x < left) | (y < bottom)).sum())
     if floor:
-        notes.append(f"{floor:,} at zero or too small to show, drawn at the edge")
+        notes.append(f"at zero or too small to show, so drawn at the edge: {floor:,}")
     if known.size > x.size:
-        notes.append(f"{known.size - x.size:,} without a value left out")
-    if notes:
-        footnote(ax, "; ".join(notes))
+        notes.append(f"left out for want of a value: {known.size - x.size:,}")
+    footnote(ax, notes)
     return ax
 
 
@@ -350,10 +349,6 @@ def _corners(ax: Axes, big_past: NDArray[np.bool_], big_future: NDArray[np.bool_
             color=INK,
             bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
         )
-
-
-def _inside_note(ax: Axes, sentence: str) -> None:
-    ax.text(0.995, 0.97, sentence, transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=8)
 
 
 def _log_range(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -26,7 +26,7 @@ from lifeworth.plots.style import (
     say,
 )
 
-_GRID = 400
+_GRID = 240
 _MOST_PANELS = 24
 
 Density = Callable[[NDArray[np.float64]], ArrayLike]
@@ -144,7 +144,6 @@ def _panels(count: int, columns: int | None) -> tuple[list[Axes], Axes | None]:
     across = _columns(count, columns)
     down = -(-count // across)
     figure = new_figure(height=0.55 + 1.75 * down if count % across == 0 else 0.2 + 1.75 * down)
-    figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08, hspace=0.06, wspace=0.05)  # type: ignore[union-attr]
     places = [figure.add_subplot(down, across, place + 1) for place in range(count)]
     empty = figure.add_subplot(down, across, count + 1) if count < across * down else None
     return places, empty

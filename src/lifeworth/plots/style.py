@@ -76,8 +76,11 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     if _in_notebook():
         import matplotlib.pyplot as plt
 
-        return plt.figure(figsize=(width, height), layout="constrained")
-    return Figure(figsize=(width, height), layout="constrained")
+        figure: Figure = plt.figure(figsize=(width, height))
+    else:
+        figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("constrained", w_pad=0.09, h_pad=0.09, wspace=0.04, hspace=0.05)
+    return figure
 
 
 def own_axes(ax: Axes | None, height: float = 3.6) -> Axes:
@@ -144,11 +147,10 @@ def say(ax: Axes, sentence: str) -> Axes:
     return ax
 
 
-def footnote(ax: Axes, sentence: str) -> None:
-    """Write a quiet line in the top right corner, for what the picture had to leave out."""
-    ax.text(
-        1.0, 1.0, sentence, transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8, wrap=True
-    )
+def footnote(ax: Axes, sentences: Sequence[str]) -> None:
+    """Say below the horizontal axis what the picture had to leave out."""
+    if sentences:
+        ax.set_xlabel("\n".join([ax.get_xlabel(), *sentences]), linespacing=1.5)
 
 
 def compact(value: float) -> str:

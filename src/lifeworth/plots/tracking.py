@@ -105,7 +105,6 @@ def plot_tracking_both(
     """
     if axes is None:
         figure = new_figure(height=5.8)
-        figure.get_layout_engine().set(hspace=0.07)  # type: ignore[union-attr]
         first = figure.add_subplot(2, 1, 1)
         pair = [first, figure.add_subplot(2, 1, 2, sharex=first)]
     else:

@@ -1,0 +1,296 @@
+"""The command line: thin, and every command imports its room when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+
+from lifeworth import __version__
+from lifeworth.errors import FitError, LifeworthError, UsageError
+
+if TYPE_CHECKING:
+    from lifeworth.rfm import RFM
+
+app = typer.Typer(
+    name="lifeworth",
+    help="What customers have been worth, what they will be worth, and how sure we are.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+# The class of all wrong usage, of whichever click typer brings along.
+WrongUsage: Any = typer.BadParameter.__mro__[1]
+
+Input = Annotated[Path, typer.Argument(help="Transactions or an RFM table: a .parquet or .csv file.", show_default=False)]
+CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
+Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
+Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
+DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
+Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
+TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
+ObservationEnd = Annotated[str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)]
+Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
+Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"lifeworth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What customers have been worth, what they will be worth, and how sure we are."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lifeworth-demo"),
+    seed: Seed = 0,
+) -> None:
+    """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
+    from lifeworth.demo import run_demo
+
+    run_demo(out, seed=seed)
+
+
+@app.command()
+def rfm(
+    input: Input,  # noqa: A002
+    out: Annotated[Path, typer.Option(help="Where the table goes: .parquet (with its units) or .csv.")],
+    customer_id: CustomerId = "customer_id",
+    date: Date = "date",
+    amount: Amount = "amount",
+    date_format: DateFormat = None,
+    period: Period = "D",
+    time_unit: TimeUnit = "W",
+    observation_end: ObservationEnd = None,
+    refunds: Refunds = "net",
+    currency: Currency = None,
+) -> None:
+    """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    from lifeworth.files import replacing
+    from lifeworth.rfm import rfm_summary
+
+    kind = _output_kind(out)
+    table = rfm_summary(
+        input,
+        customer_id,
+        date,
+        amount or None,
+        period,  # type: ignore[arg-type]
+        time_unit,  # type: ignore[arg-type]
+        observation_end,
+        refunds,  # type: ignore[arg-type]
+        date_format=date_format,
+        currency=currency,
+    )
+    if kind == ".parquet":
+        table.to_parquet(out)
+    else:
+        with replacing(out) as temporary:
+            table.to_pandas().to_csv(temporary, index=False)
+    typer.echo(f"{table.audit}\n{out}: {table!r}")
+
+
+@app.command()
+def fit(
+    input: Input,  # noqa: A002
+    model: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
+    customer_id: CustomerId = "customer_id",
+    date: Date = "date",
+    amount: Amount = "amount",
+    date_format: DateFormat = None,
+    period: Period = "D",
+    time_unit: Annotated[
+        str | None, typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False)
+    ] = None,
+    observation_end: ObservationEnd = None,
+    refunds: Refunds = "net",
+    currency: Currency = None,
+    method: Annotated[str, typer.Option(help="auto, nuts or map.")] = "auto",
+    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Fit BG/NBD and, where there is money, Gamma-Gamma. Nothing is written if the fit fails its diagnostics."""
+    from lifeworth import terminal
+    from lifeworth.model import fit_clv
+
+    table = _read_rfm(input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency)
+    typer.echo(str(table.audit))
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        clv = fit_clv(table, method=method, draws=draws, seed=seed, progress=report)
+    for part in (clv.purchases, clv.spend):
+        if part is not None:
+            typer.echo(f"{part!r}\n  {part.diagnostics}")
+    if clv.verdict == "fail":
+        raise FitError("The fit failed its diagnostics (see above): no model was written.")
+    clv.save(model)
+    typer.echo(f"Model written to {model}")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder of a fitted model.")],
+    input: Annotated[Path, typer.Option(help="Transactions or an RFM table: .parquet or .csv.")],  # noqa: A002
+    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    horizon: Annotated[str, typer.Option(help='How far ahead: "39W", "12M", "365D".')] = "12M",
+    customer_id: CustomerId = "customer_id",
+    date: Date = "date",
+    amount: Amount = "amount",
+    date_format: DateFormat = None,
+    observation_end: ObservationEnd = None,
+    refunds: Refunds = "net",
+    discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
+    margin: Annotated[float, typer.Option(help="Share of spend that is value.")] = 1.0,
+    interval: Annotated[float, typer.Option(help="Probability that intervals hold.")] = 0.9,
+    uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
+    seed: Seed = 0,
+    force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
+) -> None:
+    """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
+    from lifeworth import terminal
+    from lifeworth.files import replacing
+    from lifeworth.model import CLV, PurchaseFit, load
+
+    kind = _output_kind(out)
+    loaded = load(model)
+    if isinstance(loaded, PurchaseFit):
+        loaded = CLV(loaded)
+    if not isinstance(loaded, CLV):
+        raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
+    fitted = loaded.purchases
+    table = _read_rfm(
+        input,
+        customer_id,
+        date,
+        amount if loaded.spend is not None else "",
+        date_format,
+        fitted.origin.period or "D",
+        fitted.time_unit,
+        observation_end,
+        refunds,
+        fitted.posterior.currency,
+    )
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        scores = loaded.predict(
+            table,
+            horizon,
+            discount_rate,
+            margin,
+            interval,
+            None if uncertainty == "none" else uncertainty,  # type: ignore[arg-type]
+            seed,
+            force,
+            report,
+        )
+    with replacing(out) as temporary:
+        if kind == ".parquet":
+            scores.to_parquet(temporary, index=False)
+        else:
+            scores.to_csv(temporary, index=False)
+    typer.echo(f"{table.audit}\n{out}: {len(scores):,} customers scored over {horizon}")
+
+
+@app.command()
+def warmup() -> None:
+    """Compile every kernel now, so that no later run has to wait for it."""
+    from lifeworth.families import FAMILIES
+    from lifeworth.kernels import rfm as _rfm  # noqa: F401 - importing a room declares its kernels
+    from lifeworth.kernels._jit import compile_all
+
+    for family in FAMILIES.values():
+        _ = family.kernels
+    typer.echo(f"{compile_all()} kernels are compiled.")
+
+
+def _output_kind(path: Path) -> str:
+    if path.suffix.lower() not in {".parquet", ".csv"}:
+        raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
+    return path.suffix.lower()
+
+
+def _read_rfm(
+    path: Path,
+    customer_id: str,
+    date: str,
+    amount: str,
+    date_format: str | None,
+    period: str,
+    time_unit: str | None,
+    observation_end: str | None,
+    refunds: str,
+    currency: str | None,
+) -> RFM:
+    """The RFM table in a file, or the one made from the transactions in it."""
+    from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
+    from lifeworth.transactions import column_names
+
+    names = column_names(path)
+    if not set(RFM_COLUMNS) <= set(names):
+        settings: dict[str, Any] = {"period": period, "time_unit": time_unit or "W", "refunds": refunds}
+        return rfm_summary(
+            path,
+            customer_id,
+            date,
+            amount or None,
+            observation_end=observation_end,
+            date_format=date_format,
+            currency=currency,
+            **settings,
+        )
+    if path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
+        return RFM.read_parquet(path)
+    if time_unit is None:
+        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
+    return RFM.from_frame(path, time_unit, observation_end, currency=currency)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Run the command line: errors are one sentence on stderr, and exit codes those of the documentation."""
+    debug = "--debug" in sys.argv[1:]
+    if not debug:
+        sys.excepthook = _one_line
+    try:
+        code = typer.main.get_command(app).main(prog_name="lifeworth", standalone_mode=False)
+    except WrongUsage as error:
+        if error.format_message():  # without any argument the help has been shown, and there is no message
+            _say(error.format_message() + _hint(error))
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        _say("Interrupted; nothing was left half-written.")
+        sys.exit(130)
+    except LifeworthError as error:
+        if debug:
+            raise
+        _say(str(error))
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _hint(error: Any) -> str:
+    return f" Try: {error.ctx.command_path} --help" if error.ctx is not None else ""
+
+
+def _say(text: str) -> None:
+    typer.echo(f"lifeworth: {text}", err=True)
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """An error nobody foresaw is a bug: say so in one line, and how to see the rest."""
+    _say(f"unexpected error ({kind.__name__}: {error}). This is a bug: run again with --debug and report what it shows.")
+
+

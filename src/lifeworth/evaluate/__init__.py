@@ -1,0 +1,1 @@
+"""How good a model is: predictions and baselines against held-out time."""

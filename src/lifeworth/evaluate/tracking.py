@@ -1,0 +1,110 @@
+"""Weekly purchases against the model: did it see the calibration right, and the time after?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import UsageError
+from lifeworth.model.fit import PurchaseFit
+from lifeworth.predict import customer_keys, expected_purchases_new_customer
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import horizon_length, period_ordinals
+from lifeworth.transactions import read_transactions
+
+
+def track_purchases(
+    fit: PurchaseFit,
+    rfm: RFM,
+    data: Any,
+    customer_id: str = "customer_id",
+    date: str = "date",
+    *,
+    interval: float = 0.9,
+    simulations: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Repeat purchases per week: what happened, and what the model expects of these customers.
+
+    The model's line is unconditional, as in the published tracking plots: it knows when each customer
+    first bought, and nothing of what the customer then did. Its band is the posterior predictive one:
+    whole histories of all customers, simulated from `simulations` posterior draws.
+
+    Parameters
+    ----------
+    fit : a fit in weeks or days on the RFM table, which counts purchases by day.
+    rfm : the calibration table.
+    data, customer_id, date : the transactions, calibration and holdout.
+
+    Returns
+    -------
+    Frame with week_end, actual, expected, lower, upper, and the band of the running total as
+    cumulative_lower, cumulative_upper; weeks end at 7-day steps counted back and forth
+    from the end of calibration, so that no week lies on both sides of it. Incomplete weeks are left out.
+
+    Source
+    ------
+    Fader, Hardie & Lee (2005), section 5, "tracking plot"; expectation by eq. (9).
+    """
+    if rfm.observation_end is None or rfm.period != "D" or rfm.time_unit not in ("D", "W"):
+        raise UsageError('Tracking needs an RFM table by days (period="D") in days or weeks, with its observation_end.')
+    per_week = horizon_length("7D", rfm.time_unit)
+    end = int(period_ordinals(np.array([rfm.observation_end.to_datetime64()]), "D")[0])
+    born = end - np.rint(rfm.T * 7 / per_week).astype(np.int64)
+    transactions = read_transactions(data, customer_id, date, None)
+    days = period_ordinals(transactions.when, "D")
+    place = rfm.customer_id.get_indexer(transactions.customer_ids)[transactions.customer]
+    known = place >= 0
+    # A customer's purchases of one day are one; the day of the first is no repeat purchase.
+    seen = pd.DataFrame({"customer": place[known], "day": days[known]}).drop_duplicates()
+    repeat = seen["day"].to_numpy() > born[seen["customer"].to_numpy()]
+    # Week w holds the days end + 7 (w - 1) + 1 ... end + 7 w: week 0 is calibration's last.
+    first_week = -((end - int(born.min()) + 1) // 7) + 1
+    last_week = (int(days.max()) - end) // 7
+    weeks = np.arange(first_week, last_week + 1)
+
+    def week_of(day: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        return (-((end - day) // 7)).astype(np.int64) - first_week
+
+    actual = _count(week_of(seen["day"].to_numpy()[repeat]), len(weeks))
+
+    # Expected purchases up to the end of each week, by day of birth; a purchase day counts from its morning.
+    births, born_then = np.unique(born, return_counts=True)
+    edges = end + 7 * np.concatenate([weeks[:1] - 1, weeks])
+    ages = np.maximum(edges[None, :] - births[:, None], 0)
+    distinct_ages, inverse = np.unique(ages, return_inverse=True)
+    expectation = expected_purchases_new_customer(fit.posterior, distinct_ages * per_week / 7)
+    cumulative = (expectation[inverse.reshape(ages.shape)] * born_then[:, None]).sum(axis=0)
+
+    parameters = fit.posterior.matrix
+    chosen = np.linspace(0, len(parameters) - 1, simulations).round().astype(int)
+    lives = np.full(len(rfm), 0.0) + (int(edges[-1]) - born) * per_week / 7
+    keys = customer_keys(rfm.customer_id)
+    simulated = np.empty((simulations, len(weeks)))
+    for number, index in enumerate(chosen):
+        counts, times, *_ = fit.family.kernels.simulate_history(parameters[index], lives, keys, np.uint64(seed + number))
+        day = np.repeat(born, counts) + np.ceil(np.asarray(times) * 7 / per_week)
+        simulated[number] = _count(week_of(day), len(weeks))
+    share = (1 - interval) / 2
+    lower, upper = np.quantile(simulated, [share, 1 - share], axis=0)
+    cumulative_lower, cumulative_upper = np.quantile(simulated.cumsum(axis=1), [share, 1 - share], axis=0)
+    ends = (end + 7 * weeks).astype("datetime64[D]").astype("datetime64[s]")
+    return pd.DataFrame(
+        {
+            "week_end": ends,
+            "actual": actual,
+            "expected": np.diff(cumulative),
+            "lower": lower,
+            "upper": upper,
+            "cumulative_lower": cumulative_lower,
+            "cumulative_upper": cumulative_upper,
+        }
+    )
+
+
+def _count(week: npt.NDArray[np.int64], weeks: int) -> npt.NDArray[np.int64]:
+    inside = (week >= 0) & (week < weeks)
+    return np.bincount(week[inside], minlength=weeks)
