@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import DataError, UsageError
+from lifeworth.errors import DataError, DataWarning, UsageError
 from lifeworth.families.base import Posterior, distinct
 from lifeworth.rfm import RFM
 
@@ -119,8 +121,32 @@ def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array
     A customer without a repeat purchase is given the population's mean.
     """
     check_units(posterior, rfm)
+    posterior = with_a_mean(posterior)
     x, z = spend_columns(rfm)
     return _per_customer(posterior, posterior.family.kernels.expected_spend_draws, (x, z), draws)
+
+
+def with_a_mean(spend: Posterior) -> Posterior:
+    """Replace draws in which the population has no mean spend (Gamma-Gamma's q <= 1) by others, and say so."""
+    nothing = np.zeros(1)
+    population = np.asarray(spend.family.kernels.expected_spend_draws(spend.matrix, nothing, nothing))[0]
+    good = np.flatnonzero(np.isfinite(population))
+    n = len(population)
+    if len(good) == n:
+        return spend
+    if len(good) == 0:
+        raise DataError(
+            "The spend model has no finite population mean in any draw (q <= 1), so nothing can be valued. "
+            "Fit it with the default priors, which keep q above 1, or look for a few extreme amounts."
+        )
+    warnings.warn(
+        f"{n - len(good)} of {n} draws of the spend model have no finite population mean (q <= 1); "
+        "others stand in for them.",
+        DataWarning,
+        stacklevel=4,
+    )
+    pick = np.where(np.isfinite(population), np.arange(n), good[np.arange(n) % len(good)])
+    return replace(spend, draws={name: draws[pick] for name, draws in spend.draws.items()})
 
 
 def spend_columns(rfm: RFM) -> tuple[Array, Array]:

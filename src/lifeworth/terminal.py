@@ -47,7 +47,16 @@ def progress(where: Console) -> Iterator[Report]:
 
 def table(title: str, columns: list[tuple[str, str]], rows: list[list[Any]], caption: str | None = None) -> Table:
     """A plain table: columns are (heading, "left" or "right")."""
-    made = Table(title=title, title_justify="left", title_style="bold", caption=caption, caption_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for heading, justify in columns:
         made.add_column(heading, justify="right" if justify == "right" else "left", header_style="dim")
     for row in rows:

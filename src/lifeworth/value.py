@@ -11,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import DataError, UsageError
+from lifeworth.errors import UsageError
 from lifeworth.families.base import Posterior, distinct
-from lifeworth.predict import Array, blocks, check_units, customer_keys, expected_if_alive, spend_columns
+from lifeworth.predict import (
+    Array,
+    blocks,
+    check_units,
+    customer_keys,
+    expected_if_alive,
+    spend_columns,
+    with_a_mean,
+)
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import units_per_year
 
@@ -50,7 +58,8 @@ class Terms:
     def __post_init__(self) -> None:
         if not -1 < self.discount_rate <= 1:
             raise UsageError(
-                f"discount_rate={self.discount_rate!r} is a rate per year and must lie between -1 and 1: write 12 % as 0.12."
+                f"discount_rate={self.discount_rate!r} is a rate per year and must lie between -1 and 1: "
+                "write 12 % as 0.12."
             )
         if not math.isfinite(self.margin) or self.margin < 0:
             raise UsageError(f"margin={self.margin!r} is a share of spend and must not be negative: write 30 % as 0.3.")
@@ -108,7 +117,7 @@ def predict_value(
     check_units(purchases, rfm)
     if spend is not None:
         check_units(spend, rfm)
-        spend = _with_a_mean(spend)
+        spend = with_a_mean(spend)
     engine = _Engine(purchases, spend, rfm, terms)
     for done in engine.run():
         if progress is not None:
@@ -162,7 +171,9 @@ class _Engine:
             value = worth[inverse]
         else:
             first_z, inverse_z, _ = distinct(x, z)
-            amount = np.asarray(self.spend.family.kernels.expected_spend_draws(self.spend_theta, x[first_z], z[first_z]))
+            amount = np.asarray(
+                self.spend.family.kernels.expected_spend_draws(self.spend_theta, x[first_z], z[first_z])
+            )
             out["expected_spend"][rows] = amount.mean(axis=1)[inverse_z]
             value = worth[inverse] * amount[inverse_z]
         value *= terms.margin
@@ -212,9 +223,7 @@ class _Engine:
                 sums = np.concatenate([[0.0], np.cumsum(weights)])[offsets]
                 value = np.diff(sums).reshape(counts.shape)
             else:
-                value = np.asarray(
-                    spend.simulate_spend(spend_theta, x, z, keys, seed, counts, offsets, weights)
-                )
+                value = np.asarray(spend.simulate_spend(spend_theta, x, z, keys, seed, counts, offsets, weights))
         return counts.astype(np.float64), value * self.terms.margin
 
     def _interval(self, draws: Array) -> tuple[Array, Array]:
@@ -246,28 +255,3 @@ class _Engine:
             value,
             self.terms.interval,
         )
-
-
-def _with_a_mean(spend: Posterior) -> Posterior:
-    """Replace draws in which the population has no mean spend (q <= 1) by others, and say so."""
-    import warnings
-
-    from lifeworth.errors import DataWarning
-
-    q = spend.draws.get("q")
-    if q is None or bool(np.all(q > 1)):
-        return spend
-    good = np.flatnonzero(q > 1)
-    if len(good) == 0:
-        raise DataError(
-            "The spend model has q <= 1 in every draw: its population has no mean spend, so nothing can be valued. "
-            "Fit it with the default priors, which keep q above 1, or look for a few extreme amounts."
-        )
-    warnings.warn(
-        f"{len(q) - len(good)} of {len(q)} draws of the spend model have q <= 1, where no mean exists; "
-        "others stand in for them.",
-        DataWarning,
-        stacklevel=4,
-    )
-    pick = np.where(q > 1, np.arange(len(q)), good[np.arange(len(q)) % len(good)])
-    return Posterior(spend.family, {n: d[pick] for n, d in spend.draws.items()}, spend.time_unit, spend.currency)

@@ -87,9 +87,7 @@ def test_gradient_is_the_derivative_of_the_exact_likelihood(customer):
 
 def test_published_rows():
     """Rows checked against other systems: alpha in weeks; the second underflows outside log space."""
-    found = bg_nbd.log_likelihood_rows(
-        vector(0.25, 4, 0.8, 2.5), vector(0, 200), vector(0, 38), vector(40, 40)
-    )
+    found = bg_nbd.log_likelihood_rows(vector(0.25, 4, 0.8, 2.5), vector(0, 200), vector(0, 38), vector(40, 40))
     assert found == pytest.approx([-0.5994738, 100.7957], rel=0, abs=(5e-5))
     assert found[0] == pytest.approx(-0.5994738, rel=0, abs=5e-8)
 
@@ -186,9 +184,7 @@ def test_nothing_happens_in_no_time_and_for_ever_is_a_geometric_sum():
     for_ever = bg_nbd.expected_purchases_alive(r, alpha, 3.0, b, 3.0, 30.0, math.inf)
     assert for_ever == pytest.approx((3.0 + b + 3.0 - 1.0) / 2.0, rel=1e-15)
     # what is still to come after t is of the order of (t/alpha)^-(r + x): 1e-12 of a purchase here
-    assert bg_nbd.expected_purchases_alive(r, alpha, 3.0, b, 3.0, 30.0, 1e9) == pytest.approx(
-        for_ever, rel=1e-9
-    )
+    assert bg_nbd.expected_purchases_alive(r, alpha, 3.0, b, 3.0, 30.0, 1e9) == pytest.approx(for_ever, rel=1e-9)
 
 
 def test_missing_parameters_give_nan_and_come_back():
@@ -279,9 +275,7 @@ def test_pmf_sums_to_one_and_has_the_expectation_for_mean(parameters, x, T, tau)
     t_x = 0.5 * T if x else 0.0
     n = r + x
     size = int(n * tau + 12 * math.sqrt(n * tau * (1 + tau)) + 60 * (1 + tau)) + 2
-    out = bg_nbd.purchase_pmf_mean(
-        np.array([parameters]), vector(x), vector(t_x), vector(T), vector(t), size
-    )[0]
+    out = bg_nbd.purchase_pmf_mean(np.array([parameters]), vector(x), vector(t_x), vector(T), vector(t), size)[0]
     alive = bg_nbd.probability_alive(*parameters, x, t_x, T)
     expected = alive * bg_nbd.expected_purchases_alive(*parameters, x, T, t)
     assert np.all(out >= 0)

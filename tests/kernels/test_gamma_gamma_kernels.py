@@ -24,13 +24,7 @@ GRID = list(
 def exact(p, q, v, x, z):
     """Fader & Hardie (2013) eq. (1a), as printed."""
     log_ways = mp.loggamma(p * x + q) - mp.loggamma(p * x) - mp.loggamma(q)
-    return (
-        log_ways
-        + q * mp.log(v)
-        + (p * x - 1) * mp.log(z)
-        + p * x * mp.log(x)
-        - (p * x + q) * mp.log(x * z + v)
-    )
+    return log_ways + q * mp.log(v) + (p * x - 1) * mp.log(z) + p * x * mp.log(x) - (p * x + q) * mp.log(x * z + v)
 
 
 @pytest.mark.parametrize("customer", GRID)
@@ -95,9 +89,7 @@ def test_currency_only_shifts_the_likelihood():
 def test_expected_spend():
     p, q, v = CDNOW
     assert gamma_gamma.expected_spend(p, q, v, 0.0, 0.0) == pytest.approx(p * v / (q - 1), rel=1e-15)
-    assert gamma_gamma.expected_spend(p, q, v, 2.0, 35.0) == pytest.approx(
-        p * (v + 70.0) / (2 * p + q - 1), rel=1e-15
-    )
+    assert gamma_gamma.expected_spend(p, q, v, 2.0, 35.0) == pytest.approx(p * (v + 70.0) / (2 * p + q - 1), rel=1e-15)
     # No mean at or below p x + q = 1, and no cancellation above it.
     assert gamma_gamma.expected_spend(p, 1.0, v, 0.0, 0.0) == math.inf
     assert gamma_gamma.expected_spend(0.1, 0.5, v, 4.0, 10.0) == math.inf

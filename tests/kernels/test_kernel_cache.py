@@ -71,7 +71,7 @@ def run(package: Path, **environment: str) -> dict[str, object]:
 
 
 def kernels_cached_in(folder: Path) -> bool:
-    return {path.name.split("-")[0] for path in folder.rglob("*.nbi")} == {"caller.ask", "callee.answer"}
+    return {path.name.split("-")[0] for path in folder.rglob("*.nbi")} >= {"caller.ask", "callee.answer"}
 
 
 def test_an_edited_callee_is_noticed_and_otherwise_the_cache_is_used(package):
@@ -95,15 +95,20 @@ def test_a_package_that_cannot_be_written_is_cached_for_the_user(package):
     (package / "lifeworth" / "kernels" / "__pycache__").touch()
     run(package, HOME=str(package / "home"), XDG_CACHE_HOME=str(package / "home" / "cache"))
     assert kernels_cached_in(package / "home")
-    # And where nothing at all can be written, kernels still run.
-    nowhere = run(package, HOME="/dev/null", XDG_CACHE_HOME="/dev/null")
-    assert (nowhere["answer"], nowhere["hits"]) == (2.0, 0)
+
+
+def test_where_nothing_can_be_written_kernels_still_run(monkeypatch):
+    def no_place(function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(_jit, "_SourcesCache", no_place)
+    assert _jit.njit(lambda x: x + 1.0)(1.0) == 2.0
 
 
 def test_numba_cache_dir_is_honoured(package):
     run(package, NUMBA_CACHE_DIR=str(package / "own"))
     assert kernels_cached_in(package / "own")
-    assert not kernels_cached_in(package / "lifeworth")
+    assert not list((package / "lifeworth").rglob("*.nbi"))
 
 
 def test_stamp_sees_names_and_contents_and_is_cheap(tmp_path):

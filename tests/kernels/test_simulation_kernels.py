@@ -76,9 +76,7 @@ def test_streams_differ_by_seed_purpose_key_and_draw():
     state = np.empty(2, dtype=np.uint64)
     seen = set()
     purposes = (random.PURCHASES, random.SPEND, random.HISTORY, random.AMOUNTS)
-    names = [
-        (s, p, k, d) for s in (0, 1, 2**63) for p in purposes for k in (0, 1, 2**64 - 1) for d in range(3)
-    ]
+    names = [(s, p, k, d) for s in (0, 1, 2**63) for p in purposes for k in (0, 1, 2**64 - 1) for d in range(3)]
     for seed, purpose, key, draw in names:
         random.start_stream(state, np.uint64(seed), purpose, np.uint64(key), draw)
         seen.add(tuple(state.tolist()))
@@ -317,6 +315,4 @@ def test_amounts_of_new_customers():
     shared, own = float(mp.polygamma(1, q)), float(mp.polygamma(1, p))
     correlation = np.corrcoef(np.log(amounts[::2]), np.log(amounts[1::2]))[0, 1]
     assert correlation == pytest.approx(shared / (shared + own), abs=LIMIT / math.sqrt(keys.size))
-    assert np.array_equal(
-        gamma_gamma.simulate_amounts(np.array(SPEND), keys[:9], counts[:9], 4), amounts[:16]
-    )
+    assert np.array_equal(gamma_gamma.simulate_amounts(np.array(SPEND), keys[:9], counts[:9], 4), amounts[:16])

@@ -54,8 +54,8 @@ def test_softplus_and_logistic_where_exp_overflows():
     assert special.logistic(-700.0) == pytest.approx(np.exp(-700.0), rel=1e-12)
 
 
-@pytest.mark.parametrize("tau", [1e-6, 0.1, 1.0, 10.0, 1e3])
-@pytest.mark.parametrize("n", [0.01, 1.0, 3.5, 300.25, 5000.0])
+@pytest.mark.parametrize("tau", [1e-6, 1.0, 1e3])
+@pytest.mark.parametrize("n", [0.01, 3.5, 300.25, 5000.0])
 def test_negative_binomial(n, tau):
     """The upper tail keeps its relative accuracy where one less the distribution function has none."""
     N, tau_ = mpf(n), mpf(tau)

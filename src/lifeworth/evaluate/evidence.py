@@ -110,9 +110,7 @@ def weigh_evidence(
         comparison=_compare(customers, historical, calibration, length),
         historical=historical,
         deciles_spend=deciles(customers["clv"].to_numpy(), customers["actual_spend"].to_numpy()),
-        deciles_purchases=deciles(
-            customers["expected_purchases"].to_numpy(), customers["actual_purchases"].to_numpy()
-        ),
+        deciles_purchases=deciles(customers["expected_purchases"].to_numpy(), customers["actual_purchases"].to_numpy()),
         frequency_groups=by_frequency(
             calibration.frequency,
             customers["expected_purchases"].to_numpy(),
@@ -133,9 +131,7 @@ def _historical(data: Any, train_end: Any) -> pd.DataFrame:
     revenue = historical_clv(data, "revenue_per_customer", end=train_end)
     product = historical_clv(data, "aov_frequency_duration", end=train_end)
     table = pd.concat([revenue, product])
-    table.index = pd.Index(
-        ["Revenue per customer", "Order value x frequency x duration"], name="method"
-    )
+    table.index = pd.Index(["Revenue per customer", "Order value x frequency x duration"], name="method")
     return table
 
 

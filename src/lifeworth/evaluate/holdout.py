@@ -57,7 +57,7 @@ def score(predicted: Array, actual: Array, lower: Array | None = None, upper: Ar
     total = actual.sum()
     error = predicted - actual
     ranks = pd.DataFrame({"predicted": predicted, "actual": actual}).rank()
-    varied = ranks["predicted"].nunique() > 1 and ranks["actual"].nunique() > 1
+    varied = float(np.ptp(ranks["predicted"])) > 0 and float(np.ptp(ranks["actual"])) > 0
     covered = np.nan if lower is None or upper is None else float(np.mean((actual >= lower) & (actual <= upper)))
     top = np.argsort(-predicted, kind="stable")[: max(1, len(predicted) // 10)]
     return Scores(

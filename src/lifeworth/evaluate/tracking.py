@@ -1,4 +1,4 @@
-"""Weekly purchases against the model: did it see the calibration right, and the time after?"""
+"""Weekly purchases against the model, in calibration and after it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def track_purchases(
     keys = customer_keys(rfm.customer_id)
     simulated = np.empty((simulations, len(weeks)))
     for number, index in enumerate(chosen):
-        counts, times, *_ = fit.family.kernels.simulate_history(parameters[index], lives, keys, np.uint64(seed + number))
+        counts, times, *_ = fit.family.kernels.simulate_history(
+            parameters[index], lives, keys, np.uint64(seed + number)
+        )
         day = np.repeat(born, counts) + np.ceil(np.asarray(times) * 7 / per_week)
         simulated[number] = _count(week_of(day), len(weeks))
     share = (1 - interval) / 2

@@ -145,7 +145,8 @@ class Family:
         unknown = [name for name in wanted if name not in known]
         if unknown:
             raise UsageError(
-                f"{self.label} has no {' and no '.join(unknown)} to put a prior on; it has: {', '.join(dict.fromkeys(known))}."
+                f"{self.label} has no {' and no '.join(unknown)} to put a prior on; "
+                f"it has: {', '.join(dict.fromkeys(known))}."
             )
         chosen: list[Parametrisation] = []
         variables: list[Variable] = []

@@ -64,6 +64,4 @@ def _gamma_gamma_random(p: Any, q: Any, v: Any, x: Any, count: Any, rng: Any = N
 def counted_spend(name: str, parameters: dict[str, Any], x: Any, counts: Any, **kwargs: Any) -> Any:
     """Mean spend over x purchases: Gamma(p x, nu x) with nu ~ Gamma(q, v) (Fader & Hardie 2013, eq. 1a)."""
     p, q, v = (parameters[key] for key in ("p", "q", "v"))
-    return pm.CustomDist(
-        name, p, q, v, x, counts, logp=_gamma_gamma_logp, random=_gamma_gamma_random, **kwargs
-    )
+    return pm.CustomDist(name, p, q, v, x, counts, logp=_gamma_gamma_logp, random=_gamma_gamma_random, **kwargs)

@@ -32,7 +32,10 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
 
     def values(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.array(
-            [np.exp(u) if v.support == "positive" else 1 / (1 + np.exp(-u)) for v, u in zip(variables, position, strict=True)]
+            [
+                np.exp(u) if v.support == "positive" else 1 / (1 + np.exp(-u))
+                for v, u in zip(variables, position, strict=True)
+            ]
         )
 
     def log_parameters(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -62,7 +65,9 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
     found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 1000})
     slope = float(np.max(np.abs(found.jac)))
     if not np.isfinite(found.fun) or slope > 1e-5 or np.max(np.abs(found.x - start)) > 25:
-        at = ", ".join(f"{n} = {v:.3g}" for n, v in zip(family.parameters, np.exp(log_parameters(found.x)), strict=True))
+        at = ", ".join(
+            f"{n} = {v:.3g}" for n, v in zip(family.parameters, np.exp(log_parameters(found.x)), strict=True)
+        )
         raise FitError(
             f"{family.label}: no maximum was found on these {customers:,} customers (the search stopped at {at}); "
             'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'

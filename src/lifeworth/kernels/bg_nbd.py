@@ -42,9 +42,7 @@ from lifeworth.kernels.special import (
 
 
 @njit
-def _log_odds_dropped_out(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
-) -> float:
+def _log_odds_dropped_out(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
     """Log odds that a customer with x > 0 dropped out at t_x: the ratio of the likelihood's two terms."""
     return math.log(a / (b + (x - 1.0))) + (r + x) * math.log1p((T - t_x) / (alpha + t_x))
 
@@ -56,9 +54,7 @@ def _log_likelihood_of_count(r: float, a: float, b: float, x: float) -> float:
 
 
 @njit
-def _log_likelihood_of_times(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
-) -> float:
+def _log_likelihood_of_times(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
     """Return the part of the log-likelihood with the times."""
     survived = -r * math.log1p(T / alpha) - x * math.log(alpha + T)
     if x == 0.0:
@@ -124,9 +120,7 @@ def probability_alive(r: float, alpha: float, a: float, b: float, x: float, t_x:
 
 
 @njit
-def _probability_dropped_out(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float
-) -> float:
+def _probability_dropped_out(r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float) -> float:
     """One less `probability_alive`, exact also where it is small."""
     if x == 0.0:
         return 0.0
@@ -248,9 +242,7 @@ def _expected_by_quadrature(n: float, tau: float, a: float, c: float) -> float:
 
 
 @njit
-def expected_purchases_alive(
-    r: float, alpha: float, a: float, b: float, x: float, T: float, t: float
-) -> float:
+def expected_purchases_alive(r: float, alpha: float, a: float, b: float, x: float, T: float, t: float) -> float:
     """Purchases expected in (T, T + t] of a customer alive at T; new customers have x = T = 0.
 
     The integral over p of [1 - (1 + p tau)^-(r+x)]/p Beta(p; a, b + x), tau = t/(alpha + T). Fader, Hardie &
@@ -312,9 +304,7 @@ def purchase_pmf(
 
 
 @rows(VECTOR, VECTOR, VECTOR, VECTOR)
-def log_likelihood_rows(
-    parameters_row: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
-) -> np.ndarray:
+def log_likelihood_rows(parameters_row: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Log-likelihood of each customer, (customers,)."""
     r, alpha, a, b = parameters_row
     out = np.empty(x.size)
@@ -398,9 +388,7 @@ def log_likelihood_sum_gradient(
 
 
 @rows(MATRIX, VECTOR, VECTOR, VECTOR, parallel=True)
-def probability_alive_draws(
-    parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
-) -> np.ndarray:
+def probability_alive_draws(parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
     """`probability_alive` of each customer under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):
@@ -411,9 +399,7 @@ def probability_alive_draws(
 
 
 @rows(MATRIX, VECTOR, VECTOR, VECTOR, parallel=True)
-def expected_purchases_alive_draws(
-    parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray
-) -> np.ndarray:
+def expected_purchases_alive_draws(parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray) -> np.ndarray:
     """`expected_purchases_alive` of each customer over its own t, under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):

@@ -74,9 +74,7 @@ def log_likelihood_rows(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray
 
 
 @njit
-def _sum_of_log_likelihoods(
-    parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
-) -> float:
+def _sum_of_log_likelihoods(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
     """Sum over customers with Neumaier's compensation."""
     p, q, v = parameters_row
     total = 0.0
@@ -93,9 +91,7 @@ def log_likelihood_sum(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray,
 
 
 @rows(MATRIX, VECTOR, VECTOR, VECTOR, parallel=True)
-def log_likelihood_sum_draws(
-    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
-) -> np.ndarray:
+def log_likelihood_sum_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """`log_likelihood_sum` for each draw of the parameters, (draws,)."""
     out = np.empty(parameters.shape[0])
     for s in prange(parameters.shape[0]):
@@ -200,9 +196,7 @@ def simulate_spend_total(
 
 
 @rows(VECTOR, KEYS, COUNTS, SEED)
-def simulate_amounts(
-    parameters_row: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int
-) -> np.ndarray:
+def simulate_amounts(parameters_row: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
     """Simulate `counts[i]` (int32) amounts of each new customer, flat, customer after customer."""
     p, q, v = parameters_row
     length = 0

@@ -96,7 +96,11 @@ class Fit:
         if self.sample_stats:
             groups["sample_stats"] = dict(self.sample_stats)
         tree = from_dict(groups)
-        tree["posterior"].attrs |= {"model": self.family.label, "time_unit": self.time_unit or "", "method": self.diagnostics.method}
+        tree["posterior"].attrs |= {
+            "model": self.family.label,
+            "time_unit": self.time_unit or "",
+            "method": self.diagnostics.method,
+        }
         return tree
 
     def summary(self) -> pd.DataFrame:
@@ -105,7 +109,10 @@ class Fit:
 
         posterior = self.to_datatree()["posterior"].dataset
         kind = "all" if posterior.sizes["draw"] > 3 else "stats"
-        return arviz_stats.summary(posterior, var_names=list(self.family.parameters), kind=kind, round_to="none")
+        table: pd.DataFrame = arviz_stats.summary(
+            posterior, var_names=list(self.family.parameters), kind=kind, round_to="none"
+        )
+        return table
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a folder: a specification in JSON and the draws in Parquet; no customers."""

@@ -38,7 +38,7 @@ class Model:
         if priors is None or priors == "flat":
             self.priors: Priors | None = cast("Priors | None", priors)
         else:
-            self.priors = {name: PriorSpec.of(prior, name) for name, prior in cast("Mapping[str, Any]", priors).items()}
+            self.priors = {name: PriorSpec.of(prior, name) for name, prior in priors.items()}
         self._parametrisation = self.family.parametrisation(self.priors)
 
     def __repr__(self) -> str:
@@ -57,9 +57,11 @@ class Model:
         found = infer(self.family, rows, self._parametrisation, method, draws, seed, progress)
         time_unit = rfm.time_unit if self.family.kind == "purchases" else None
         flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
-        priors: Priors = "flat" if self.priors == "flat" else {
-            v.name: v.prior for v in self._parametrisation.variables if v.prior is not None
-        }
+        priors: Priors = (
+            "flat"
+            if self.priors == "flat"
+            else {v.name: v.prior for v in self._parametrisation.variables if v.prior is not None}
+        )
         origin = Origin(
             customers=rows.customers,
             scale=rows.scale,

@@ -76,7 +76,9 @@ def load(path: str | Path) -> Fit | CLV:
 
 def _refuse_to_replace(path: Path) -> None:
     """Only a saved model, or nothing, may stand where one is written."""
-    if path.exists() and not ((path / _SPEC).exists() or (path / _CLV).exists() or (path.is_dir() and not any(path.iterdir()))):
+    if path.exists() and not (
+        (path / _SPEC).exists() or (path / _CLV).exists() or (path.is_dir() and not any(path.iterdir()))
+    ):
         raise SourceError(f"{path} exists and is not a saved model: it is not replaced. Choose another folder.")
 
 
@@ -129,7 +131,9 @@ def _read_fit(folder: Path) -> Fit:
             raise DataError(f"{path} is damaged: its content is not what {_SPEC} says it is.")
         family = FAMILIES.get(spec["family"])
         if family is None:
-            raise DataError(f"{folder} holds a model of the family {spec['family']!r}, which this lifeworth does not know.")
+            raise DataError(
+                f"{folder} holds a model of the family {spec['family']!r}, which this lifeworth does not know."
+            )
         table = pd.read_parquet(path)
         chains, draws = table["chain"].nunique(), table["draw"].nunique()
         shaped = {name: table[name].to_numpy().reshape(chains, draws) for name in table.columns[2:]}
@@ -177,6 +181,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: it does not say which format it is in.")
     if content["format"] > FORMAT:
         raise DataError(
-            f"{path} was written by a newer lifeworth (format {content['format']}, this one reads up to {FORMAT}): upgrade."
+            f"{path} was written by a newer lifeworth (format {content['format']}; "
+            f"this one reads up to {FORMAT}): upgrade."
         )
     return content

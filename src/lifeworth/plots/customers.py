@@ -215,11 +215,11 @@ def plot_alive_heatmap(
         levels = levels[(levels > cells[known].min()) & (levels < cells[known].max())]
         if levels.size:
             colors = [ON_LIGHT_HEAT if (level - bottom) < 0.45 * (top - bottom) else ON_DARK_HEAT for level in levels]
-            lines = ax.contour(
-                columns, rows, np.ma.masked_invalid(cells), levels=levels, colors=colors, linewidths=0.8
-            )
+            lines = ax.contour(columns, rows, np.ma.masked_invalid(cells), levels=levels, colors=colors, linewidths=0.8)
             probability = (bottom, top) == (0.0, 1.0)
-            ax.clabel(lines, fmt=lambda level: share(level) if probability else compact(level), fontsize=8, inline_spacing=3)
+            ax.clabel(
+                lines, fmt=lambda level: share(level) if probability else compact(level), fontsize=8, inline_spacing=3
+            )
     number_ticks(ax.xaxis, 7)
     number_ticks(ax.yaxis, 6)
     return ax

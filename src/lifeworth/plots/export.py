@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lifeworth.errors import SourceError, UsageError
+from lifeworth.errors import UsageError
+from lifeworth.files import replacing, sync
 from lifeworth.plots.palette import DARK, LIGHT
 from lifeworth.plots.style import PAPER
 
@@ -67,9 +67,9 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
     text = re.sub(r"^.*?(?=<svg )", "", text, count=1, flags=re.DOTALL)  # the prolog names an address
     text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>\n?", "", text, flags=re.DOTALL)
-    text = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", _FONTS, text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text) if len(text) > 60_000 else text
-    return _themed(text) if themed else text
+    text = re.sub(r'(?<= d=")[^"]*', _shorter_path, text)
+    text = text.replace(" font-family: 'DejaVu Sans';", "")
+    return _with_style(_themed(text) if themed else text, themed)
 
 
 def to_png(picture: Picture, *, scale: float = 2.0, width: float | None = None) -> bytes:
@@ -98,24 +98,10 @@ def save(picture: Picture, path: str | os.PathLike[str], *, scale: float = 2.0) 
     if ending not in (".png", ".svg"):
         raise UsageError(f"A picture is saved as .png or .svg, not as {target.name!r}.")
     content = to_png(picture, scale=scale) if ending == ".png" else to_svg(picture).encode()
-    write_whole(content, target)
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+        sync(temporary)
     return target
-
-
-def write_whole(content: bytes, target: Path) -> None:
-    """Write a file through a temporary one beside it, so that no reader ever sees half of it."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
-    try:
-        try:
-            with beside.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SourceError(f"{target} could not be written: {error.strerror or error}.") from error
 
 
 def is_house_style(figure: Figure) -> bool:
@@ -144,8 +130,19 @@ def _themed(svg: str) -> str:
         name = role.get(match[2])
         return f"{match[1]}var(--{name})" if name else match[0]
 
-    svg = re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", variable, svg)
-    light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in (LIGHT, DARK))
-    sheet = f"<style>:root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    return re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", variable, svg)
+
+
+def _with_style(svg: str, themed: bool) -> str:
+    sheet = f"text{{font-family:{_FONTS}}}"
+    if themed:
+        light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in (LIGHT, DARK))
+        sheet += f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
     end = svg.index(">") + 1
-    return svg[:end] + sheet + svg[end:]
+    return f"{svg[:end]}<style>{sheet}</style>{svg[end:]}"
+
+
+def _shorter_path(match: re.Match[str]) -> str:
+    """Write a path's coordinates with two decimals: a hundredth of a point, which nobody sees."""
+    short = re.sub(r"(\.\d\d)\d+", r"\1", match[0])
+    return re.sub(r"\s*\n\s*(?=[A-Za-z])|\s+$", "", short)

@@ -127,9 +127,7 @@ def plot_deciles(
 
 
 def _beside(ax: Axes, x: float, y: float, text: str, color: str) -> None:
-    ax.annotate(
-        text, (x, y), xytext=(4, 0), textcoords="offset points", va="center_baseline", color=color, fontsize=8
-    )
+    ax.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", va="center_baseline", color=color, fontsize=8)
 
 
 @in_style
@@ -184,7 +182,12 @@ def plot_calibration_by_frequency(
     place = np.arange(len(frame), dtype=np.float64)
     if "lower" in frame and "upper" in frame:
         ax.vlines(
-            place, numbers(frame["lower"], "lower"), numbers(frame["upper"], "upper"), color=MODEL, alpha=0.4, linewidth=5
+            place,
+            numbers(frame["lower"], "lower"),
+            numbers(frame["upper"], "upper"),
+            color=MODEL,
+            alpha=0.4,
+            linewidth=5,
         )
     ax.plot(
         place, predicted, color=MODEL, linewidth=1.4, marker="o", markersize=6, markeredgewidth=0, label="predicted"
@@ -269,7 +272,9 @@ def plot_gains(
             raise UsageError(f"{name} has {column.size:,} values for {truth.size:,} customers; both must be as many.")
         missing = int(np.isnan(column).sum())
         if missing:
-            raise UsageError(f"{name} lacks a value for {missing:,} of {column.size:,} customers; leave them out first.")
+            raise UsageError(
+                f"{name} lacks a value for {missing:,} of {column.size:,} customers; leave them out first."
+            )
     ax = own_axes(ax, height=4.3)
     dress(ax, grid="both")
     label_axes(ax, "share of customers, best-ranked first", f"share of {what}")
@@ -280,7 +285,9 @@ def plot_gains(
 
     ax.plot([0, 1], [0, 1], color=HAIR, linewidth=1.2, label="any order")
     at, best = gains_curve(truth, truth)
-    ax.plot(at, best, color=MUTED, linewidth=1.1, linestyle=(0, (1, 1.6)), label=_found("perfect foresight", at, best, mark))
+    ax.plot(
+        at, best, color=MUTED, linewidth=1.1, linestyle=(0, (1, 1.6)), label=_found("perfect foresight", at, best, mark)
+    )
     curves = {name: gains_curve(truth, column) for name, column in columns.items()}
     for position, (name, (at, found)) in enumerate(curves.items()):
         ax.plot(

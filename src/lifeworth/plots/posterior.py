@@ -246,6 +246,8 @@ def kernel_density(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     counts, _ = np.histogram(values, bins=edges)
     reach = int(min(np.ceil(4 * width / step), _GRID - 1))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
-    padded = np.concatenate([counts[:reach][::-1] if positive and low < 0 else np.zeros(reach), counts, np.zeros(reach)])
+    padded = np.concatenate(
+        [counts[:reach][::-1] if positive and low < 0 else np.zeros(reach), counts, np.zeros(reach)]
+    )
     density = np.convolve(padded, kernel / kernel.sum(), mode="valid")
     return (edges[:-1] + edges[1:]) / 2, density / (values.size * step)

@@ -141,9 +141,7 @@ def say(ax: Axes, sentence: str) -> Axes:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(visible=False)
-    ax.text(
-        0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=MUTED, fontsize=9.5, wrap=True
-    )
+    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color=MUTED, fontsize=9.5, wrap=True)
     return ax
 
 

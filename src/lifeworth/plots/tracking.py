@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num, num2date
 from numpy.typing import NDArray
 
 from lifeworth.errors import UsageError
@@ -118,7 +118,6 @@ def plot_tracking_both(
     if axes is None:
         pair[0].set_xlabel("")
         pair[0].tick_params(labelbottom=False)
-        pair[0].xaxis.get_offset_text().set_visible(False)
     result = np.empty(2, dtype=object)
     result[:] = pair
     return result
@@ -168,12 +167,26 @@ def _draw(
     number_ticks(ax.yaxis, 5)
     locator = AutoDateLocator(minticks=3, maxticks=7)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    ax.xaxis.get_offset_text().set(color=MUTED, fontsize=8.5)
+    ax.xaxis.set_major_formatter(_DateFormatter(locator))
     if len(frame) > 1:
         ax.set_xlim(when[0], when[-1])
     if train_end is not None:
         _boundary(ax, train_end, when, boundary_words)
+
+
+class _DateFormatter(ConciseDateFormatter):
+    """Short dates, the first of them with its year."""
+
+    def __init__(self, locator: AutoDateLocator) -> None:
+        super().__init__(locator, show_offset=False)
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """Write all ticks."""
+        labels: list[str] = super().format_ticks(values)
+        if labels and len(labels) == len(values):
+            year = str(num2date(values[0]).year)
+            labels[0] = labels[0] if year in labels[0] else f"{labels[0]}\n{year}"
+        return labels
 
 
 def _boundary(ax: Axes, train_end: object, when: NDArray[Any], words: bool) -> None:
