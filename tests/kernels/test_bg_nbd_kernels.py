@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from lifeworth.kernels import bg_nbd
+from lifeworth.kernels import beta_dropout, bg_nbd
 from lifeworth.kernels.special import fill_negative_binomial
 
 CDNOW = (0.242594541510907, 4.41360188394455, 0.792919914604938, 2.42588806229977)
@@ -173,8 +173,8 @@ def test_the_two_methods_agree_where_they_meet():
     for n, tau, a, c in itertools.product(
         (0.25, 5.0, 300.0), (0.05, 1.0, 8.0), (0.01, 0.8, 1.0, 3.0), (0.1, 4.0, 300.0)
     ):
-        series = bg_nbd._expected_by_series(n, tau, a, c)
-        assert bg_nbd._expected_by_quadrature(n, tau, a, c) == pytest.approx(series, rel=1e-12)
+        series = beta_dropout._expected_by_series(n, tau, a, c)
+        assert beta_dropout._expected_by_quadrature(n, tau, a, c) == pytest.approx(series, rel=1e-12)
 
 
 def test_nothing_happens_in_no_time_and_for_ever_is_a_geometric_sum():

@@ -115,11 +115,11 @@ def plot_value_distribution(
     best = np.sort(finite)[::-1][: max(1, round(top * finite.size))]
     total = float(finite.sum())
     # A top share of a sum that mixes losses and gains says nothing.
-    held = f" hold {share(float(best.sum()) / total)} of it" if finite.min() >= 0 and total > 0 else ""
+    held = f" hold {share(float(best.sum()) / total)}" if finite.min() >= 0 and total > 0 else ""
     marks = (
         (median, INK, "solid", f"median {compact(median)}"),
         (mean, ACTUAL, (0, (4, 1.5)), f"mean {compact(mean)}"),
-        (border, MUTED, (0, (1, 1.4)), f"the top {100 * top:g} %{held}"),
+        (border, MUTED, (0, (1, 1.4)), f"top {100 * top:g} %{held}"),
     )
     for at, color, dashes, text in marks:
         if not logarithmic or at > 0:
@@ -202,7 +202,7 @@ def plot_alive_heatmap(
     figure = ax.get_figure(root=True)
     if figure is not None:
         bar = figure.colorbar(mesh, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, colors=MUTED, labelsize=8.5)
         bar.set_label(what, color=MUTED, fontsize=9, labelpad=8)
         if (bottom, top) == (0.0, 1.0):
@@ -238,8 +238,8 @@ def plot_past_future(
 ) -> Axes:
     """Draw what customers have spent against what they are predicted to be worth, as a map of how many stand where.
 
-    A fixed number of hexagons, however many customers. Both axes are logarithmic; who is at zero or below, or more than five orders
-    of magnitude under the largest, stands at the edge. Lines mark the two medians.
+    A fixed number of hexagons, however many customers. Both axes are logarithmic; who is at zero or below, or more than
+    five orders of magnitude under the largest, stands at the edge. Lines mark the two medians.
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ def plot_past_future(
     figure = ax.get_figure(root=True)
     if figure is not None:
         bar = figure.colorbar(drawn, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.tick_params(which="both", length=0, colors=MUTED, labelsize=8.5)
         bar.set_label("customers in a hexagon", color=MUTED, fontsize=9, labelpad=8)
         log_ticks(bar.ax.yaxis)
@@ -330,22 +330,16 @@ def plot_past_future(
 
 
 def _corners(ax: Axes, big_past: NDArray[np.bool_], big_future: NDArray[np.bool_]) -> None:
-    places = (
-        (False, True, 0.02, 0.98, "left", "top", "small past, large future"),
-        (True, True, 0.98, 0.98, "right", "top", "large past, large future"),
-        (False, False, 0.02, 0.02, "left", "bottom", "small past, small future"),
-        (True, False, 0.98, 0.02, "right", "bottom", "large past, small future"),
-    )
-    for past, future, x, y, ha, va, words in places:
+    for past, future in ((False, True), (True, True), (False, False), (True, False)):
         part = float(np.mean((big_past == past) & (big_future == future)))
         ax.text(
-            x,
-            y,
-            f"{words}: {share(part)}",
+            0.985 if past else 0.015,
+            0.98 if future else 0.02,
+            f"{share(part)} of customers" if future and not past else share(part),
             transform=ax.transAxes,
-            ha=ha,
-            va=va,
-            fontsize=8,
+            ha="right" if past else "left",
+            va="top" if future else "bottom",
+            fontsize=9,
             color=INK,
             bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
         )

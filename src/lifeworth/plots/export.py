@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from lifeworth.errors import UsageError
@@ -59,7 +61,7 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
         Resolution of what is drawn as pixels inside, such as heat maps.
     """
     figure = figure_of(picture)
-    options = {"svg.fonttype": "none", "svg.hashsalt": "lifeworth", "svg.image_inline": True}
+    options: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "lifeworth", "svg.image_inline": True}
     buffer = io.StringIO()
     with mpl.rc_context(options), _resized(figure, width):
         figure.savefig(buffer, format="svg", dpi=dpi, metadata=_NO_METADATA, facecolor=figure.get_facecolor())
@@ -115,11 +117,30 @@ def _resized(figure: Figure, width: float | None) -> Iterator[None]:
     if width is None:
         yield
         return
+    wrapped = _wrap_labels(figure, width, size[1])
+    texts = [(text, text.get_text()) for text, _ in wrapped]
     try:
         figure.set_size_inches(width, size[1])
+        for text, narrow in wrapped:
+            text.set_text(narrow)
         yield
     finally:
         figure.set_size_inches(*size)
+        for text, wide in texts:
+            text.set_text(wide)
+
+
+def _wrap_labels(figure: Figure, width: float, height: float) -> list[tuple[Text, str]]:
+    """Break the axes' names into lines that fit a figure of another size."""
+    wrapped = []
+    for ax in figure.axes:
+        place = ax.get_subplotspec()
+        down, across = place.get_gridspec().get_geometry() if place is not None else (1, 1)
+        for label, room in ((ax.xaxis.label, width / across - 0.7), (ax.yaxis.label, height / down - 0.7)):
+            characters = max(12, int(room * 72 / (0.56 * label.get_fontsize())))
+            lines = (textwrap.fill(line, characters) for line in label.get_text().split("\n"))
+            wrapped.append((label, "\n".join(lines)))
+    return wrapped
 
 
 def _themed(svg: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullFormatter
+from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike, NDArray
 
 from lifeworth.errors import UsageError
@@ -144,8 +144,8 @@ def plot_calibration_by_frequency(
     Parameters
     ----------
     frame : DataFrame
-        In the order to show: ``group`` (such as "0", "1", ..., "7+"), ``customers``, ``predicted``, ``actual`` (means per
-        customer); optionally ``lower`` and ``upper`` for the predicted mean. Up to 40 groups.
+        In the order to show: ``group`` (such as "0", "1", ..., "7+"), ``customers``, ``predicted``, ``actual``
+        (means per customer); optionally ``lower`` and ``upper`` for the predicted mean. Up to 40 groups.
     ax : Axes, optional
         Where to draw.
     group : str
@@ -275,7 +275,7 @@ def plot_gains(
             raise UsageError(
                 f"{name} lacks a value for {missing:,} of {column.size:,} customers; leave them out first."
             )
-    ax = own_axes(ax, height=4.3)
+    ax = own_axes(ax, height=4.9)
     dress(ax, grid="both")
     label_axes(ax, "share of customers, best-ranked first", f"share of {what}")
     if truth.size == 0:
@@ -305,21 +305,8 @@ def plot_gains(
     if mark is not None:
         ax.axvline(mark, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     handles, _ = ax.get_legend_handles_labels()
-    title = f"found among the top {100 * mark:g} %" if mark is not None else None
-    legend = ax.legend(
-        handles=[*handles[2:], handles[1], handles[0]],
-        title=title,
-        loc="lower right",
-        frameon=False,
-        labelcolor=INK,
-        fontsize=8.5,
-        title_fontsize=8.5,
-        alignment="left",
-        handlelength=2.2,
-        borderaxespad=0.8,
-    )
-    legend.get_title().set_color(MUTED)
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    title = f"found among the best-ranked {100 * mark:g} %" if mark is not None else None
+    legend_above(ax, [*handles[2:], handles[1], handles[0]], title)
     return ax
 
 

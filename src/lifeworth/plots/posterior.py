@@ -20,6 +20,7 @@ from lifeworth.plots.style import (
     compact,
     dress,
     in_style,
+    legend_columns,
     new_figure,
     number_ticks,
     numbers,
@@ -91,9 +92,9 @@ def plot_posterior(
     prior, reference, labels = prior or {}, reference or {}, labels or {}
     names = list(draws)
     if axes is None:
-        panels, legend_room = _panels(len(names), columns)
+        panels = _panels(len(names), columns)
     else:
-        panels, legend_room = list(np.ravel(np.asarray(axes, dtype=object))), None
+        panels = list(np.ravel(np.asarray(axes, dtype=object)))
         if len(panels) < len(names):
             raise UsageError(f"{len(names)} parameters need as many axes; {len(panels)} were given.")
 
@@ -111,23 +112,26 @@ def plot_posterior(
         has_prior |= drew_prior
         has_reference |= value is not None and bool(np.isfinite(value))
 
-    handles: list[Any] = [
-        Patch(facecolor=MODEL, alpha=0.45, label=f"posterior, {100 * interval:g} % interval shaded"),
-        Line2D([], [], color=MODEL, linewidth=1.6, label="posterior mean"),
-    ]
-    if has_prior:
-        handles.append(Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="prior"))
+    # A legend fills column after column: the long texts first, so that they share one.
+    handles: list[Any] = [Patch(facecolor=MODEL, alpha=0.45, label=f"posterior, {100 * interval:g} % interval")]
     if has_reference:
         handles.append(Line2D([], [], color=ACTUAL, linewidth=1.6, linestyle=(0, (1, 1.2)), label=reference_label))
+    handles.append(Line2D([], [], color=MODEL, linewidth=1.6, label="mean"))
+    if has_prior:
+        handles.append(Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="prior"))
     if axes is None:
-        room: dict[str, Any] = {"frameon": False, "labelcolor": INK, "handlelength": 1.6, "fontsize": 8.5}
-        if legend_room is not None:
-            legend_room.axis("off")
-            legend_room.legend(handles=handles, loc="center left", borderaxespad=0, labelspacing=0.8, **room)
-        else:
-            figure = panels[0].get_figure(root=True)
-            if figure is not None:
-                figure.legend(handles=handles, loc="outside upper left", ncols=2, columnspacing=1.8, **room)
+        figure = panels[0].get_figure(root=True)
+        if figure is not None:
+            figure.legend(
+                handles=handles,
+                loc="outside upper left",
+                ncols=legend_columns([str(handle.get_label()) for handle in handles], room=52),
+                columnspacing=1.8,
+                frameon=False,
+                labelcolor=INK,
+                handlelength=1.6,
+                fontsize=9,
+            )
     result = np.empty(len(names), dtype=object)
     result[:] = panels[: len(names)]
     return result
@@ -139,14 +143,11 @@ def _columns(count: int, columns: int | None) -> int:
     return 1 if count == 1 else 2 if count <= 4 else 3
 
 
-def _panels(count: int, columns: int | None) -> tuple[list[Axes], Axes | None]:
-    """Make the panels, and hand over the first empty place for the legend, if there is one."""
+def _panels(count: int, columns: int | None) -> list[Axes]:
     across = _columns(count, columns)
     down = -(-count // across)
-    figure = new_figure(height=0.55 + 1.75 * down if count % across == 0 else 0.2 + 1.75 * down)
-    places = [figure.add_subplot(down, across, place + 1) for place in range(count)]
-    empty = figure.add_subplot(down, across, count + 1) if count < across * down else None
-    return places, empty
+    figure = new_figure(height=0.55 + 1.75 * down)
+    return [figure.add_subplot(down, across, place + 1) for place in range(count)]
 
 
 def _panel(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -29,7 +30,7 @@ WIDTH: Final = 6.8
 
 HEAT_MAP: Final = LinearSegmentedColormap.from_list("lifeworth", HEAT)
 
-_RC: Final[dict[str, Any]] = {
+_RC: Final[dict[Any, Any]] = {
     "figure.facecolor": PAPER,
     "figure.edgecolor": PAPER,
     "figure.dpi": 100,
@@ -54,15 +55,16 @@ _RC: Final[dict[str, Any]] = {
     "path.simplify": True,
 }
 
+_KEPT: Final = ("backend", "backend_fallback", "interactive", "figure.hooks")
+
 
 @contextmanager
 def style() -> Iterator[None]:
     """Matplotlib in the house's style, for the length of a ``with`` block."""
     with mpl.rc_context():
         # Settings a user made for pictures of their own (a dark style, xkcd) must not leak in halfway.
-        backend_keys = ("backend", "backend_fallback", "interactive", "figure.hooks")
-        mpl.rcParams.update({k: v for k, v in mpl.rcParamsDefault.items() if k not in backend_keys})
-        mpl.rcParams.update(_RC)
+        settings: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _KEPT}
+        mpl.rcParams.update(settings | _RC)
         yield
 
 
@@ -114,26 +116,41 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
     ax.set_ylabel(y, color=MUTED, fontsize=9, labelpad=7)
 
 
-def legend_above(ax: Axes, columns: int = 3, handles: Sequence[Any] | None = None) -> Legend | None:
-    """Put a frameless legend in a row above the picture, where it hides no data."""
+def legend_above(ax: Axes, handles: Sequence[Any] | None = None, title: str | None = None) -> Legend | None:
+    """Put a frameless legend above the picture, where it hides no data, in as many columns as a phone has room for."""
     if handles is None:
         handles, _ = ax.get_legend_handles_labels()
     if not handles:
         return None
-    return ax.legend(
+    legend = ax.legend(
         handles=list(handles),
         loc="lower left",
         bbox_to_anchor=(0.0, 1.01),
-        ncols=columns,
+        ncols=legend_columns([str(handle.get_label()) for handle in handles]),
+        title=title,
+        title_fontsize=8.5,
+        alignment="left",
         frameon=False,
         borderaxespad=0.0,
-        handlelength=1.5,
+        handlelength=1.9,
         handletextpad=0.6,
         columnspacing=1.6,
         labelcolor=INK,
         fontsize=9,
         borderpad=0.2,
     )
+    legend.get_title().set_color(MUTED)
+    return legend
+
+
+def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
+    """Return the most columns, up to 3, that labels need no more than `room` characters for (a sample line is 4)."""
+    for columns in (3, 2):
+        rows = -(-len(labels) // columns)
+        parts = [labels[start : start + rows] for start in range(0, len(labels), rows)]
+        if sum(max(map(len, part)) + 4 for part in parts) + 2.7 * (len(parts) - 1) <= room:
+            return columns
+    return 1
 
 
 def say(ax: Axes, sentence: str) -> Axes:
@@ -239,7 +256,6 @@ def numbers(values: ArrayLike | pd.Series, name: str) -> NDArray[np.float64]:
 
 def in_style[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Run a drawing function in the house's style."""
-    from functools import wraps
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:

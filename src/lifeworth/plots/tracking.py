@@ -165,7 +165,7 @@ def _draw(
 
     ax.set_ylim(bottom=min(0.0, _lowest(actual, expected)))
     number_ticks(ax.yaxis, 5)
-    locator = AutoDateLocator(minticks=3, maxticks=7)
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(_DateFormatter(locator))
     if len(frame) > 1:
@@ -178,23 +178,24 @@ class _DateFormatter(ConciseDateFormatter):
     """Short dates, the first of them with its year."""
 
     def __init__(self, locator: AutoDateLocator) -> None:
-        super().__init__(locator, show_offset=False)
+        super().__init__(locator, show_offset=False)  # type: ignore[no-untyped-call]
 
     def format_ticks(self, values: Any) -> list[str]:
         """Write all ticks."""
-        labels: list[str] = super().format_ticks(values)
+        labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
         if labels and len(labels) == len(values):
-            year = str(num2date(values[0]).year)
+            year = str(num2date(values[0]).year)  # type: ignore[no-untyped-call]
             labels[0] = labels[0] if year in labels[0] else f"{labels[0]}\n{year}"
         return labels
 
 
 def _boundary(ax: Axes, train_end: object, when: NDArray[Any], words: bool) -> None:
     edge = pd.Timestamp(_dates(pd.Series([train_end])).iloc[0])
+    where = float(date2num(edge))  # type: ignore[no-untyped-call]
     first, last = pd.Timestamp(when[0]), pd.Timestamp(when[-1])
     if not first <= edge <= last:
         return  # all of it is calibration, or all of it holdout
-    ax.axvline(float(date2num(edge)), color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+    ax.axvline(where, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     if not words:
         return
     top = ax.get_ylim()
@@ -202,7 +203,7 @@ def _boundary(ax: Axes, train_end: object, when: NDArray[Any], words: bool) -> N
     for text, side, shift in (("calibration", "right", -6), ("holdout", "left", 6)):
         ax.annotate(
             text,
-            xy=(float(date2num(edge)), 1.0),
+            xy=(where, 1.0),
             xycoords=ax.get_xaxis_transform(),
             xytext=(shift, -2),
             textcoords="offset points",

@@ -42,7 +42,7 @@ def is_missing(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Tell whether a value is a real number (a truth value is not)."""
-    return isinstance(value, Real) and not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_")
+    return isinstance(value, Real) and type(value).__name__ not in ("bool", "bool_")
 
 
 def write_value(value: Any, form: str | Callable[[Any], str] = "") -> str:

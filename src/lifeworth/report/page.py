@@ -259,7 +259,7 @@ def _error(row: ComparisonRow) -> float | None:
 def _fit(fit: FitTable) -> dict[str, Any]:
     tail = 50 * (1 - fit.interval)
     with_meaning = any(parameter.meaning for parameter in fit.parameters)
-    titles = ["Mean", "SD", f"{tail:g} %", f"{100 - tail:g} %", "ESS", "R-hat"]
+    titles = ["Mean", "SD", f"{tail:g}\N{NO-BREAK SPACE}%", f"{100 - tail:g}\N{NO-BREAK SPACE}%", "ESS", "R-hat"]
     columns = [_Column("Parameter"), *(_Column(title, True) for title in titles)]
     columns += [_Column("Meaning")] * with_meaning
     rows = [
