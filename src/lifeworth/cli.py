@@ -59,12 +59,15 @@ def _main(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lifeworth-demo"),
+    sample: Annotated[bool, typer.Option("--sample", help="The published 1/10 sample only: quicker.")] = False,
+    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
     seed: Seed = 0,
+    model: Annotated[Path | None, typer.Option(help="Folder to write the model to as well.", show_default=False)] = None,
 ) -> None:
     """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
     from lifeworth.demo import run_demo
 
-    run_demo(out, seed=seed)
+    run_demo(out, sample=sample, draws=draws, seed=seed, model=model)
 
 
 @app.command()

@@ -58,7 +58,7 @@ def table(title: str, columns: list[tuple[str, str]], rows: list[list[Any]], cap
         padding=(0, 2, 0, 0),
     )
     for heading, justify in columns:
-        made.add_column(heading, justify="right" if justify == "right" else "left", header_style="dim")
+        made.add_column(heading, justify="right" if justify == "right" else "left", header_style="dim", no_wrap=True)
     for row in rows:
         made.add_row(*[str(cell) for cell in row])
     return made

@@ -131,7 +131,7 @@ def _historical(data: Any, train_end: Any) -> pd.DataFrame:
     revenue = historical_clv(data, "revenue_per_customer", end=train_end)
     product = historical_clv(data, "aov_frequency_duration", end=train_end)
     table = pd.concat([revenue, product])
-    table.index = pd.Index(["Revenue per customer", "Order value x frequency x duration"], name="method")
+    table.index = pd.Index(["Revenue per customer", "Order value × frequency × duration"], name="method")
     return table
 
 

@@ -17,8 +17,9 @@ from lifeworth.inference.pymc_model import build_model
 
 CHAINS = 4
 WARM_UP = 500
-# Every second draw is kept: neighbours say nearly the same, and predictions cost time per draw.
-THINNING = 2
+# Of at least so many draws per chain, to judge them by, at most every second is kept: neighbours say
+# nearly the same, and predictions cost time per draw.
+LEAST, THINNING = 500, 2
 
 Progress = Callable[[str, float], None]
 
@@ -37,7 +38,8 @@ def sample_nuts(
     import nutpie
 
     model = build_model(family, rows, parametrisation)
-    per_chain = math.ceil(draws / CHAINS) * THINNING
+    wanted = math.ceil(draws / CHAINS)
+    thinning = max(THINNING, math.ceil(LEAST / wanted))
 
     def report(chains: Any) -> None:
         if progress is not None:
@@ -55,7 +57,7 @@ def sample_nuts(
         try:
             trace = nutpie.sample(
                 compiled,
-                draws=per_chain,
+                draws=wanted * thinning,
                 tune=WARM_UP,
                 chains=CHAINS,
                 seed=seed,
@@ -69,5 +71,5 @@ def sample_nuts(
     stats = trace["sample_stats"]
     energy, diverging = stats["energy"].to_numpy(), stats["diverging"].to_numpy()
     diagnostics = judge_nuts({name: full[name] for name in family.parameters}, energy, diverging)
-    kept = {name: values[:, ::THINNING] for name, values in full.items()}
-    return kept, {"diverging": diverging[:, ::THINNING], "energy": energy[:, ::THINNING]}, diagnostics
+    kept = {name: values[:, ::thinning] for name, values in full.items()}
+    return kept, {"diverging": diverging[:, ::thinning], "energy": energy[:, ::thinning]}, diagnostics

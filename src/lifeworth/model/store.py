@@ -27,14 +27,14 @@ _PARTS = ("purchases", "spend")
 
 def save_fit(fit: Fit, path: str | Path) -> None:
     """Write a fit to a folder that appears whole or not at all; one that stands there is replaced."""
-    _refuse_to_replace(Path(path))
+    refuse_to_replace(Path(path))
     with replacing(path, folder=True) as folder:
         _write_fit(fit, folder)
 
 
 def save_clv(clv: CLV, path: str | Path) -> None:
     """Write both fits of a CLV to a folder that appears whole or not at all."""
-    _refuse_to_replace(Path(path))
+    refuse_to_replace(Path(path))
     with replacing(path, folder=True) as folder:
         write_clv(clv, folder)
 
@@ -74,7 +74,7 @@ def load(path: str | Path) -> Fit | CLV:
     return CLV(purchases, spend)
 
 
-def _refuse_to_replace(path: Path) -> None:
+def refuse_to_replace(path: Path) -> None:
     """Only a saved model, or nothing, may stand where one is written."""
     if path.exists() and not (
         (path / _SPEC).exists() or (path / _CLV).exists() or (path.is_dir() and not any(path.iterdir()))

@@ -137,8 +137,8 @@ def _wrap_labels(figure: Figure, width: float, height: float) -> list[tuple[Text
         place = ax.get_subplotspec()
         down, across = place.get_gridspec().get_geometry() if place is not None else (1, 1)
         for label, room in ((ax.xaxis.label, width / across - 0.7), (ax.yaxis.label, height / down - 0.7)):
-            characters = max(12, int(room * 72 / (0.56 * label.get_fontsize())))
-            lines = (textwrap.fill(line, characters) for line in label.get_text().split("\n"))
+            characters = max(12, int(room * 72 / (0.56 * float(label.get_fontsize()))))
+            lines = (textwrap.fill(line, characters, break_on_hyphens=False) for line in label.get_text().split("\n"))
             wrapped.append((label, "\n".join(lines)))
     return wrapped
 

@@ -275,7 +275,7 @@ def plot_gains(
             raise UsageError(
                 f"{name} lacks a value for {missing:,} of {column.size:,} customers; leave them out first."
             )
-    ax = own_axes(ax, height=4.9)
+    ax = own_axes(ax, height=5.3)
     dress(ax, grid="both")
     label_axes(ax, "share of customers, best-ranked first", f"share of {what}")
     if truth.size == 0:

@@ -125,7 +125,7 @@ def plot_posterior(
             figure.legend(
                 handles=handles,
                 loc="outside upper left",
-                ncols=legend_columns([str(handle.get_label()) for handle in handles], room=52),
+                ncols=legend_columns([str(handle.get_label()) for handle in handles]),
                 columnspacing=1.8,
                 frameon=False,
                 labelcolor=INK,

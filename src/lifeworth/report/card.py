@@ -1,0 +1,98 @@
+"""The card of a saved model: what it was fit on, how it did, and what it must not be used for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifeworth.evaluate.evidence import PREDICTIVE, Evidence
+from lifeworth.timeunits import UNIT_NAMES
+
+_TEMPLATE = """\
+# {{ name }}
+
+{{ about }}
+
+| | |
+|---|---|
+| purchases | {{ purchases.family.label }}: {{ purchases.family.source }} |
+| spend | {{ spend.family.label }}: {{ spend.family.source }} |
+| fitted on | {{ "{:,}".format(rfm|length) }} customers, purchases by {{ units[rfm.period] }}, up to {{ end }} |
+| rows | {{ rfm.audit }} |
+| units | time in {{ units[purchases.time_unit] }}s, money in {{ rfm.currency or "the data's currency" }} |
+| made | {{ made }} |
+
+## Posterior
+
+| parameter | mean | sd | 5 % | 95 % |
+|---|---:|---:|---:|---:|
+{% for row in rows -%}
+| {{ row.name }} | {{ "%.4g"|format(row.mean) }} | {{ "%.2g"|format(row.sd) }} | {{ "%.4g"|format(row.lower) }} | \
+{{ "%.4g"|format(row.upper) }} |
+{% endfor %}
+Verdict on the fits: {{ purchases.family.label }} {{ purchases.diagnostics }}; \
+{{ spend.family.label }} {{ spend.diagnostics }}
+
+## On the holdout
+
+{{ holdout }}: the {{ horizon }} after the end of calibration, which the model has not seen.
+
+| | predicted | 90 % interval | actual |
+|---|---:|---:|---:|
+| purchases | {{ "{:,.0f}".format(totals.loc["purchases", "expected"]) }} | \
+{{ "{:,.0f}".format(totals.loc["purchases", "lower"]) }} to {{ "{:,.0f}".format(totals.loc["purchases", "upper"]) }} | \
+{{ "{:,.0f}".format(evidence.actual_purchases) }} |
+| spend | {{ "{:,.0f}".format(totals.loc["value", "expected"]) }} | \
+{{ "{:,.0f}".format(totals.loc["value", "lower"]) }} to {{ "{:,.0f}".format(totals.loc["value", "upper"]) }} | \
+{{ "{:,.0f}".format(evidence.actual_value) }} |
+
+- {{ "{:.0%}".format(scores.coverage) }} of the customers spent within their own 90 % interval.
+- The tenth of customers predicted highest made {{ "{:.0%}".format(scores.top_decile_share) }} of the spend.
+- Rank correlation of predicted and actual spend: {{ "%.2f"|format(scores.spearman) }}.
+- Mean absolute error per customer: {{ "%.2f"|format(scores.mae) }}; it is
+  {{ "%.2f"|format(revenue.mae) }} if everybody is given the revenue per customer so far.
+
+## Not to be used for
+
+- Customers of another business, country or time: the parameters are those of these customers.
+- Contracts and subscriptions: the model takes it that customers leave without a word.
+- Totals on the strength of the interval alone: it holds chance and parameters, not changes of the world
+  {%- if not inside %}, and on this holdout it did not hold what happened{% endif %}.
+- Prices, credit or anything else that decides over a person.
+- Values of single customers to the cent: look at the interval.
+"""
+
+
+def render_card(evidence: Evidence, name: str, about: str) -> str:
+    """Write a model card in Markdown."""
+    import jinja2
+    import numpy as np
+
+    purchases, spend = evidence.clv.purchases, evidence.clv.spend
+    assert spend is not None
+    rows: list[dict[str, Any]] = []
+    for fit in (purchases, spend):
+        for parameter, draws in fit.draws.items():
+            lower, upper = np.quantile(draws, [0.05, 0.95])
+            rows.append({"name": parameter, "mean": draws.mean(), "sd": draws.std(), "lower": lower, "upper": upper})
+    attrs = evidence.holdout.attrs
+    totals = evidence.totals.to_pandas()
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(_TEMPLATE)
+    return template.render(
+        name=name,
+        about=about,
+        purchases=purchases,
+        spend=spend,
+        rfm=evidence.calibration,
+        units=UNIT_NAMES,
+        end=f"{evidence.calibration.observation_end:%Y-%m-%d}",
+        made=f"{purchases.origin.created[:10]}, with "
+        + ", ".join(f"{library} {version}" for library, version in purchases.origin.versions.items()),
+        rows=rows,
+        holdout=f"{attrs['start'][:10]} to {attrs['end'][:10]}",
+        horizon=evidence.horizon,
+        totals=totals,
+        evidence=evidence,
+        scores=evidence.comparison.loc[PREDICTIVE],
+        revenue=evidence.comparison.loc["Revenue per customer"],
+        inside=totals.loc["value", "lower"] <= evidence.actual_value <= totals.loc["value", "upper"],
+    )
