@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 import typer.main
 
 from lifeworth import __version__
-from lifeworth.errors import FitError, LifeworthError, UsageError
+from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
@@ -27,14 +28,18 @@ app = typer.Typer(
 # The class of all wrong usage, of whichever click typer brings along.
 WrongUsage: Any = typer.BadParameter.__mro__[1]
 
-Input = Annotated[Path, typer.Argument(help="Transactions or an RFM table: a .parquet or .csv file.", show_default=False)]
+Input = Annotated[
+    Path, typer.Argument(help="Transactions or an RFM table: a .parquet or .csv file.", show_default=False)
+]
 CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
 Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
 Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
 DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
 Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
 TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
-ObservationEnd = Annotated[str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)]
+ObservationEnd = Annotated[
+    str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
+]
 Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
 Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
@@ -62,7 +67,9 @@ def demo(
     sample: Annotated[bool, typer.Option("--sample", help="The published 1/10 sample only: quicker.")] = False,
     draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
     seed: Seed = 0,
-    model: Annotated[Path | None, typer.Option(help="Folder to write the model to as well.", show_default=False)] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder to write the model to as well.", show_default=False)
+    ] = None,
 ) -> None:
     """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
     from lifeworth.demo import run_demo
@@ -119,7 +126,8 @@ def fit(
     date_format: DateFormat = None,
     period: Period = "D",
     time_unit: Annotated[
-        str | None, typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False)
+        str | None,
+        typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
     ] = None,
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
@@ -132,7 +140,9 @@ def fit(
     from lifeworth import terminal
     from lifeworth.model import fit_clv
 
-    table = _read_rfm(input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency)
+    table = _read_rfm(
+        input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency
+    )
     typer.echo(str(table.audit))
     with terminal.progress(terminal.console(stderr=True)) as report:
         clv = fit_clv(table, method=method, draws=draws, seed=seed, progress=report)
@@ -240,6 +250,7 @@ def _read_rfm(
 ) -> RFM:
     """The RFM table in a file, or the one made from the transactions in it."""
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
+    from lifeworth.timeunits import to_timestamp
     from lifeworth.transactions import column_names
 
     names = column_names(path)
@@ -256,7 +267,12 @@ def _read_rfm(
             **settings,
         )
     if path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
-        return RFM.read_parquet(path)
+        table = RFM.read_parquet(path)
+        if time_unit not in (None, table.time_unit):
+            raise UsageError(f'{path} is an RFM table in the time unit "{table.time_unit}", and not in "{time_unit}".')
+        if observation_end is not None and to_timestamp(observation_end, "observation_end") != table.observation_end:
+            raise UsageError(f"{path} is an RFM table up to {table.observation_end}: its end cannot be set any more.")
+        return table
     if time_unit is None:
         raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
     return RFM.from_frame(path, time_unit, observation_end, currency=currency)  # type: ignore[arg-type]
@@ -264,11 +280,13 @@ def _read_rfm(
 
 def main() -> None:
     """Run the command line: errors are one sentence on stderr, and exit codes those of the documentation."""
-    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
+    debug = len(arguments) < len(sys.argv) - 1
     if not debug:
         sys.excepthook = _one_line
+    warnings.showwarning = _show_warning
     try:
-        code = typer.main.get_command(app).main(prog_name="lifeworth", standalone_mode=False)
+        code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
     except WrongUsage as error:
         if error.format_message():  # without any argument the help has been shown, and there is no message
             _say(error.format_message() + _hint(error))
@@ -292,8 +310,14 @@ def _say(text: str) -> None:
     typer.echo(f"lifeworth: {text}", err=True)
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
+    """A warning about the data is a sentence for the user; others are for developers."""
+    if issubclass(category, DataWarning):
+        _say(f"warning: {message}")
+
+
 def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """An error nobody foresaw is a bug: say so in one line, and how to see the rest."""
-    _say(f"unexpected error ({kind.__name__}: {error}). This is a bug: run again with --debug and report what it shows.")
-
-
+    _say(
+        f"unexpected error ({kind.__name__}: {error}). This is a bug: run again with --debug and report what it shows."
+    )

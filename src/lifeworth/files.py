@@ -22,6 +22,8 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except FileExistsError as error:
+        raise SourceError(f"{target} cannot be written: {target.parent} is a file, not a folder.") from error
     except OSError as error:
         raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from error
     work = temporary / "new" / target.name
@@ -33,6 +35,8 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
         if folder and target.exists():
             target.rename(temporary / "old")
         work.replace(target)
+    except SourceError:
+        raise
     except OSError as error:
         old = temporary / "old"
         if old.exists() and not target.exists():

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, check_time_unit, period_ordinals, to_timestamp
-from lifeworth.transactions import REFUNDS, Refunds, read_table, read_transactions
+from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, check_time_unit, period_ordinal, period_ordinals, period_starts
+from lifeworth.transactions import REFUNDS, Refunds, read_table, read_transactions, wall_clock_edge
 
 Method = Literal["revenue_per_customer", "aov_frequency_duration"]
 METHODS: tuple[Method, ...] = ("revenue_per_customer", "aov_frequency_duration")
@@ -45,7 +45,8 @@ def historical_clv(
         "aov_frequency_duration": average order value (revenue / orders) x purchase frequency (orders
         per customer and year of the window) x relationship duration (years). It takes everybody for
         an average customer who goes on at the average rate of the window, and nobody for lost.
-    by : a column to group by ("customer_id" for a row per customer); default, all together.
+    by : a column to group by ("customer_id" for a row per customer); default, all together. Rows
+        without a group form one of their own, NaN.
     start, end : first and last date of the window; default, those of the data.
     duration : relationship duration in years; "observed" is the mean time from a customer's first to
         last purchase, which is too short for everybody who is going to buy again.
@@ -73,9 +74,12 @@ def historical_clv(
         raise UsageError(f"method={method!r} is not one of {', '.join(map(repr, METHODS))}.")
     if refunds not in REFUNDS:
         raise UsageError(f'refunds={refunds!r} is not a policy: use "net", "drop" or "error".')
-    if not math.isfinite(margin) or margin < 0:
+    if amount is None:
+        raise UsageError("amount=None: what customers were worth cannot be told without a column of money.")
+    if not isinstance(margin, (int, float, np.number)) or not math.isfinite(margin) or margin < 0:
         raise UsageError(f"margin={margin!r} is a share of revenue and must not be negative: write 30 % as 0.3.")
-    if duration != "observed" and not (isinstance(duration, (int, float)) and math.isfinite(duration) and duration > 0):
+    numeric = isinstance(duration, (int, float, np.number))
+    if duration != "observed" and not (numeric and math.isfinite(duration) and duration > 0):
         raise UsageError(f'duration={duration!r} must be a number of years above 0, or "observed".')
     orders, window_years = _orders(
         data, customer_id, date, amount, by, start, end, check_time_unit(period, "period"), refunds, date_format
@@ -86,7 +90,7 @@ def historical_clv(
         grouping = orders["customer"]
     else:
         grouping = orders["group"]
-    grouped = orders.groupby(grouping, sort=True)
+    grouped = orders.groupby(grouping, sort=True, dropna=False, observed=True)
     table = pd.DataFrame(
         {
             "customers": grouped["customer"].nunique(),
@@ -103,14 +107,14 @@ def historical_clv(
     table["average_order_value"] = table["revenue"] / table["orders"]
     table["purchase_frequency"] = table["orders"] / table["customers"] / window_years
     if duration == "observed":
-        lifetimes = orders.assign(group=grouping).groupby(["group", "customer"])["period_start"].agg(["min", "max"])
+        keys = orders.assign(group=grouping).groupby(["group", "customer"], dropna=False, observed=True)
+        lifetimes = keys["period_start"].agg(["min", "max"])
         days = (lifetimes["max"] - lifetimes["min"]).dt.total_seconds() / 86_400
-        table["relationship_duration"] = (days.groupby(level="group").mean() / DAYS_PER_YEAR).to_numpy()
+        means = days.groupby(level="group", dropna=False, observed=True).mean() / DAYS_PER_YEAR
+        table["relationship_duration"] = means.to_numpy()
     else:
         table["relationship_duration"] = float(duration)
-    table["clv"] = (
-        table["average_order_value"] * table["purchase_frequency"] * table["relationship_duration"] * margin
-    )
+    table["clv"] = table["average_order_value"] * table["purchase_frequency"] * table["relationship_duration"] * margin
     return table
 
 
@@ -128,17 +132,22 @@ def _orders(
 ) -> tuple[pd.DataFrame, float]:
     """Orders in the window (a customer's rows of one period, net), and the window's length in years."""
     from lifeworth.kernels.rfm import NOTHING
-    from lifeworth.timeunits import period_starts
 
-    transactions = read_transactions(data, customer_id, date, amount, date_format)
+    # Read once: a lazy frame or a relation may give its rows in another order the next time.
+    wanted = [customer_id, date, amount] if by is None else [customer_id, date, amount, by]
+    frame = read_table(data, dict.fromkeys(wanted))
+    transactions = read_transactions(frame, customer_id, date, amount, date_format)
     assert transactions.amount is not None
+    groups: Any
     if by is not None and by != customer_id:
-        groups = read_table(data, [by])[by].to_numpy()[transactions.row]
+        groups = frame[by].array[transactions.row]
     else:
         groups = np.zeros(len(transactions.when), dtype=np.int64)
     periods = period_ordinals(transactions.when, period)
-    first = int(periods.min()) if start is None else int(_ordinal(start, "start", period))
-    last = int(periods.max()) if end is None else int(_ordinal(end, "end", period))
+    first = (
+        int(periods.min()) if start is None else period_ordinal(wall_clock_edge(start, "start", transactions), period)
+    )
+    last = int(periods.max()) if end is None else period_ordinal(wall_clock_edge(end, "end", transactions), period)
     keep = (periods >= first) & (periods <= last)
     amounts = transactions.amount
     if refunds == "error" and bool((amounts[keep] < 0).any()):
@@ -147,8 +156,6 @@ def _orders(
         )
     if refunds == "drop":
         keep &= amounts >= 0
-    if not keep.any():
-        raise DataError("There is no purchase between start and end: choose a window that holds some.")
     rows = pd.DataFrame(
         {
             "customer": transactions.customer[keep],
@@ -160,17 +167,14 @@ def _orders(
         }
     )
     keys = ["customer", "period"] if by in (None, customer_id) else ["group", "customer", "period"]
-    orders = rows.groupby(keys, as_index=False, sort=True).agg(
+    orders = rows.groupby(keys, as_index=False, sort=True, dropna=False, observed=True).agg(
         amount=("amount", "sum"), gross=("gross", "sum"), refund=("refund", "any")
     )
     orders = orders[~(orders["refund"] & (orders["amount"] <= NOTHING * orders["gross"]))]
+    if orders.empty:
+        raise DataError("There is no purchase between start and end: choose a window that holds some.")
     orders["period_start"] = period_starts(orders["period"].to_numpy(), period)
     orders["customer"] = transactions.customer_ids.to_numpy()[orders["customer"].to_numpy()]
     edges = period_starts(np.array([first, last + 1]), period)
     years = float((edges[1] - edges[0]) / np.timedelta64(1, "D")) / DAYS_PER_YEAR
     return orders, years
-
-
-def _ordinal(value: Any, argument: str, period: TimeUnit) -> int:
-    stamp = to_timestamp(value, argument)
-    return int(period_ordinals(np.array([stamp.tz_localize(None).to_datetime64()]), period)[0])

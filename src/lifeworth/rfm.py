@@ -22,11 +22,24 @@ from lifeworth.timeunits import (
     period_starts,
     to_timestamp,
 )
-from lifeworth.transactions import REFUNDS, Audit, Refunds, Transactions, read_table, read_transactions
+from lifeworth.transactions import (
+    REFUNDS,
+    Audit,
+    Refunds,
+    Transactions,
+    factorise_ids,
+    read_table,
+    read_transactions,
+    wall_clock_edge,
+)
 
 RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
 _METADATA_KEY = b"lifeworth"
+_MONEY = ("monetary_value", "past_spend")
 _SHOWN = 3
+# Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
+_GAP = np.timedelta64(730, "D")
+_TOO_MUCH_MONEY = 1e300
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +106,7 @@ class RFM:
         Parameters
         ----------
         data : any table with columns customer_id, frequency, recency, T and, optionally,
-            monetary_value; or a path to one.
+            monetary_value (which may be missing where frequency is 0) and past_spend; or a path to one.
         time_unit : the unit that its recency and T are in.
         observation_end : date the table describes; horizons in months need it to follow the calendar.
         period : the periods purchases were counted in; default `time_unit`.
@@ -112,18 +125,20 @@ class RFM:
             )
         if len(frame) == 0:
             raise DataError("The RFM table has no rows: there are no customers in it.")
-        _check_rfm(frame)
-        frame = frame.sort_values("customer_id", kind="stable")
-        money = frame["monetary_value"].to_numpy(dtype=np.float64) if "monetary_value" in frame else None
+        numbers = _check_rfm(frame)
+        codes, ids = factorise_ids(frame["customer_id"], "customer_id")
+        order = np.argsort(codes)
+        money = {name: numbers[name][order] if name in numbers else None for name in _MONEY}
+        end = None if observation_end is None else to_timestamp(observation_end, "observation_end").tz_localize(None)
         return cls(
-            customer_id=pd.Index(frame["customer_id"]),
-            frequency=frame["frequency"].to_numpy(dtype=np.float64).astype(np.int64),
-            recency=frame["recency"].to_numpy(dtype=np.float64),
-            T=frame["T"].to_numpy(dtype=np.float64),
-            monetary_value=money,
+            customer_id=ids,
+            frequency=numbers["frequency"][order].astype(np.int64),
+            recency=numbers["recency"][order],
+            T=numbers["T"][order],
+            **money,
             time_unit=unit,
             period=unit if period is None else check_time_unit(period, "period"),
-            observation_end=None if observation_end is None else to_timestamp(observation_end, "observation_end"),
+            observation_end=end,
             currency=currency,
             audit=Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame)),
         )
@@ -165,17 +180,11 @@ class RFM:
     @classmethod
     def read_parquet(cls, path: str | Path) -> RFM:
         """Read what `to_parquet` wrote."""
-        import pyarrow.parquet as pq
-
         about = rfm_metadata(path)
         if about is None:
             raise DataError(f"{path} is not an RFM table written by lifeworth: use RFM.from_frame and name its unit.")
-        rfm = cls.from_frame(
-            path, about["time_unit"], about["observation_end"], about["period"], about["currency"]
-        )
-        names = pq.read_schema(path).names
-        past = pq.read_table(path, columns=["past_spend"])["past_spend"].to_numpy() if "past_spend" in names else None
-        return replace(rfm, audit=Audit.from_dict(about["audit"]), past_spend=past)
+        rfm = cls.from_frame(path, about["time_unit"], about["observation_end"], about["period"], about["currency"])
+        return replace(rfm, audit=Audit.from_dict(about["audit"]))
 
 
 def rfm_metadata(path: str | Path) -> dict[str, Any] | None:
@@ -187,39 +196,58 @@ def rfm_metadata(path: str | Path) -> dict[str, Any] | None:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"{path} could not be read as Parquet: {error}") from error
-    return cast("dict[str, Any]", json.loads(metadata[_METADATA_KEY])) if _METADATA_KEY in metadata else None
+    if _METADATA_KEY not in metadata:
+        return None
+    try:
+        about = json.loads(metadata[_METADATA_KEY])
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or not about.keys() >= {
+        "time_unit",
+        "period",
+        "observation_end",
+        "currency",
+        "audit",
+    }:
+        raise DataError(f"{path} is damaged: what lifeworth wrote about its units cannot be read.")
+    return about
 
 
-def _check_rfm(frame: pd.DataFrame) -> None:
-    """Name every problem of an RFM table, with the first customers that show it, in one message."""
+def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Its columns of numbers; or every problem, with the first customers that show it, in one message."""
     problems: list[str] = []
     ids = frame["customer_id"]
 
     def complain(bad: Any, text: str) -> None:
         mask = np.asarray(bad, dtype=bool)
         if mask.any():
-            shown = ", ".join(str(value) for value in ids[mask].head(_SHOWN))
-            problems.append(f"{int(mask.sum()):,} customers {text} (first: {shown})")
+            count, shown = int(mask.sum()), ", ".join(str(value) for value in ids[mask].head(_SHOWN))
+            problems.append(f"{text} ({count:,} {'row' if count == 1 else 'rows'}; customer {shown})")
 
-    complain(ids.isna(), "have no id")
-    complain(ids.duplicated() & ids.notna(), "stand in more than one row")
+    complain(ids.isna(), "customer_id is missing")
+    complain(ids.duplicated() & ids.notna(), "a customer stands in more than one row")
     numbers: dict[str, npt.NDArray[np.float64]] = {}
-    for name in ("frequency", "recency", "T", "monetary_value"):
+    for name in (*RFM_COLUMNS[1:], *_MONEY):
         if name not in frame:
             continue
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        complain(~np.isfinite(values), f"have no finite number as {name}")
+        if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL
+            values = np.where((numbers["frequency"] == 0) & frame[name].isna().to_numpy(), 0.0, values)
+        complain(~np.isfinite(values), f"{name} is not a finite number")
         numbers[name] = np.where(np.isfinite(values), values, 0.0)
     frequency, recency, age = numbers["frequency"], numbers["recency"], numbers["T"]
-    complain(frequency < 0, "have a negative frequency")
-    complain(frequency != np.floor(frequency), "have a fractional frequency")
-    complain(recency < 0, "have a negative recency")
-    complain(recency > age * (1 + 1e-12), "have recency greater than T")
-    complain((frequency == 0) & (recency > 0), "have a recency but no repeat purchase")
-    if "monetary_value" in numbers:
-        complain(numbers["monetary_value"] < 0, "have a negative monetary_value")
+    complain(frequency < 0, "frequency is negative")
+    complain(frequency != np.floor(frequency), "frequency is not a whole number")
+    complain(frequency >= 2**53, "frequency is beyond all counting")
+    complain(recency < 0, "recency is negative")
+    complain(age < 0, "T is negative")
+    complain(recency > np.maximum(age, 0) * (1 + 1e-12), "recency is greater than T")
+    complain((frequency == 0) & (recency > 0), "recency is above 0 without a repeat purchase")
+    for name in _MONEY:
+        complain(numbers.get(name, age) < 0 if name in numbers else False, f"{name} is negative")
     if problems:
         raise DataError(f"The RFM table cannot be used: {'; '.join(problems)}.")
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -297,10 +325,11 @@ def _count(
 def _to_rfm(counted: _Counted, period: TimeUnit, time_unit: TimeUnit, currency: str | None) -> RFM:
     has = counted.bought
     if not has.any():
-        raise DataError(
-            f"No customer has a purchase up to {period_starts(counted.train_end, period).item():%Y-%m-%d}: {counted.audit}"
-        )
+        end = period_starts(counted.train_end, period).item()
+        raise DataError(f"No customer has a purchase up to {end:%Y-%m-%d}: {counted.audit}")
     counts, spend = counted.counts[has], counted.spend[has]
+    if not np.abs(spend).max() < _TOO_MUCH_MONEY:
+        raise DataError("The amounts are too large to be added up: look for a number that is no amount of money.")
     frequency = counts[:, 0] - 1
     money = counted.transactions.amount is not None
     return RFM(
@@ -382,7 +411,10 @@ def rfm_summary(
     """
     period, time_unit, refunds = _settings(period, time_unit, refunds)
     transactions = read_transactions(data, customer_id, date, amount, date_format)
-    end = None if observation_end is None else period_ordinal(_edge(observation_end, "observation_end", transactions), period)
+    if observation_end is None:
+        transactions, end = _with_note_on_gap(transactions, "observation_end"), None
+    else:
+        end = period_ordinal(wall_clock_edge(observation_end, "observation_end", transactions), period)
     return _to_rfm(_count(transactions, period, end, None, refunds), period, time_unit, currency)
 
 
@@ -428,11 +460,12 @@ def train_test_split(
     """
     period, time_unit, refunds = _settings(period, time_unit, refunds)
     transactions = read_transactions(data, customer_id, date, amount, date_format)
-    edge = period_ordinal(_edge(train_end, "train_end", transactions), period)
+    edge = period_ordinal(wall_clock_edge(train_end, "train_end", transactions), period)
     if test_end is None:
+        transactions = _with_note_on_gap(transactions, "test_end")
         last = int(period_ordinals(transactions.when, period).max())
     else:
-        last = period_ordinal(_edge(test_end, "test_end", transactions), period)
+        last = period_ordinal(wall_clock_edge(test_end, "test_end", transactions), period)
     if last <= edge:
         raise DataError(
             f"There is no holdout: train_end {period_starts(edge, period).item():%Y-%m-%d} is not before the end of "
@@ -453,9 +486,12 @@ def train_test_split(
     return calibration, holdout
 
 
-def _edge(value: Any, argument: str, transactions: Transactions) -> pd.Timestamp:
-    """A date given by the user, on the wall clock of the data."""
-    stamp = to_timestamp(value, argument)
-    if stamp.tzinfo is not None:
-        stamp = stamp.tz_convert(transactions.time_zone or "UTC").tz_localize(None)
-    return stamp
+def _with_note_on_gap(transactions: Transactions, argument: str) -> Transactions:
+    """A note where the last date, which is about to end the observed time, stands far from all others."""
+    last = transactions.when.max()
+    earlier = transactions.when[transactions.when < last]
+    if len(earlier) == 0 or last - earlier.max() < _GAP:
+        return transactions
+    days = [np.datetime_as_string(when, unit="D") for when in (last, earlier.max())]
+    note = f"Observation ends with the last date, {days[0]}, long after the one before it, {days[1]}: see {argument}."
+    return replace(transactions, notes=(*transactions.notes, note))

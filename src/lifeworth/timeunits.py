@@ -23,10 +23,13 @@ UNIT_NAMES: dict[str, str] = {"h": "hour", "D": "day", "W": "week", "M": "month"
 
 # The mean Gregorian year; a month without a calendar to place it in is a twelfth of it.
 DAYS_PER_YEAR = 365.2425
-_DAYS_PER_UNIT: dict[str, float] = {"h": 1 / 24, "D": 1.0, "W": 7.0, "M": DAYS_PER_YEAR / 12}
+# In hours, so that days / 7 is a division of whole numbers and rounds once.
+_HOURS_PER_UNIT: dict[str, float] = {"h": 1.0, "D": 24.0, "W": 168.0, "M": DAYS_PER_YEAR * 2}
 # 1970-01-01 was a Thursday: three days after the Monday that starts week 0.
 _WEEK_SHIFT = 3
-_HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]+)\s*")
+_HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
+# 09/10/1997 is a day of September to some and of October to others; 1997 alone is no day.
+_ISO_DATE = re.compile(r"\s*\d{4}(-\d{2}-\d{2}|\d{4})([T ].*)?\s*")
 _HORIZON_UNITS = {"h": "h", "H": "h", "d": "D", "D": "D", "w": "W", "W": "W", "M": "M", "Y": "Y", "y": "Y"}
 
 
@@ -41,20 +44,20 @@ def check_time_unit(value: object, argument: str = "time_unit") -> TimeUnit:
 
 def units_per_year(time_unit: TimeUnit) -> float:
     """How many of this unit make a mean Gregorian year of 365.2425 days."""
-    return DAYS_PER_YEAR / _DAYS_PER_UNIT[time_unit]
+    return DAYS_PER_YEAR * 24 / _HOURS_PER_UNIT[time_unit]
 
 
 def to_timestamp(value: Any, argument: str) -> pd.Timestamp:
     """Return one date given by a user as a Timestamp; strings are read as ISO 8601."""
-    try:
-        stamp = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UsageError(
-            f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30."
-        ) from error
-    if isinstance(value, (int, float, np.number)) or stamp is pd.NaT:
-        raise UsageError(f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30.")
-    return stamp
+    unclear = isinstance(value, str) and _ISO_DATE.fullmatch(value) is None
+    if not unclear and not isinstance(value, (int, float, np.number)):
+        try:
+            stamp = pd.Timestamp(value)
+        except (ValueError, TypeError, OverflowError):
+            stamp = pd.NaT
+        if stamp is not pd.NaT:
+            return stamp
+    raise UsageError(f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30.")
 
 
 def period_ordinals(dates: npt.NDArray[np.datetime64], period: TimeUnit) -> npt.NDArray[np.int64]:
@@ -109,21 +112,18 @@ def elapsed(
     if period == "M":
         days_from = period_starts(start, period).astype("datetime64[D]").astype(np.int64)
         days_to = period_starts(end, period).astype("datetime64[D]").astype(np.int64)
-        return np.asarray((days_to - days_from) / _DAYS_PER_UNIT[time_unit], dtype=np.float64)
-    steps = np.asarray(end, dtype=np.int64) - start
-    if period == "h":
-        return np.asarray(steps / (24 * _DAYS_PER_UNIT[time_unit]), dtype=np.float64)
-    return np.asarray(steps * (_DAYS_PER_UNIT[period] / _DAYS_PER_UNIT[time_unit]), dtype=np.float64)
+        hours = (days_to - days_from) * 24.0
+    else:
+        hours = (np.asarray(end, dtype=np.int64) - start) * _HOURS_PER_UNIT[period]
+    return np.asarray(hours / _HOURS_PER_UNIT[time_unit], dtype=np.float64)
 
 
-def horizon_length(
-    horizon: str | float, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None
-) -> float:
+def horizon_length(horizon: str | float, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None) -> float:
     """Length of a forecast horizon in `time_unit`.
 
     Parameters
     ----------
-    horizon : a number of time units, or a duration such as "39W", "12M", "365D", "48h" or "1Y".
+    horizon : a number of time units (39 or "39"), or a duration such as "39W", "12M", "365D", "48h", "1Y".
     time_unit : the unit of the answer.
     observation_end : where the horizon starts. Given it, months and years are those of the
         calendar ("12M" from 1997-09-30 ends on 1998-09-30, 365 days later); without it, or
@@ -144,21 +144,21 @@ def horizon_length(
     """
     if isinstance(horizon, str):
         match = _HORIZON.fullmatch(horizon)
-        if match is None or match[2] not in _HORIZON_UNITS:
+        if match is None or match[2] not in {"", *_HORIZON_UNITS}:
             raise UsageError(
                 f'horizon="{horizon}" is not a duration: write a number and one of h, D, W, M, Y, such as '
                 '"39W", "12M" or "365D", or give a number of time units.'
             )
-        amount, unit = float(match[1]), _HORIZON_UNITS[match[2]]
+        amount, unit = float(match[1]), _HORIZON_UNITS.get(match[2], time_unit)
         if unit == "Y":
             amount, unit = amount * 12, "M"
         if unit == time_unit:
             length = amount
         elif unit == "M" and observation_end is not None and amount.is_integer() and 0 < amount < 12_000:
             end = observation_end.normalize()
-            length = ((end + pd.DateOffset(months=int(amount))) - end).days / _DAYS_PER_UNIT[time_unit]
+            length = ((end + pd.DateOffset(months=int(amount))) - end).days * 24 / _HOURS_PER_UNIT[time_unit]
         else:
-            length = amount * (_DAYS_PER_UNIT[unit] / _DAYS_PER_UNIT[time_unit])
+            length = amount * _HOURS_PER_UNIT[unit] / _HOURS_PER_UNIT[time_unit]
     else:
         try:
             length = float(horizon)

@@ -13,11 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.timeunits import to_timestamp
 
 Refunds = Literal["net", "drop", "error"]
 REFUNDS: tuple[Refunds, ...] = ("net", "drop", "error")
 
 _EXAMPLES = 3
+# 1997-09 names a month well enough; 1997 is as likely to be an amount.
+_SHORTEST_DATE = 7
 # Formats that can be read in one way only; 01/02/2024 is not among them.
 _CLEAR_FORMATS = (
     "ISO8601",
@@ -64,9 +67,7 @@ class Audit:
     def to_pandas(self) -> pd.DataFrame:
         """One row per reason: reason, rows, examples."""
         rows: list[tuple[str, int, str]] = [("rows in", self.rows_in, "")]
-        rows += [
-            (reason, count, ", ".join(self.examples.get(reason, []))) for reason, count in self.left_out.items()
-        ]
+        rows += [(reason, count, ", ".join(self.examples.get(reason, []))) for reason, count in self.left_out.items()]
         rows.append(("rows used", self.rows_used, ""))
         return pd.DataFrame(rows, columns=["reason", "rows", "examples"])
 
@@ -103,7 +104,7 @@ class Transactions:
     Attributes
     ----------
     customer : (n,) int64 codes into `customer_ids`.
-    customer_ids : (n_customers,) ids, ascending, of the type they came in.
+    customer_ids : (n_customers,) ids, ascending: text, integers, or what else they came as.
     when : (n,) datetime64, wall-clock time.
     amount : (n,) float64, or None where there is no amount column.
     row : (n,) int64, position of each of these rows in the table given.
@@ -141,8 +142,8 @@ def read_transactions(
 
     Returns
     -------
-    Transactions. Rows with a missing id, a missing or unreadable date, or a missing or unreadable
-    amount are counted in `left_out`, not lost.
+    Transactions. Rows with a missing or blank id, a missing or unreadable date, or a missing or
+    unreadable amount are counted in `left_out`, not lost.
 
     Raises
     ------
@@ -161,6 +162,9 @@ def read_transactions(
     left_out: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
     keep = np.ones(len(frame), dtype=bool)
+    ids = frame[customer_id]
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(object)
 
     def leave_out(bad: npt.NDArray[np.bool_], reason: str, shown: pd.Series[Any]) -> None:
         bad = bad & keep
@@ -169,8 +173,7 @@ def read_transactions(
             examples[reason] = [str(value) for value in shown[bad].head(_EXAMPLES)]
             keep[bad] = False
 
-    ids = frame[customer_id]
-    leave_out(ids.isna().to_numpy(), "with a missing customer id", ids)
+    leave_out((ids.isna() | _blank(ids)).to_numpy(dtype=bool), "with a missing customer id", ids)
     problems: list[str] = []
     dates: pd.Series[Any] | None = None
     amounts: pd.Series[Any] | None = None
@@ -196,7 +199,7 @@ def read_transactions(
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         raise DataError(f"None of the {len(frame):,} rows can be used: {reasons}.")
 
-    codes, uniques = _factorise(ids[keep], customer_id)
+    codes, uniques = factorise_ids(ids[keep], customer_id)
     when, time_zone = _wall_clock(dates[keep])
     return Transactions(
         customer=codes,
@@ -223,11 +226,15 @@ def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     if isinstance(data, (str, Path)):
         return _read_file(Path(data), wanted)
     if not isinstance(data, pd.DataFrame):
-        data = _to_pandas(data, wanted)
-    if wanted is None:
-        return cast(pd.DataFrame, data)
-    _check_columns(data.columns, wanted)
-    return cast(pd.DataFrame, data[wanted])
+        return _to_pandas(data, wanted)
+    check_columns(data.columns, list(data.columns) if wanted is None else wanted)
+    frame = data if wanted is None else data[wanted]
+    backed = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.ArrowDtype)]
+    if backed:
+        frame = frame.copy(deep=False)
+        for name in backed:
+            frame[name] = _numpy_backed(frame[name])
+    return cast(pd.DataFrame, frame)
 
 
 def column_names(path: str | Path) -> list[str]:
@@ -247,12 +254,27 @@ def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
         ) from error
     if not isinstance(frame, (nw.DataFrame, nw.LazyFrame)):
         raise DataError(f"{type(data).__name__} is a single column, not a table.")
+    names = frame.collect_schema().names()
+    check_columns(names, names if wanted is None else wanted)
     if wanted is not None:
-        _check_columns(frame.collect_schema().names(), wanted)
         frame = frame.select(wanted)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect(backend="pyarrow")
-    return frame.to_pandas()
+    return _from_arrow(frame.to_arrow())
+
+
+def _from_arrow(table: Any) -> pd.DataFrame:
+    """A PyArrow table as pandas: whole numbers stay whole beside missing ones, no column becomes an index."""
+    import pyarrow as pa
+
+    whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+    return cast(pd.DataFrame, table.to_pandas(ignore_metadata=True, date_as_object=False, types_mapper=whole.get))
+
+
+def _numpy_backed(column: pd.Series[Any]) -> pd.Series[Any]:
+    import pyarrow as pa
+
+    return _from_arrow(pa.table({"column": pa.array(column.array)}))["column"].set_axis(column.index)
 
 
 def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) -> pd.DataFrame:
@@ -265,21 +287,24 @@ def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) ->
 
             schema = pq.read_schema(path)
             if wanted is not None:
-                _check_columns(schema.names, wanted, str(path))
-            if rows == 0:
-                return cast(pd.DataFrame, schema.empty_table().to_pandas())
-            return cast(pd.DataFrame, pq.read_table(path, columns=wanted).to_pandas())
+                check_columns(schema.names, wanted, str(path))
+            return _from_arrow(schema.empty_table() if rows == 0 else pq.read_table(path, columns=wanted))
         if kind in {".csv", ".txt", ".tsv"}:
             # As text, so that an id such as 00123 stays what it is; the rest is parsed by its own rules.
             separator = "\t" if kind == ".tsv" else ","
-            header = pd.read_csv(path, nrows=0, sep=separator)
-            if wanted is not None:
-                _check_columns(header.columns, wanted, str(path))
-            return _numbers_from_text(pd.read_csv(path, usecols=wanted, dtype=str, sep=separator, nrows=rows))
+            first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, sep=separator)
+            names = [str(name) for name in first.iloc[0]]
+            _check_separator(names, wanted, path)
+            check_columns(names, names if wanted is None else wanted, str(path))
+            return _numbers_from_text(pd.read_csv(path, usecols=wanted or names, dtype=str, sep=separator, nrows=rows))
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty.") from error
     except DataError:
         raise
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{path} could not be read: it is not text in UTF-8 ({error.reason}); save it as UTF-8."
+        ) from error
     except (OSError, ValueError) as error:  # pyarrow's and the CSV parser's errors are among these
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SourceError(f"{path} could not be read: {reason}") from error
@@ -296,7 +321,18 @@ def _numbers_from_text(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(names: Iterable[str], wanted: list[str], where: str = "The table") -> None:
+def _check_separator(names: list[str], wanted: list[str] | None, path: Path) -> None:
+    """A file with another separator looks like one column with a long name: say so."""
+    other = next((mark for mark in ";\t|" if mark in names[0]), None)
+    if len(names) == 1 and other is not None and names != wanted:
+        raise DataError(
+            f"{path} has a single column, {names[0]!r}: its values seem to be separated by {other!r} and not by "
+            "commas. Save it with commas between values and a point in numbers (12.50), or as Parquet."
+        )
+
+
+def check_columns(names: Iterable[str], wanted: list[str], where: str = "The table") -> None:
+    """Raise a `DataError` that names every wanted column that is missing, or stands there twice."""
     names = list(names)
     missing = [name for name in wanted if name not in names]
     if missing:
@@ -304,23 +340,25 @@ def _check_columns(names: Iterable[str], wanted: list[str], where: str = "The ta
             f"{where} has no column {' and no column '.join(map(repr, missing))}; "
             f"it has: {', '.join(map(str, names)) or 'no columns at all'}."
         )
-    twice = [name for name in wanted if names.count(name) > 1]
+    twice = [name for name in dict.fromkeys(wanted) if names.count(name) > 1]
     if twice:
-        raise DataError(f"{where} has more than one column named {', '.join(map(repr, twice))}.")
+        raise DataError(f"{where} has more than one column named {' and '.join(map(repr, twice))}.")
 
 
 def _parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any]:
     """Dates of any kind as a datetime column, NaT where one cannot be read."""
-    if isinstance(column.dtype, pd.ArrowDtype):
-        column = column.convert_dtypes(dtype_backend="numpy_nullable")
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.dtype.categories.dtype)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
-        raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
+        if not _whole_numbers(column):
+            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
+        column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
         column = column.astype("Int64").astype("string")
@@ -330,21 +368,26 @@ def _parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> 
     else:
         formats = _CLEAR_FORMATS
     present = column.notna()
+    text = isinstance(column.dtype, pd.StringDtype)
     if column.dtype == object and present.any():
         kinds = {type(value) for value in column[present]}
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
-        if str not in kinds:
-            formats = ("ISO8601",)
+        text = str in kinds
+        formats = formats if text else ("ISO8601",)
     best: pd.Series[Any] | None = None
     for layout in formats:
         try:
             parsed = pd.to_datetime(column, format=layout, errors="coerce")
-        except ValueError as error:  # mixed offsets are the one thing coerce does not swallow
+        except ValueError as error:  # coerce swallows all but these two
+            if "timezone" not in str(error):
+                raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
             raise DataError(
-                f"Column {name!r} mixes time zones ({error.args[0].split(',')[0]}): convert it to one first."
+                f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first."
             ) from error
+        if date_format is None and text:
+            parsed = parsed.mask((column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
         if best is None or parsed.notna().sum() > best.notna().sum():
             best = parsed
         if bool((parsed.notna() == present).all()):
@@ -363,33 +406,55 @@ def _parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> 
 
 def _parse_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     """Amounts as float64, NaN where one cannot be read."""
-    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
+    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column.dtype):
+        column = column.astype(object).infer_objects()
+    if getattr(column.dtype, "kind", "O") in "bcmM":
         raise DataError(f"Column {name!r} holds {column.dtype} values, not amounts of money.")
-    parsed = pd.to_numeric(column.astype(object) if column.dtype == object else column, errors="coerce")
+    parsed = pd.to_numeric(column, errors="coerce")
     values = pd.Series(parsed.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
     present = int(column.notna().sum())
     unreadable = column.notna() & values.isna()
     if present and 2 * int(unreadable.sum()) > present:
         raise DataError(
             f"Column {name!r} is not a column of amounts: {int(unreadable.sum()):,} of {present:,} values are "
-            f"not numbers (the first: {str(column[unreadable].iloc[0])!r}). Write amounts as plain numbers such as 12.50."
+            f"not numbers (the first: {str(column[unreadable].iloc[0])!r}). Write amounts as plain numbers, as 12.50."
         )
     return values
 
 
-def _factorise(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
-    """Codes and the sorted distinct ids, in the type they came in."""
-    if isinstance(ids.dtype, pd.CategoricalDtype):
-        ids = ids.astype(ids.dtype.categories.dtype)
+def _whole_numbers(column: pd.Series[Any]) -> bool:
+    """Whether a column of floats holds whole numbers only, and none too large for a float to tell from the next."""
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < 2**53))
+
+
+def _blank(ids: pd.Series[Any]) -> pd.Series[Any]:
+    """True where an id is text without a character in it: nobody's name, and not one customer's."""
+    if isinstance(ids.dtype, pd.StringDtype):
+        return ids.str.strip().eq("").fillna(False)
+    if pd.api.types.is_object_dtype(ids.dtype):
+        return ids.map(lambda value: isinstance(value, str) and not value.strip()).astype(bool)
+    return pd.Series(False, index=ids.index)
+
+
+def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
+    """Codes and the sorted distinct ids: text as str, whole numbers as integers of numpy, others as they came.
+
+    `ids` has no missing value. Raises a `DataError` for what cannot be a customer's id.
+    """
+    if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
+        ids = ids.astype(object).infer_objects()
     if pd.api.types.is_float_dtype(ids.dtype):
-        values = ids.to_numpy(dtype=np.float64)
         # Whole-number ids become floats wherever one was missing in the column.
-        if np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < 2**53):
-            ids = pd.Series(values.astype(np.int64))
-        else:
-            raise DataError(f"Column {name!r} holds fractional or infinite numbers, which are no customer ids.")
+        if not _whole_numbers(ids):
+            raise DataError(
+                f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids."
+            )
+        ids = ids.astype(np.int64)
     elif pd.api.types.is_integer_dtype(ids.dtype):
-        ids = ids.astype(ids.dtype.name.lower() if isinstance(ids.dtype, pd.api.extensions.ExtensionDtype) else ids.dtype)
+        ids = ids.astype(ids.dtype.name.lower())
+    elif isinstance(ids.dtype, pd.StringDtype):
+        ids = ids.astype("str")
     if ids.dtype == object:
         kinds = sorted({type(value).__name__ for value in ids})
         if len(kinds) > 1:
@@ -407,3 +472,15 @@ def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str 
     if zone is not None:
         return dates.dt.tz_localize(None).to_numpy(), str(zone)
     return dates.to_numpy(), None
+
+
+def wall_clock_edge(value: Any, argument: str, transactions: Transactions) -> pd.Timestamp:
+    """A date given by the user, on the wall clock of the data."""
+    stamp = to_timestamp(value, argument)
+    if stamp.tzinfo is None:
+        return stamp
+    if transactions.time_zone is None:
+        raise UsageError(
+            f"{argument}={value!r} has a time zone and the dates in the table have none: give it without one."
+        )
+    return stamp.tz_convert(transactions.time_zone).tz_localize(None)

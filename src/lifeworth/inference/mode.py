@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy.typing as npt
 from lifeworth.errors import FitError
 from lifeworth.families.base import Family, Parametrisation, Rows
 from lifeworth.inference.priors import log_density
+
+
+# A variable known to a factor of e^20 only, by all customers together, is one that runs away.
+_FLAT = 20.0
 
 
 def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> dict[str, float]:
@@ -64,7 +69,7 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
             start[index] = np.log(3.0)
     found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 1000})
     slope = float(np.max(np.abs(found.jac)))
-    if not np.isfinite(found.fun) or slope > 1e-5 or np.max(np.abs(found.x - start)) > 25:
+    if not np.isfinite(found.fun) or slope > 1e-5 or _widest(objective, found.x) > _FLAT * math.sqrt(customers):
         at = ", ".join(
             f"{n} = {v:.3g}" for n, v in zip(family.parameters, np.exp(log_parameters(found.x)), strict=True)
         )
@@ -73,6 +78,13 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
             'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
         )
     return dict(zip(family.parameters, np.exp(log_parameters(found.x)).tolist(), strict=True))
+
+
+def _widest(objective: Any, position: npt.NDArray[np.float64]) -> float:
+    """Largest standard deviation, over the logs of the variables, of one customer's likelihood at the mode."""
+    hessian = _differences(lambda at: objective(at)[1], position, step=1e-4)
+    least = float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[0])
+    return 1 / math.sqrt(least) if least > 0 else math.inf
 
 
 def _differences(function: Any, position: npt.NDArray[np.float64], step: float = 1e-5) -> npt.NDArray[np.float64]:

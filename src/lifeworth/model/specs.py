@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
-from lifeworth import __version__
 from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
@@ -19,7 +18,7 @@ from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit
 
 Progress = Callable[[str, float], None]
-_MADE_WITH = ("numpy", "numba", "pymc", "pymc-marketing", "nutpie")
+_MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")
 
 
 class Model:
@@ -177,7 +176,7 @@ class GammaGamma(SpendModel):
 
 def versions() -> dict[str, str]:
     """Versions of what makes draws."""
-    return {"lifeworth": __version__} | {name: importlib.metadata.version(name) for name in _MADE_WITH}
+    return {name: importlib.metadata.version(name) for name in _MADE_WITH}
 
 
 def _now() -> str:

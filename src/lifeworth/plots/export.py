@@ -46,7 +46,7 @@ def figure_of(picture: Picture) -> Figure:
     return figure
 
 
-def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False, dpi: int = 160) -> str:
+def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False, dpi: int = 130) -> str:
     """Write a picture as SVG text: the same picture gives the same bytes, with no date, address or foreign entity.
 
     Parameters

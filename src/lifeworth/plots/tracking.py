@@ -219,7 +219,8 @@ def _dates(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column):
         raise UsageError("week_end and train_end must hold dates, not numbers.")
     try:
-        dates = pd.to_datetime(column)
+        # A guess at the order of day and month would draw the wrong picture without a word.
+        dates = pd.to_datetime(column, format="ISO8601" if pd.api.types.is_string_dtype(column) else None)
     except (ValueError, TypeError) as error:
         raise UsageError(f"week_end and train_end must hold dates: {error}.") from error
     if dates.isna().any():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lifeworth import __version__
 from lifeworth.evaluate.evidence import PREDICTIVE, Evidence
 from lifeworth.report.content import (
     Comparison,
@@ -287,7 +287,7 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
         ),
         traps=TRAPS,
         sources=SOURCES,
-        footer=[f"lifeworth {__version__}"],
+        footer=[f"lifeworth {version('lifeworth')}"],
     )
 
 
