@@ -280,6 +280,8 @@ def test_columns_of_one_name_do_not_confuse():
 def test_rows_all_used_is_said():
     html = render_report(ReportContent(title="x", audit=DataAudit(5, 5)))
     assert "Every row that was read was used." in html
+    assert "Time covered" not in html
+    assert "Time covered: 1997 to 1998." in render_report(full())
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def load_cdnow(sample: bool = False) -> pd.DataFrame:
 
     name = "cdnow_sample.parquet" if sample else "cdnow.parquet"
     with as_file(files("lifeworth") / "data" / name) as path:
-        frame = pq.read_table(path).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
     return frame.assign(
         customer_id=frame["customer_id"].astype("int64"), date=pd.to_datetime(frame["date"]).astype("datetime64[us]")
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from lifeworth import terminal
 from lifeworth.datasets import load_cdnow
 from lifeworth.errors import FitError
-from lifeworth.evaluate.evidence import Evidence, weigh_evidence
+from lifeworth.evaluate.evidence import PREDICTIVE, Evidence, weigh_evidence
 from lifeworth.files import replacing
 from lifeworth.model.store import refuse_to_replace, write_clv
 from lifeworth.report import write_report
 from lifeworth.report.card import render_card
-from lifeworth.report.evidence import evidence_pictures, evidence_report
+from lifeworth.report.evidence import Pictures, evidence_pictures, evidence_report
 
 TRAIN_END = "1997-09-30"
 # Maximum-likelihood estimates on the 1/10 sample: Fader, Hardie & Lee (2005), table 2; Fader & Hardie, note 025.
@@ -52,9 +54,11 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0, 
             reasons += [] if evidence.clv.spend is None else evidence.clv.spend.diagnostics.reasons
             raise FitError(f"The fit failed its diagnostics: {' '.join(reasons)} Nothing was written.")
         report("drawing and writing", 0.0)
-        written = _write(evidence, out, "CDNOW 1/10 sample" if sample else "CDNOW")
+        name = "CDNOW 1/10 sample" if sample else "CDNOW"
+        pictures = evidence_pictures(evidence, PUBLISHED)
+        written = _write(evidence, out, name, pictures)
         if model is not None:
-            _write_model(evidence, model, "CDNOW 1/10 sample" if sample else "CDNOW")
+            _write_model(evidence, model, name, pictures)
     _print(screen, evidence)
     width = max(len(str(path)) for path, _ in written)
     screen.print("[bold]Written[/]")
@@ -67,11 +71,10 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0, 
     return evidence
 
 
-def _write(evidence: Evidence, out: Path, name: str) -> list[tuple[Path, str]]:
+def _write(evidence: Evidence, out: Path, name: str, drawn: Pictures) -> list[tuple[Path, str]]:
     """Write the results into a folder, each file whole; give their paths and what they are."""
     from lifeworth import plots
 
-    drawn = evidence_pictures(evidence, PUBLISHED)
     content = evidence_report(
         evidence,
         {key: picture for key, (picture, _) in drawn.items()},
@@ -96,22 +99,24 @@ def _write(evidence: Evidence, out: Path, name: str) -> list[tuple[Path, str]]:
     for key, (picture, figure) in drawn.items():
         written.append((plots.save(figure, out / "pictures" / f"{key}.png"), picture.title))
     refuse_to_replace(out / "model")
-    _write_model(evidence, out / "model", name)
+    _write_model(evidence, out / "model", name, drawn)
     written.append((out / "model", "the model with its card, for lifeworth.load and lifeworth predict"))
     write_report(content, out / "report.html")
     written.append((out / "report.html", "all of it on one page: open it in a browser"))
     return written
 
 
-def _write_model(evidence: Evidence, path: Path, name: str) -> None:
+def _write_model(evidence: Evidence, path: Path, name: str, drawn: Pictures) -> None:
+    from lifeworth import plots
+
     with replacing(path, folder=True) as folder:
+        plots.save(drawn["tracking"][1], folder / "tracking.png", scale=1.5)
         write_clv(evidence.clv, folder)
         (folder / "README.md").write_text(render_card(evidence, name, ABOUT), encoding="utf-8")
 
 
-def _print(screen: terminal.Console, evidence: Evidence) -> None:
+def _print(screen: Console, evidence: Evidence) -> None:
     """The summary: what was seen, what was foretold, what happened."""
-    totals, comparison = evidence.totals.to_pandas(), evidence.comparison
     money = evidence.calibration.currency or ""
     end = evidence.calibration.observation_end
     screen.print()
@@ -148,32 +153,26 @@ def _print(screen: terminal.Console, evidence: Evidence) -> None:
     ]
     screen.print(terminal.table("Posterior", columns, rows), "")
     rows = []
-    for name, actual in (("purchases", evidence.actual_purchases), ("value", evidence.actual_value)):
-        row = totals.loc[name]
-        rows.append(
-            [
-                "purchases" if name == "purchases" else f"spend ({money})",
-                f"{row['expected']:,.0f}",
-                f"{row['lower']:,.0f} to {row['upper']:,.0f}",
-                f"{actual:,.0f}",
-                f"{row['expected'] / actual - 1:+.1%}",
-            ]
-        )
+    for label, total, actual in (
+        ("purchases", evidence.totals.of_purchases, evidence.actual_purchases),
+        (f"spend ({money})", evidence.totals.of_value, evidence.actual_value),
+    ):
+        span = f"{total.lower:,.0f} to {total.upper:,.0f}"
+        rows.append([label, f"{total.expected:,.0f}", span, f"{actual:,.0f}", f"{total.expected / actual - 1:+.1%}"])
     columns = [("", "left"), ("predicted", "right"), ("90 % interval", "left"), ("actual", "right"), ("error", "right")]
     screen.print(terminal.table(f"All customers, next {evidence.horizon}", columns, rows), "")
-    best = comparison["bias"].abs().idxmin()
     rows = []
-    for name, row in comparison.iterrows():
-        mark = "[bold]" if name == best else ""
-        share = "" if row["top_decile_share"] != row["top_decile_share"] else f"{row['top_decile_share']:.0%}"
+    for method, verdict in evidence.verdicts.items():
+        mark, scores = "[bold]" if method == evidence.nearest else "", verdict.scores
+        said, found = f"{verdict.said:,.2f}", f"{scores.top_decile_share:.0%}" if verdict.ranks else ""
         rows.append(
             [
-                f"{mark}{name}",
-                f"{mark}{row['per_customer']:,.2f}",
-                f"{mark}{row['actual']:,.2f}",
-                f"{mark}{row['bias']:+.0%}",
-                f"{row['mae']:,.2f}",
-                share,
+                f"{mark}{method}",
+                f"{mark}{said}",
+                f"{verdict.actual:,.2f}",
+                f"{scores.bias:+.0%}",
+                f"{scores.mae:,.2f}",
+                found,
             ]
         )
     columns = [
@@ -185,7 +184,7 @@ def _print(screen: terminal.Console, evidence: Evidence) -> None:
         ("top tenth finds", "right"),
     ]
     screen.print(terminal.table(f"Historical beside predictive: spend per customer ({money})", columns, rows), "")
-    within = evidence.comparison.iloc[0]["coverage"]
+    within = evidence.verdicts[PREDICTIVE].scores.coverage
     screen.print(
         f"{evidence.purchases.coverage:.0%} of customers bought, and {within:.0%} spent, "
         "within their own 90 % interval.\n"

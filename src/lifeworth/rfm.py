@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from lifeworth.timeunits import (
     elapsed,
     period_ordinal,
     period_ordinals,
-    period_starts,
+    period_start,
     to_timestamp,
 )
 from lifeworth.transactions import (
@@ -325,7 +325,7 @@ def _count(
 def _to_rfm(counted: _Counted, period: TimeUnit, time_unit: TimeUnit, currency: str | None) -> RFM:
     has = counted.bought
     if not has.any():
-        end = period_starts(counted.train_end, period).item()
+        end = period_start(counted.train_end, period)
         raise DataError(f"No customer has a purchase up to {end:%Y-%m-%d}: {counted.audit}")
     counts, spend = counted.counts[has], counted.spend[has]
     if not np.abs(spend).max() < _TOO_MUCH_MONEY:
@@ -341,16 +341,16 @@ def _to_rfm(counted: _Counted, period: TimeUnit, time_unit: TimeUnit, currency: 
         past_spend=spend[:, 0] + spend[:, 1] if money else None,
         time_unit=time_unit,
         period=period,
-        observation_end=pd.Timestamp(period_starts(counted.train_end, period).item()),
+        observation_end=period_start(counted.train_end, period),
         currency=currency,
         audit=counted.audit,
     )
 
 
-def _settings(period: str, time_unit: str, refunds: str) -> tuple[TimeUnit, TimeUnit, Refunds]:
+def _settings(period: str, time_unit: str, refunds: Refunds) -> tuple[TimeUnit, TimeUnit, Refunds]:
     if refunds not in REFUNDS:
         raise UsageError(f'refunds={refunds!r} is not a policy: use "net", "drop" or "error".')
-    return check_time_unit(period, "period"), check_time_unit(time_unit), cast(Refunds, refunds)
+    return check_time_unit(period, "period"), check_time_unit(time_unit), refunds
 
 
 def rfm_summary(
@@ -468,8 +468,8 @@ def train_test_split(
         last = period_ordinal(wall_clock_edge(test_end, "test_end", transactions), period)
     if last <= edge:
         raise DataError(
-            f"There is no holdout: train_end {period_starts(edge, period).item():%Y-%m-%d} is not before the end of "
-            f"the data or of the test, {period_starts(last, period).item():%Y-%m-%d}. Choose an earlier train_end."
+            f"There is no holdout: train_end {period_start(edge, period):%Y-%m-%d} is not before the end of "
+            f"the data or of the test, {period_start(last, period):%Y-%m-%d}. Choose an earlier train_end."
         )
     counted = _count(transactions, period, edge, last, refunds)
     calibration = _to_rfm(counted, period, time_unit, currency)
@@ -481,8 +481,8 @@ def train_test_split(
         columns["spend"] = counted.spend[counted.bought, 2]
     holdout = pd.DataFrame(columns)
     holdout.attrs["length"] = float(elapsed(np.array([edge]), last, period, time_unit)[0])
-    holdout.attrs["start"] = period_starts(edge + 1, period).item().isoformat()
-    holdout.attrs["end"] = period_starts(last, period).item().isoformat()
+    holdout.attrs["start"] = period_start(edge + 1, period).isoformat()
+    holdout.attrs["end"] = period_start(last, period).isoformat()
     return calibration, holdout
 
 

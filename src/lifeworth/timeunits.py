@@ -7,9 +7,10 @@ inside the window, and nothing is counted on both sides of an edge.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,9 @@ _HORIZON_UNITS = {"h": "h", "H": "h", "d": "D", "D": "D", "w": "W", "W": "W", "M
 
 def check_time_unit(value: object, argument: str = "time_unit") -> TimeUnit:
     """Return `value` as a time unit, or raise a `UsageError` that names the choices."""
-    if value in TIME_UNITS:
-        return cast(TimeUnit, value)
+    for unit in TIME_UNITS:
+        if value == unit:
+            return unit
     raise UsageError(
         f'{argument}={value!r} is not a time unit: use "h" (hours), "D" (days), "W" (weeks) or "M" (months).'
     )
@@ -51,12 +53,10 @@ def to_timestamp(value: Any, argument: str) -> pd.Timestamp:
     """Return one date given by a user as a Timestamp; strings are read as ISO 8601."""
     unclear = isinstance(value, str) and _ISO_DATE.fullmatch(value) is None
     if not unclear and not isinstance(value, (int, float, np.number)):
-        try:
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
             stamp = pd.Timestamp(value)
-        except (ValueError, TypeError, OverflowError):
-            stamp = pd.NaT
-        if stamp is not pd.NaT:
-            return stamp
+            if not pd.isna(stamp):
+                return stamp
     raise UsageError(f"{argument}={value!r} is not a date: write it as year-month-day, such as 1997-09-30.")
 
 
@@ -81,7 +81,7 @@ def period_ordinals(dates: npt.NDArray[np.datetime64], period: TimeUnit) -> npt.
     """
     if period == "W":
         days = dates.astype("datetime64[D]").astype(np.int64)
-        return cast("npt.NDArray[np.int64]", (days + _WEEK_SHIFT) // 7)
+        return (days + _WEEK_SHIFT) // 7
     return dates.astype(f"datetime64[{period}]").astype(np.int64)
 
 
@@ -96,6 +96,11 @@ def period_starts(ordinals: npt.ArrayLike, period: TimeUnit) -> npt.NDArray[np.d
     if period == "W":
         return (values * 7 - _WEEK_SHIFT).astype("datetime64[D]").astype("datetime64[s]")
     return values.astype(f"datetime64[{period}]").astype("datetime64[s]")
+
+
+def period_start(ordinal: int, period: TimeUnit) -> pd.Timestamp:
+    """First instant of the period with this ordinal."""
+    return pd.Timestamp(period_starts([ordinal], period)[0])
 
 
 def elapsed(

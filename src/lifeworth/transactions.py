@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,7 +235,7 @@ def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
         frame = frame.copy(deep=False)
         for name in backed:
             frame[name] = _numpy_backed(frame[name])
-    return cast(pd.DataFrame, frame)
+    return frame
 
 
 def column_names(path: str | Path) -> list[str]:
@@ -252,6 +253,9 @@ def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
             f"{type(data).__name__} is not a table: give a pandas, Polars or PyArrow table, a DuckDB relation, "
             "or a path to a Parquet or CSV file."
         ) from error
+    except nw.exceptions.DuplicateError as error:
+        twice = re.findall("'(.*)' \\d+ times", str(error))
+        raise DataError(f"The table has more than one column named {' and '.join(map(repr, twice))}.") from error
     if not isinstance(frame, (nw.DataFrame, nw.LazyFrame)):
         raise DataError(f"{type(data).__name__} is a single column, not a table.")
     names = frame.collect_schema().names()
@@ -350,13 +354,13 @@ def _parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> 
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.dtype.categories.dtype)
     if isinstance(column.dtype, pd.PeriodDtype):
-        return column.dt.to_timestamp()
+        return cast("pd.Series[Any]", column.dt.to_timestamp())
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
-        if not _whole_numbers(column):
+        if column.dtype.kind == "b" or not _whole_numbers(column):
             raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
@@ -380,7 +384,7 @@ def _parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> 
     for layout in formats:
         try:
             parsed = pd.to_datetime(column, format=layout, errors="coerce")
-        except ValueError as error:  # coerce swallows all but these two
+        except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
             if "timezone" not in str(error):
                 raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
             raise DataError(
@@ -452,7 +456,7 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
             )
         ids = ids.astype(np.int64)
     elif pd.api.types.is_integer_dtype(ids.dtype):
-        ids = ids.astype(ids.dtype.name.lower())
+        ids = ids.astype(np.dtype(ids.dtype.name.lower()))
     elif isinstance(ids.dtype, pd.StringDtype):
         ids = ids.astype("str")
     if ids.dtype == object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -76,6 +76,19 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """An expectation and its interval."""
+
+    expected: float
+    lower: float
+    upper: float
+
+    def holds(self, actual: float) -> bool:
+        """Whether what happened lies inside the interval."""
+        return self.lower <= actual <= self.upper
+
+
+@dataclass(frozen=True)
 class Totals:
     """What the customers of a table will do together: one number per posterior draw.
 
@@ -93,15 +106,23 @@ class Totals:
 
     def to_pandas(self) -> pd.DataFrame:
         """Rows purchases and value; columns expected, lower, upper."""
+        rows = {"purchases": asdict(self.of_purchases), "value": asdict(self.of_value)}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("total")
+
+    @property
+    def of_purchases(self) -> Estimate:
+        """The portfolio's purchases."""
+        return self._estimate(self.expected_purchases, self.purchases)
+
+    @property
+    def of_value(self) -> Estimate:
+        """The portfolio's value."""
+        return self._estimate(self.expected_value, self.value)
+
+    def _estimate(self, expected: float, draws: Array) -> Estimate:
         share = (1 - self.interval) / 2
-        rows = []
-        for name, expected, draws in (
-            ("purchases", self.expected_purchases, self.purchases),
-            ("value", self.expected_value, self.value),
-        ):
-            lower, upper = np.quantile(draws, [share, 1 - share])
-            rows.append((name, expected, lower, upper))
-        return pd.DataFrame(rows, columns=["total", "expected", "lower", "upper"]).set_index("total")
+        lower, upper = np.quantile(draws, [share, 1 - share])
+        return Estimate(expected, float(lower), float(upper))
 
 
 def predict_value(

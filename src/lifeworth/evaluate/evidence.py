@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,29 @@ from lifeworth.evaluate.tracking import track_purchases
 from lifeworth.historical import historical_clv
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.rfm import RFM, train_test_split
-from lifeworth.timeunits import UNIT_NAMES, units_per_year
+from lifeworth.timeunits import DAYS_PER_YEAR, UNIT_NAMES, units_per_year
 from lifeworth.value import Totals
 
 Progress = Callable[[str, float], None]
 PREDICTIVE = "Predictive CLV"
 OWN_RATE = "Own spend rate, carried on"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one method said of the customers' spend in the holdout, and how close it came.
+
+    Attributes
+    ----------
+    said, actual : mean spend per customer.
+    scores : of the method's value per customer.
+    ranks : whether it tells customers apart.
+    """
+
+    said: float
+    actual: float
+    scores: Scores
+    ranks: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class Evidence:
     customers : one row per customer: RFM columns, past_spend, the columns of `CLV.predict`,
         actual_purchases, actual_spend.
     totals : the portfolio's predicted distribution.
-    comparison : one row per method: what it says of an average customer over the holdout, and its scores.
+    verdicts : what each method said of the holdout, the predictive one first.
     historical : the classic formulas with all their parts, one row per method.
     deciles_spend, deciles_purchases, frequency_groups, tracking : tables behind the pictures.
     purchases : scores of predicted purchases.
@@ -44,13 +62,26 @@ class Evidence:
     clv: CLV
     customers: pd.DataFrame
     totals: Totals
-    comparison: pd.DataFrame
+    verdicts: dict[str, Verdict]
     historical: pd.DataFrame
     deciles_spend: pd.DataFrame
     deciles_purchases: pd.DataFrame
     frequency_groups: pd.DataFrame
     tracking: pd.DataFrame
     purchases: Scores
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """The verdicts as a table: a row per method, with its scores."""
+        rows = {
+            name: {"per_customer": v.said, "actual": v.actual, **asdict(v.scores)} for name, v in self.verdicts.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+    @property
+    def nearest(self) -> str:
+        """The method whose total came closest."""
+        return min(self.verdicts, key=lambda name: abs(self.verdicts[name].scores.bias))
 
     @property
     def horizon(self) -> str:
@@ -107,7 +138,7 @@ def weigh_evidence(
         clv=clv,
         customers=customers,
         totals=totals,
-        comparison=_compare(customers, historical, calibration, length),
+        verdicts=_compare(customers, historical, calibration, length),
         historical=historical,
         deciles_spend=deciles(customers["clv"].to_numpy(), customers["actual_spend"].to_numpy()),
         deciles_purchases=deciles(customers["expected_purchases"].to_numpy(), customers["actual_purchases"].to_numpy()),
@@ -135,21 +166,21 @@ def _historical(data: Any, train_end: Any) -> pd.DataFrame:
     return table
 
 
-def _compare(customers: pd.DataFrame, historical: pd.DataFrame, calibration: RFM, length: float) -> pd.DataFrame:
-    """A row per method: its value of an average customer in the holdout, and how it scored."""
+def _compare(customers: pd.DataFrame, historical: pd.DataFrame, calibration: RFM, length: float) -> dict[str, Verdict]:
+    """What each method says of every customer's spend in the holdout, scored."""
     actual = customers["actual_spend"].to_numpy(dtype=np.float64)
-    age = np.maximum(calibration.T, units_per_year(calibration.time_unit) / 365.2425)
+    day = units_per_year(calibration.time_unit) / DAYS_PER_YEAR
     assert calibration.past_spend is not None
     said = {
-        PREDICTIVE: customers["clv"].to_numpy(),
-        OWN_RATE: calibration.past_spend / age * length,
+        PREDICTIVE: customers["clv"].to_numpy(dtype=np.float64),
+        OWN_RATE: calibration.past_spend / np.maximum(calibration.T, day) * length,
         **{str(name): np.full(len(customers), value) for name, value in historical["clv"].items()},
     }
-    rows = {}
+    verdicts = {}
     for name, values in said.items():
-        bounds = ("clv_lower", "clv_upper") if name == PREDICTIVE else ()
-        scores = asdict(score(values, actual, *(customers[bound].to_numpy() for bound in bounds)))
-        if np.ptp(values) == 0:  # everybody alike: there is no top tenth to look into
-            scores["top_decile_share"] = np.nan
-        rows[name] = {"per_customer": float(values.mean()), "actual": float(actual.mean()), **scores}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+        bounds = [customers[f"clv_{end}"].to_numpy() for end in ("lower", "upper")] if name == PREDICTIVE else []
+        scores, ranks = score(values, actual, *bounds), float(np.ptp(values)) > 0
+        if not ranks:  # everybody alike: there is no top tenth to look into
+            scores = replace(scores, top_decile_share=math.nan)
+        verdicts[name] = Verdict(float(values.mean()), float(actual.mean()), scores, ranks)
+    return verdicts

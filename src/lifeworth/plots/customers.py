@@ -35,7 +35,7 @@ from lifeworth.plots.style import (
 
 _BINS: Final = 44
 _MOST_CELLS: Final = 160
-_HEXAGONS: Final = 42
+_HEXAGONS: Final = 36
 _DECADES: Final = 5.0
 _CROWD_MAP: Final = LinearSegmentedColormap.from_list("lifeworth_crowd", HEAT_MAP(np.linspace(0.16, 1, 64)))
 

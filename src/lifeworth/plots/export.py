@@ -56,7 +56,7 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
     width : float, optional
         Lay it out anew at this width in inches (text keeps its size), and put it back as it was afterwards.
     themed : bool
-        Let the house's colours follow the light or dark preference of the reader's browser.
+        Let the house's colours follow the light or dark preference of the reader's browser, on the page's own ground.
     dpi : int
         Resolution of what is drawn as pixels inside, such as heat maps.
     """
@@ -151,7 +151,10 @@ def _themed(svg: str) -> str:
         name = role.get(match[2])
         return f"{match[1]}var(--{name})" if name else match[0]
 
-    return re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", variable, svg)
+    svg = re.sub(r"((?:fill|stroke): )(#[0-9a-f]{6})", variable, svg)
+    return svg.replace(
+        "fill: var(--paper)", "fill: none", 1
+    )  # the sheet itself: the page has the same, and prints none
 
 
 def _with_style(svg: str, themed: bool) -> str:

@@ -145,9 +145,10 @@ def legend_above(ax: Axes, handles: Sequence[Any] | None = None, title: str | No
 
 def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
     """Return the most columns, up to 3, that labels need no more than `room` characters for (a sample line is 4)."""
-    for columns in (3, 2):
-        rows = -(-len(labels) // columns)
-        parts = [labels[start : start + rows] for start in range(0, len(labels), rows)]
+    for columns in range(min(3, len(labels)), 1, -1):
+        rows, extra = divmod(len(labels), columns)  # the first columns hold one more, as Matplotlib has it
+        ends = [rows * (column + 1) + min(column + 1, extra) for column in range(columns)]
+        parts = [labels[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         if sum(max(map(len, part)) + 4 for part in parts) + 2.7 * (len(parts) - 1) <= room:
             return columns
     return 1

@@ -38,11 +38,11 @@ Verdict on the fits: {{ purchases.family.label }} {{ purchases.diagnostics }}; \
 
 | | predicted | 90 % interval | actual |
 |---|---:|---:|---:|
-| purchases | {{ "{:,.0f}".format(totals.loc["purchases", "expected"]) }} | \
-{{ "{:,.0f}".format(totals.loc["purchases", "lower"]) }} to {{ "{:,.0f}".format(totals.loc["purchases", "upper"]) }} | \
+| purchases | {{ "{:,.0f}".format(totals.of_purchases.expected) }} | \
+{{ "{:,.0f}".format(totals.of_purchases.lower) }} to {{ "{:,.0f}".format(totals.of_purchases.upper) }} | \
 {{ "{:,.0f}".format(evidence.actual_purchases) }} |
-| spend | {{ "{:,.0f}".format(totals.loc["value", "expected"]) }} | \
-{{ "{:,.0f}".format(totals.loc["value", "lower"]) }} to {{ "{:,.0f}".format(totals.loc["value", "upper"]) }} | \
+| spend | {{ "{:,.0f}".format(totals.of_value.expected) }} | \
+{{ "{:,.0f}".format(totals.of_value.lower) }} to {{ "{:,.0f}".format(totals.of_value.upper) }} | \
 {{ "{:,.0f}".format(evidence.actual_value) }} |
 
 - {{ "{:.0%}".format(scores.coverage) }} of the customers spent within their own 90 % interval.
@@ -51,12 +51,14 @@ Verdict on the fits: {{ purchases.family.label }} {{ purchases.diagnostics }}; \
 - Mean absolute error per customer: {{ "%.2f"|format(scores.mae) }}; it is
   {{ "%.2f"|format(revenue.mae) }} if everybody is given the revenue per customer so far.
 
+![Repeat purchases per week and in total, as they were and as the model expects](tracking.png)
+
 ## Not to be used for
 
 - Customers of another business, country or time: the parameters are those of these customers.
 - Contracts and subscriptions: the model takes it that customers leave without a word.
 - Totals on the strength of the interval alone: it holds chance and parameters, not changes of the world
-  {%- if not inside %}, and on this holdout it did not hold what happened{% endif %}.
+  {%- if not totals.of_value.holds(evidence.actual_value) %}, and here it did not hold what happened{% endif %}.
 - Prices, credit or anything else that decides over a person.
 - Values of single customers to the cent: look at the interval.
 """
@@ -75,7 +77,6 @@ def render_card(evidence: Evidence, name: str, about: str) -> str:
             lower, upper = np.quantile(draws, [0.05, 0.95])
             rows.append({"name": parameter, "mean": draws.mean(), "sd": draws.std(), "lower": lower, "upper": upper})
     attrs = evidence.holdout.attrs
-    totals = evidence.totals.to_pandas()
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(_TEMPLATE)
     return template.render(
         name=name,
@@ -90,9 +91,8 @@ def render_card(evidence: Evidence, name: str, about: str) -> str:
         rows=rows,
         holdout=f"{attrs['start'][:10]} to {attrs['end'][:10]}",
         horizon=evidence.horizon,
-        totals=totals,
+        totals=evidence.totals,
         evidence=evidence,
-        scores=evidence.comparison.loc[PREDICTIVE],
-        revenue=evidence.comparison.loc["Revenue per customer"],
-        inside=totals.loc["value", "lower"] <= evidence.actual_value <= totals.loc["value", "upper"],
+        scores=evidence.verdicts[PREDICTIVE].scores,
+        revenue=evidence.verdicts["Revenue per customer"].scores,
     )

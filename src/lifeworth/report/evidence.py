@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from lifeworth.model import Fit
 
+# By the name of their file: the picture with its words, and the figure.
+type Pictures = dict[str, tuple[Picture, Figure]]
+
 MEANINGS = {
     "r": "shape of purchase rates over customers",
     "alpha": "rate of purchase rates, in {unit}s",
@@ -69,16 +72,14 @@ SOURCES = (
 )
 
 
-def evidence_pictures(
-    evidence: Evidence, published: Mapping[str, Mapping[str, float]] | None = None
-) -> dict[str, tuple[Picture, Figure]]:
+def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, float]] | None = None) -> Pictures:
     """The pictures of a report, by the name of their file; `published` marks known parameter values."""
     from lifeworth import plots
 
     money, unit = evidence.calibration.currency or "", UNIT_NAMES[evidence.calibration.time_unit] + "s"
     customers, end = evidence.customers, evidence.calibration.observation_end
     published = published or {}
-    made: dict[str, tuple[Picture, Figure]] = {}
+    made: Pictures = {}
 
     def add(name: str, title: str, alt: str, drawing: object, caption: str) -> None:
         figure = plots.figure_of(drawing)  # type: ignore[arg-type]
@@ -140,6 +141,7 @@ def evidence_pictures(
             plots.plot_posterior(
                 part.draws,
                 reference=published.get(part.family.name),
+                reference_label="published for the 1/10 sample",
                 labels={key: text for key, text in labels.items() if key in part.draws},
             ),
             "Where a curve is narrow, the data say it clearly.",
@@ -151,12 +153,10 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
     """A page about the evidence: who was right, and what customers are worth."""
     money = evidence.calibration.currency
     unit = UNIT_NAMES[evidence.calibration.time_unit]
-    totals = evidence.totals.to_pandas()
-    comparison, customers = evidence.comparison, evidence.customers
-    best = comparison["bias"].abs().idxmin()
-    predicted, actual = totals.loc["value"], evidence.actual_value
+    verdicts, customers = evidence.verdicts, evidence.customers
+    best, predictive = evidence.nearest, evidence.verdicts[PREDICTIVE].scores
+    predicted, actual = evidence.totals.of_value, evidence.actual_value
     end = evidence.calibration.observation_end
-    share = comparison.loc[PREDICTIVE, "top_decile_share"]
 
     def amount(value: float) -> str:
         return f"{money + ' ' if money else ''}{value:,.0f}"
@@ -165,18 +165,17 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
 
     rows = [
         ComparisonRow(
-            method=str(name),
-            says=row["per_customer"] * len(customers),
+            method=name,
+            says=verdict.said * len(customers),
             actual=actual,
-            error=row["bias"],
-            lower=predicted["lower"] if name == PREDICTIVE else None,
-            upper=predicted["upper"] if name == PREDICTIVE else None,
-            best=bool(name == best),
+            error=verdict.scores.bias,
+            lower=predicted.lower if name == PREDICTIVE else None,
+            upper=predicted.upper if name == PREDICTIVE else None,
+            best=name == best,
         )
-        for name, row in comparison.iterrows()
+        for name, verdict in verdicts.items()
     ]
-    inside = predicted["lower"] <= actual <= predicted["upper"]
-    scores = comparison.reset_index()[
+    scores = evidence.comparison.reset_index()[
         ["method", "per_customer", "bias", "mae", "spearman", "top_decile_share", "coverage"]
     ]
     audit, attrs = evidence.calibration.audit, evidence.holdout.attrs
@@ -187,22 +186,22 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
         headlines=[
             Headline(
                 f"predicted spend, {evidence.horizon}{in_money}",
-                f"{predicted['expected']:,.0f}",
-                f"90 % interval {predicted['lower']:,.0f} to {predicted['upper']:,.0f}",
+                f"{predicted.expected:,.0f}",
+                f"90 % interval {predicted.lower:,.0f} to {predicted.upper:,.0f}",
             ),
             Headline(
                 f"what was then spent{in_money}",
                 f"{actual:,.0f}",
-                f"the prediction was {_percent(predicted['expected'] / actual - 1, signed=True)} off",
+                f"the prediction was {_percent(predicted.expected / actual - 1, signed=True)} off",
             ),
             Headline(
                 "found in the top tenth",
-                _percent(share),
+                _percent(predictive.top_decile_share),
                 "of that spend, among the customers predicted highest",
             ),
             Headline(
                 "customers in their interval",
-                _percent(comparison.loc[PREDICTIVE, "coverage"]),
+                _percent(predictive.coverage),
                 "should be 90 % or more",
             ),
         ],
@@ -210,17 +209,17 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
             f"On {end:%d %B %Y} there were {len(customers):,} customers. They had spent "
             f"{amount(float(customers['past_spend'].sum()))} so far, "
             f"{amount(float(customers['past_spend'].mean()))} each. From their purchases up to that day alone, "
-            f"the models foretold {amount(predicted['expected'])} for the next {evidence.horizon}. "
+            f"the models foretold {amount(predicted.expected)} for the next {evidence.horizon}. "
             f"{amount(actual)} it was.",
-            f"Nearest to the truth was: {best} ({_percent(comparison.loc[best, 'bias'], signed=True)}). "
+            f"Nearest to the truth was: {best} ({_percent(verdicts[best].scores.bias, signed=True)}). "
             + (
                 "What happened lies within the predicted interval."
-                if inside
+                if predicted.holds(actual)
                 else "What happened lies outside the predicted interval: the interval knows chance and the "
                 "uncertainty of the model's parameters, and not that the world changes."
             ),
-            f"The customers predicted to be the best tenth made {_percent(share)} of all spend; a formula that gives "
-            "everybody the same value can name no one.",
+            f"The customers predicted to be the best tenth made {_percent(predictive.top_decile_share)} of all spend; "
+            "a formula that gives everybody the same value can name no one.",
         ],
         comparisons=[
             Comparison(
@@ -297,7 +296,7 @@ def _percent(value: float, signed: bool = False) -> str:
 
 
 def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
-    summary = fit.summary()
+    summary = fit.summary().to_dict("index")
     rows = []
     for name, draws in fit.draws.items():
         lower, upper = np.quantile(draws, [0.05, 0.95])
@@ -308,8 +307,8 @@ def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
                 float(draws.std()),
                 float(lower),
                 float(upper),
-                ess=float(summary.loc[name, "ess_bulk"]) if "ess_bulk" in summary else None,
-                r_hat=float(summary.loc[name, "r_hat"]) if "r_hat" in summary else None,
+                ess=summary[name].get("ess_bulk"),
+                r_hat=summary[name].get("r_hat"),
                 meaning=MEANINGS.get(name, "").format(unit=unit, money=money or "the currency"),
             )
         )

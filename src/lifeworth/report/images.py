@@ -69,6 +69,8 @@ def _from_figure(figure: "Figure", width: float | None) -> Image:
         png = to_png(figure, scale=scale, width=width)
         if len(png) <= _MOST_PNG:
             break
+    if len(svg) <= len(png):
+        return Image(_address("image/svg+xml", svg.encode()), round(96 * across), round(96 * down), plate=not house)
     return Image(_address("image/png", png), round(96 * across), round(96 * down), plate=True)
 
 

@@ -301,9 +301,7 @@ def _audit(audit: DataAudit) -> dict[str, Any]:
         ("Customers", audit.customers),
     ]
     written = [(label, f"{value:,}") for label, value in facts if value is not None]
-    if audit.span:
-        written.append(("Time covered", audit.span))
     rows = [[_Cell(reason), _Cell(f"{count:,}", True)] for reason, count in audit.left_out.items()]
     table = _TableView("Rows left out, by reason", [_Column("Reason"), _Column("Rows", True)], rows) if rows else None
     nothing_lost = not rows and audit.rows_in is not None and audit.rows_in == audit.rows_used
-    return {"facts": written, "table": table, "notes": audit.notes, "nothing_lost": nothing_lost}
+    return {"facts": written, "span": audit.span, "table": table, "notes": audit.notes, "nothing_lost": nothing_lost}
