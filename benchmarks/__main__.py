@@ -58,7 +58,8 @@ def purchases() -> list[tuple[str, tuple[float, float], tuple[float, float]]]:
 
     table = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
     rng = np.random.default_rng(1)
-    draws = {k: v * np.exp(rng.normal(0, 0.05, 1000)) for k, v in zip("r alpha a b".split(), (0.24, 4.4, 0.8, 2.4))}
+    known = {"r": 0.24, "alpha": 4.4, "a": 0.8, "b": 2.4}
+    draws = {name: value * np.exp(rng.normal(0, 0.05, 1000)) for name, value in known.items()}
     fit = lw.BetaGeo().from_parameters(draws, time_unit="W")
     model = BetaGeoModel()
     frame = table.to_pandas()

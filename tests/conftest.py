@@ -29,7 +29,7 @@ def cdnow_reference() -> pd.DataFrame:
     return table.sort_values("customer_id", ignore_index=True)
 
 
-def _costumes() -> dict[str, Callable[[pd.DataFrame, Path], Any]]:
+def _forms() -> dict[str, Callable[[pd.DataFrame, Path], Any]]:
     def arrow_backed(frame: pd.DataFrame, folder: Path) -> Any:
         return frame.convert_dtypes(dtype_backend="pyarrow")
 
@@ -76,15 +76,15 @@ def _costumes() -> dict[str, Callable[[pd.DataFrame, Path], Any]]:
     return {make.__name__: make for make in locals().values()}
 
 
-COSTUMES = _costumes()
+FORMS = _forms()
 
 
-@pytest.fixture(params=COSTUMES)
+@pytest.fixture(params=FORMS)
 def dressed(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[pd.DataFrame], Any]:
     """Gives a pandas table in one of all the forms that tables come in."""
 
     def dress(frame: pd.DataFrame) -> Any:
-        return COSTUMES[request.param](frame, tmp_path)
+        return FORMS[request.param](frame, tmp_path)
 
     dress.is_text = request.param in {"csv", "csv_with_index", "tsv"}
     return dress

@@ -83,9 +83,7 @@ def test_distinct_rows_weigh_as_much_as_the_customers_behind_them(sample):
     each = model.family.kernels.log_likelihood_rows(
         np.array([0.25, 4.0, 0.8, 2.5]), sample.frequency.astype(float), sample.recency, sample.T
     )
-    ours = model.family.kernels.log_likelihood_sum(
-        np.array([0.25, 4.0, 0.8, 2.5]), *rows.columns.values(), rows.counts
-    )
+    ours = model.family.kernels.log_likelihood_sum(np.array([0.25, 4.0, 0.8, 2.5]), *rows.columns.values(), rows.counts)
     assert ours == pytest.approx(each.sum(), rel=1e-12)
 
 
@@ -103,13 +101,9 @@ def test_the_unit_of_time_changes_no_prediction(sample, unit, factor):
 
 
 def test_the_unit_of_money_changes_no_prediction(sample):
-    cents = lw.RFM.from_frame(
-        sample.to_pandas().assign(monetary_value=sample.monetary_value * 100), "W", "1997-09-30"
-    )
+    cents = lw.RFM.from_frame(sample.to_pandas().assign(monetary_value=sample.monetary_value * 100), "W", "1997-09-30")
     dollars = lw.GammaGamma().fit(sample, method="map").expected_spend(sample)
-    np.testing.assert_allclose(
-        lw.GammaGamma().fit(cents, method="map").expected_spend(cents), dollars * 100, rtol=1e-6
-    )
+    np.testing.assert_allclose(lw.GammaGamma().fit(cents, method="map").expected_spend(cents), dollars * 100, rtol=1e-6)
 
 
 def test_default_priors_leave_cdnow_to_its_likelihood(sample):
@@ -175,7 +169,7 @@ def test_a_likelihood_without_a_maximum_is_said_to_have_none():
 
 @pytest.mark.parametrize(("method", "draws"), [("laplac", 10), ("nuts", 0), ("nuts", 2.5)])
 def test_arguments_that_make_no_sense_get_a_sentence(few, method, draws):
-    with pytest.raises(UsageError, match="must be|is not one of"):
+    with pytest.raises(UsageError, match=r"must be|is not one of"):
         lw.BetaGeo().fit(few, method=method, draws=draws)
 
 

@@ -64,7 +64,7 @@ def test_equals_clvtools_on_cdnow(cdnow_sample, cdnow_reference):
     assert table["customer_id"].tolist() == cdnow_reference["customer_id"].tolist()
     assert table["frequency"].tolist() == cdnow_reference["frequency"].tolist()
     for name in ("recency", "T", "monetary_value"):  # the file has 12 decimals
-        np.testing.assert_allclose(table[name], cdnow_reference[name], rtol=0, atol=6e-13 if name != "T" else 6e-13)
+        np.testing.assert_allclose(table[name], cdnow_reference[name], rtol=0, atol=6e-13)
     assert holdout["customer_id"].tolist() == table["customer_id"].tolist()
     assert holdout["frequency"].tolist() == cdnow_reference["holdout_frequency"].tolist()
     np.testing.assert_allclose(holdout["spend"], cdnow_reference["holdout_spend"], rtol=1e-12)
@@ -93,7 +93,7 @@ def test_orders_for_nothing_are_purchases(cdnow_sample):
 # --- any table, any id -----------------------------------------------------------------------------------
 
 
-def test_every_costume_gives_the_same_table(dressed):
+def test_every_form_gives_the_same_table(dressed):
     frame = random_log(3, customers=9, rows=80)
     expected = lw.rfm_summary(frame, observation_end="2024-02-29", refunds="error")
     got = lw.rfm_summary(dressed(frame), observation_end="2024-02-29", refunds="error")
@@ -101,7 +101,7 @@ def test_every_costume_gives_the_same_table(dressed):
     assert got.audit == expected.audit
 
 
-def test_split_of_every_costume(dressed):
+def test_split_of_every_form(dressed):
     frame = random_log(4, customers=9, rows=80)
     expected = lw.train_test_split(frame, train_end="2023-09-30", period="W")
     got = lw.train_test_split(dressed(frame), train_end="2023-09-30", period="W")
@@ -387,7 +387,7 @@ MADE = pd.DataFrame(
 )
 
 
-def test_a_table_made_elsewhere_in_every_costume(dressed):
+def test_a_table_made_elsewhere_in_every_form(dressed):
     got = lw.RFM.from_frame(dressed(MADE), "W", observation_end="2024-06-30", currency="EUR")
     expected = MADE.sort_values("customer_id", ignore_index=True)
     pd.testing.assert_frame_equal(got.to_pandas(), expected, check_exact=True)
@@ -434,7 +434,7 @@ def test_every_problem_in_one_message():
         "frequency is not a finite number (1 row; customer h)",
         "recency is negative (1 row; customer e)",
         "recency is greater than T (2 rows; customer None, f)",
-        "recency is above 0 without a repeat purchase (2 rows; customer g, h)",
+        "recency is above 0 without a repeat purchase (1 row; customer g)",
         "recency is not a finite number (1 row; customer i)",
         "T is negative (1 row; customer None)",
         "T is not a finite number (1 row; customer h)",
@@ -500,7 +500,7 @@ def test_a_round_trip_through_parquet_keeps_everything(ids, tmp_path):
     for name in ("time_unit", "period", "observation_end", "currency"):
         assert getattr(again, name) == getattr(rfm, name)
     assert again.audit.to_dict() == rfm.audit.to_dict()
-    assert again.audit.left_out == {"with a missing date": 1}
+    assert again.audit.left_out["with a missing date"] == 1
 
 
 def test_a_table_without_money_or_end_through_parquet(tmp_path):

@@ -115,7 +115,7 @@ def test_no_folder_and_half_a_clv_get_a_sentence(clv, tmp_path):
         lw.load(tmp_path / "nowhere")
     clv.save(tmp_path / "clv")
     (tmp_path / "clv" / "spend" / "fit.json").unlink()
-    with pytest.raises(DataError, match="has no fit.json"):
+    with pytest.raises(DataError, match=r"has no fit\.json"):
         lw.load(tmp_path / "clv")
 
 

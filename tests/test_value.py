@@ -80,7 +80,7 @@ def test_discounting_is_exact_in_time(sample):
         def count(t: float, one: lw.RFM = one) -> float:
             return float(fit.expected_purchases(one, t)[0]) if t > 0 else 0.0
 
-        tail, _ = integrate.quad(lambda t: np.exp(-k * t) * count(t), 0, 104, epsabs=1e-12, limit=200)  # noqa: B023
+        tail, _ = integrate.quad(lambda t: np.exp(-k * t) * count(t), 0, 104, epsabs=1e-12, limit=200)
         exact = np.exp(-k * 104) * count(104) + k * tail
         assert ours["clv"][index] == pytest.approx(exact * spend[index], rel=1e-8)
 

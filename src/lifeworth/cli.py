@@ -25,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
+
 # The class of all wrong usage, of whichever click typer brings along.
 WrongUsage: Any = typer.BadParameter.__mro__[1]
 
@@ -292,13 +294,14 @@ def main() -> None:
             _say(error.format_message() + _hint(error))
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        _say("Interrupted; nothing was left half-written.")
-        sys.exit(130)
+        code = INTERRUPTED
     except LifeworthError as error:
         if debug:
             raise
         _say(str(error))
         sys.exit(error.exit_code)
+    if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
+        _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -318,6 +321,5 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any, 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """An error nobody foresaw is a bug: say so in one line, and how to see the rest."""
-    _say(
-        f"unexpected error ({kind.__name__}: {error}). This is a bug: run again with --debug and report what it shows."
-    )
+    text = " ".join(str(error).split())
+    _say(f"unexpected error ({kind.__name__}: {text}). This is a bug: run again with --debug and report what it shows.")

@@ -162,14 +162,14 @@ def _print(screen: Console, evidence: Evidence) -> None:
     columns = [("", "left"), ("predicted", "right"), ("90 % interval", "left"), ("actual", "right"), ("error", "right")]
     screen.print(terminal.table(f"All customers, next {evidence.horizon}", columns, rows), "")
     rows = []
-    for method, verdict in evidence.verdicts.items():
-        mark, scores = "[bold]" if method == evidence.nearest else "", verdict.scores
-        said, found = f"{verdict.said:,.2f}", f"{scores.top_decile_share:.0%}" if verdict.ranks else ""
+    for method, result in evidence.verdicts.items():
+        mark, scores = "[bold]" if method == evidence.nearest else "", result.scores
+        said, found = f"{result.said:,.2f}", f"{scores.top_decile_share:.0%}" if result.ranks else ""
         rows.append(
             [
                 f"{mark}{method}",
                 f"{mark}{said}",
-                f"{verdict.actual:,.2f}",
+                f"{result.actual:,.2f}",
                 f"{scores.bias:+.0%}",
                 f"{scores.mae:,.2f}",
                 found,

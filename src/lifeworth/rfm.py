@@ -234,17 +234,17 @@ def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
         if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL
             values = np.where((numbers["frequency"] == 0) & frame[name].isna().to_numpy(), 0.0, values)
         complain(~np.isfinite(values), f"{name} is not a finite number")
-        numbers[name] = np.where(np.isfinite(values), values, 0.0)
+        numbers[name] = np.where(np.isfinite(values), values, np.nan)  # NaN: no more complaints
     frequency, recency, age = numbers["frequency"], numbers["recency"], numbers["T"]
     complain(frequency < 0, "frequency is negative")
-    complain(frequency != np.floor(frequency), "frequency is not a whole number")
+    complain(frequency % 1 > 0, "frequency is not a whole number")
     complain(frequency >= 2**53, "frequency is beyond all counting")
     complain(recency < 0, "recency is negative")
     complain(age < 0, "T is negative")
     complain(recency > np.maximum(age, 0) * (1 + 1e-12), "recency is greater than T")
     complain((frequency == 0) & (recency > 0), "recency is above 0 without a repeat purchase")
     for name in _MONEY:
-        complain(numbers.get(name, age) < 0 if name in numbers else False, f"{name} is negative")
+        complain(numbers.get(name, frequency * 0) < 0, f"{name} is negative")
     if problems:
         raise DataError(f"The RFM table cannot be used: {'; '.join(problems)}.")
     return numbers

@@ -300,7 +300,9 @@ def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) ->
             names = [str(name) for name in first.iloc[0]]
             _check_separator(names, wanted, path)
             check_columns(names, names if wanted is None else wanted, str(path))
-            return _numbers_from_text(pd.read_csv(path, usecols=wanted or names, dtype=str, sep=separator, nrows=rows))
+            return _numbers_from_text(
+                pd.read_csv(path, usecols=wanted or range(len(names)), dtype=str, sep=separator, nrows=rows)
+            )
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty.") from error
     except DataError:

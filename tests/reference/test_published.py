@@ -62,16 +62,14 @@ def test_every_customer_meets_clvtools(sample):
 
 def test_clv_is_their_purchases_times_their_spend(sample):
     calibration, _, theirs = sample
-    clv = lw.CLV(
-        lw.BetaGeo().from_parameters(BG_NBD, time_unit="W"), lw.GammaGamma().from_parameters(GAMMA_GAMMA)
-    )
+    clv = lw.CLV(lw.BetaGeo().from_parameters(BG_NBD, time_unit="W"), lw.GammaGamma().from_parameters(GAMMA_GAMMA))
     ours = clv.predict(calibration, "39W", uncertainty=None)["clv"]
     np.testing.assert_allclose(ours, theirs["expected_purchases_39w"] * theirs["expected_spend"], rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.slow
 def test_nuts_agrees_with_pymc_marketing_under_the_same_priors(sample):
-    """Both are draws of one posterior, so their means differ by Monte Carlo error only: 4 of its sds (p < 1e-3 for 4)."""
+    """Both draw from one posterior, so means differ by Monte Carlo error only: 4 of its sds (p < 1e-3 for all four)."""
     import arviz_stats
     from pymc_extras.prior import Prior
     from pymc_marketing.clv import BetaGeoModel

@@ -12,7 +12,6 @@ from lifeworth.errors import FitError
 from lifeworth.families.base import Family, Parametrisation, Rows
 from lifeworth.inference.priors import log_density
 
-
 # A variable known to a factor of e^20 only, by all customers together, is one that runs away.
 _FLAT = 20.0
 

@@ -1,0 +1,183 @@
+"""What every family of the registry promises."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lifeworth as lw
+from lifeworth import predict
+from lifeworth.families import FAMILIES, Family
+from lifeworth.families.base import Posterior
+from lifeworth.inference.fit import infer
+
+PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
+SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
+# Parameters from which a family is simulated and which a fit must find again.
+TRUTH = {
+    "bg_nbd": {"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5},
+    "gamma_gamma": {"p": 5.0, "q": 4.0, "v": 18.0},
+}
+
+
+def _id(family: Family) -> str:
+    return family.name
+
+
+@pytest.fixture(scope="module")
+def table() -> lw.RFM:
+    """Customers of all kinds, ages and habits, down to the day of the first purchase."""
+    rows = [(x, t, T) for T in (0.0, 3.0, 40.0, 400.0) for x in (0, 1, 4, 60) for t in (0.0, T / 2, T) if x or t == 0]
+    frequency, recency, age = zip(*rows, strict=True)
+    frame = pd.DataFrame({"customer_id": range(len(rows)), "frequency": frequency, "recency": recency, "T": age})
+    return lw.RFM.from_frame(frame.assign(monetary_value=np.where(frame["frequency"] > 0, 20.0 + frame.index, 0)), "W")
+
+
+def _posterior(family: Family, spread: float = 0.2, draws: int = 30) -> Posterior:
+    rng = np.random.default_rng(5)
+    values = {name: value * np.exp(rng.normal(0, spread, draws)) for name, value in TRUTH[family.name].items()}
+    return Posterior.from_parameters(family, values, "W" if family.kind == "purchases" else None)
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_probabilities_are_probabilities(family, table):
+    posterior = _posterior(family)
+    for values in (
+        predict.probability_alive(posterior, table, draws=True),
+        predict.probability_no_purchase(posterior, table, 39.0, draws=True),
+    ):
+        assert values.shape == (len(table), len(posterior))
+        assert ((values >= 0) & (values <= 1)).all()
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_the_pmf_sums_to_one_and_has_the_expectation_for_mean(family, table):
+    posterior = _posterior(family)
+    quiet = table.take(table.frequency < 10)
+    pmf = predict.purchase_pmf(posterior, quiet, 4.0, 4000)
+    np.testing.assert_allclose(pmf.sum(axis=1), 1, rtol=1e-9)  # 4,001 terms, each to 1e-13 or so
+    mean = pmf @ np.arange(4001)
+    np.testing.assert_allclose(mean, predict.expected_purchases(posterior, quiet, 4.0), rtol=1e-8)
+    np.testing.assert_allclose(pmf[:, 0], predict.probability_no_purchase(posterior, quiet, 4.0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_expectations_start_at_nothing_and_grow(family, table):
+    posterior = _posterior(family)
+    lengths = (1e-9, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    values = np.stack([predict.expected_purchases(posterior, table, t, draws=True) for t in lengths])
+    assert np.isfinite(values).all()
+    assert (values[0] < 1e-6).all()
+    assert (np.diff(values, axis=0) >= 0).all()
+    new = predict.expected_purchases_new_customer(posterior, np.array(lengths))
+    assert (np.diff(new) > 0).all()
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_silence_lowers_the_chance_to_be_alive(family):
+    """For one repeat purchase at week 10, P(alive) falls as weeks go by without another."""
+    ages = np.array([10.0, 20.0, 50.0, 200.0])
+    frame = pd.DataFrame({"customer_id": range(4), "frequency": 1, "recency": 10.0, "T": ages})
+    alive = predict.probability_alive(_posterior(family), lw.RFM.from_frame(frame, "W"))
+    assert (np.diff(alive) < 0).all()
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_means_are_the_means_of_draws(family, table):
+    posterior = _posterior(family)
+    for quantity in (
+        predict.probability_alive,
+        lambda p, rfm, draws=False: predict.expected_purchases(p, rfm, 39.0, draws),
+        lambda p, rfm, draws=False: predict.probability_no_purchase(p, rfm, 39.0, draws),
+    ):
+        np.testing.assert_allclose(quantity(posterior, table), quantity(posterior, table, draws=True).mean(axis=1))
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_the_unit_of_time_is_a_name_only(family, table):
+    """Times in days with alpha in days are the same customers as in weeks."""
+    weeks = _posterior(family)
+    scaled = {name: draws * 7 if name == "alpha" else draws for name, draws in weeks.draws.items()}
+    days = Posterior.from_parameters(family, scaled, "D")
+    frame = table.to_pandas().assign(recency=table.recency * 7, T=table.T * 7)
+    in_days = lw.RFM.from_frame(frame, "D")
+    np.testing.assert_allclose(
+        predict.expected_purchases(days, in_days, 273.0), predict.expected_purchases(weeks, table, 39.0), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_simulated_customers_give_their_parameters_back(family):
+    """20,000 customers over 60 weeks: the estimate lies within 4 standard errors of the truth, taken from curvature."""
+    truth = np.array([TRUTH[family.name][name] for name in family.parameters])
+    n = 20_000
+    ages = np.linspace(30.0, 60.0, n)
+    counts, times, *_ = family.kernels.simulate_history(truth, ages, np.arange(n, dtype=np.uint64), np.uint64(3))
+    recency = np.zeros(n)
+    np.maximum.at(recency, np.repeat(np.arange(n), counts), times)
+    frame = pd.DataFrame({"customer_id": range(n), "frequency": counts, "recency": recency, "T": ages})
+    rows = family.rows(lw.RFM.from_frame(frame, "W"))
+    found = infer(family, rows, family.parametrisation("flat"), "map").draws
+    _assert_near(family, rows, truth, np.array([found[name][0, 0] for name in family.parameters]))
+
+
+@pytest.mark.parametrize("family", SPEND, ids=_id)
+def test_simulated_spend_gives_its_parameters_back(family):
+    truth = np.array([TRUTH[family.name][name] for name in family.parameters])
+    n = 20_000
+    counts = np.random.default_rng(1).integers(1, 6, n).astype(np.int32)
+    amounts = family.kernels.simulate_amounts(truth, np.arange(n, dtype=np.uint64), counts, np.uint64(3))
+    means = np.add.reduceat(amounts, np.concatenate([[0], np.cumsum(counts)[:-1]])) / counts
+    frame = pd.DataFrame(
+        {"customer_id": range(n), "frequency": counts, "recency": 1.0, "T": 2.0, "monetary_value": means}
+    )
+    rows = family.rows(lw.RFM.from_frame(frame, "W"))
+    found = infer(family, rows, family.parametrisation("flat"), "map").draws
+    _assert_near(family, rows, truth, np.array([found[name][0, 0] for name in family.parameters]))
+
+
+def _assert_near(family: Family, rows, truth: np.ndarray, found: np.ndarray) -> None:
+    """Within 4 standard errors jointly: the quadratic form of the observed information is chi-squared."""
+    kernel, data = family.kernels.log_likelihood_sum_gradient, list(rows.columns.values())
+    information = []
+    for index in range(len(found)):
+        shift = np.zeros_like(found)
+        shift[index] = 1e-4 * found[index]
+        change = kernel(found + shift, *data, rows.counts)[1] - kernel(found - shift, *data, rows.counts)[1]
+        information.append(-change / (2 * shift[index]))
+    distance = (truth - found) @ np.array(information) @ (truth - found)
+    assert 0 <= distance < 26, (truth, found)  # chi-squared with 4 degrees: 1 in 30,000 lies beyond
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_counts_stand_for_customers(family, table):
+    rows = family.rows(table)
+    theta = np.array(list(TRUTH[family.name].values()))
+    data = list(rows.columns.values())
+    weights = np.arange(1.0, len(rows.counts) + 1)
+    again = np.repeat(np.arange(len(weights)), weights.astype(int))
+    expanded = family.kernels.log_likelihood_rows(theta, *[column[again] for column in data]).sum()
+    assert family.kernels.log_likelihood_sum(theta, *data, weights) == pytest.approx(expanded, rel=1e-12)
+
+
+@pytest.mark.parametrize("family", SPEND, ids=_id)
+def test_expected_spend_lies_between_the_customers_and_the_populations_mean(family, table):
+    posterior = _posterior(family, spread=0.0)
+    expected = predict.expected_spend(posterior, table)
+    nobody = predict.expected_spend(posterior, table.take(table.frequency == 0))[0]
+    bought = table.frequency > 0
+    own = table.monetary_value[bought]
+    assert (np.minimum(own, nobody) <= expected[bought] + 1e-9).all()
+    assert (expected[bought] <= np.maximum(own, nobody) + 1e-9).all()
+    assert (expected[~bought] == nobody).all()
+
+
+@pytest.mark.parametrize("family", SPEND, ids=_id)
+def test_the_unit_of_money_is_a_name_only(family, table):
+    euros = _posterior(family)
+    cents = Posterior.from_parameters(
+        family, {name: draws * 100 if name == "v" else draws for name, draws in euros.draws.items()}, None
+    )
+    in_cents = lw.RFM.from_frame(table.to_pandas().assign(monetary_value=table.monetary_value * 100), "W")
+    np.testing.assert_allclose(
+        predict.expected_spend(cents, in_cents), 100 * predict.expected_spend(euros, table), rtol=1e-12
+    )
