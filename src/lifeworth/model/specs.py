@@ -122,7 +122,7 @@ class PurchaseModel(Model):
         --------
         >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
-        1.1763
+        1.1967
         """
         return cast(PurchaseFit, self._from_parameters(values, check_time_unit(time_unit), currency))
 
