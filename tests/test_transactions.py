@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from lifeworth.errors import DataError, SourceError, UsageError
-from lifeworth.transactions import Audit, column_names, read_table, read_transactions
+from lifeworth.tables import column_names, read_table
+from lifeworth.transactions import Audit, read_transactions
 
 
 def purchases(*rows):
@@ -524,3 +525,11 @@ def test_an_audit_speaks_and_comes_back():
     again = Audit.from_dict(audit.to_dict())
     assert again.examples == {}  # they may hold customers' ids
     assert again.to_dict() == audit.to_dict()
+
+
+def test_record_batches_and_their_readers_are_tables():
+    table = pa.table({"customer_id": [1, 1, 2], "date": [dt.date(2026, 1, day) for day in (1, 2, 3)]})
+    batch = table.to_batches()[0]
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=1))
+    for source in (batch, reader):
+        pd.testing.assert_frame_equal(read_table(source), read_table(table))

@@ -141,7 +141,9 @@ def fit(
     """Fit BG/NBD and, where there is money, Gamma-Gamma. Nothing is written if the fit fails its diagnostics."""
     from lifeworth import terminal
     from lifeworth.model import fit_clv
+    from lifeworth.model.store import refuse_to_replace
 
+    refuse_to_replace(model)
     table = _read_rfm(
         input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency
     )
@@ -252,8 +254,8 @@ def _read_rfm(
 ) -> RFM:
     """The RFM table in a file, or the one made from the transactions in it."""
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
+    from lifeworth.tables import column_names
     from lifeworth.timeunits import to_timestamp
-    from lifeworth.transactions import column_names
 
     names = column_names(path)
     if not set(RFM_COLUMNS) <= set(names):

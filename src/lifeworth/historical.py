@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.tables import read_table
 from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, check_time_unit, period_ordinal, period_ordinals, period_starts
-from lifeworth.transactions import REFUNDS, Refunds, read_table, read_transactions, wall_clock_edge
+from lifeworth.transactions import REFUNDS, Refunds, read_transactions, wall_clock_edge
 
 Method = Literal["revenue_per_customer", "aov_frequency_duration"]
 METHODS: tuple[Method, ...] = ("revenue_per_customer", "aov_frequency_duration")

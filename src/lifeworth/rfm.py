@@ -13,6 +13,7 @@ import pandas as pd
 
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.files import replacing
+from lifeworth.tables import read_table
 from lifeworth.timeunits import (
     TimeUnit,
     check_time_unit,
@@ -28,7 +29,6 @@ from lifeworth.transactions import (
     Refunds,
     Transactions,
     factorise_ids,
-    read_table,
     read_transactions,
     wall_clock_edge,
 )

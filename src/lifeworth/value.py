@@ -66,7 +66,9 @@ class Terms:
         if not 0 < self.interval < 1:
             raise UsageError(f"interval={self.interval!r} is a probability and must lie between 0 and 1, such as 0.9.")
         if self.uncertainty not in ("customer", "mean", None):
-            raise UsageError(f'uncertainty={self.uncertainty!r} is not one of "customer", "mean" and None.')
+            raise UsageError(
+                f'uncertainty={self.uncertainty!r} must be "customer", "mean" or None ("none" on the command line).'
+            )
 
     def decay(self, purchases: Posterior) -> float:
         """Continuous discount rate per time unit."""
