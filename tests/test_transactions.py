@@ -519,7 +519,7 @@ def test_an_audit_speaks_and_comes_back():
     )
     assert str(audit) == (
         "1,234 rows in, 1,230 used for 7 customers; left out: 3 after the end, 1 with a missing date. "
-        "1 customers had no purchase up to the end. N."
+        "1 customer had no purchase up to the end. N."
     )
     assert audit.to_pandas()["rows"].tolist() == [1_234, 3, 1, 1_230]
     again = Audit.from_dict(audit.to_dict())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -84,8 +83,7 @@ class CLV:
         UsageError : a horizon, rate, margin or interval that makes no sense, or units that differ.
         FitError : the fit failed its diagnostics.
         """
-        frame, _ = self._predict(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)
-        return frame
+        return self.predict_both(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)[0]
 
     def predict_total(
         self,
@@ -105,32 +103,29 @@ class CLV:
         -------
         Totals: draws of the portfolio's purchases and value; `to_pandas()` gives expectation and interval.
         """
-        _, totals = self._predict(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)
-        assert totals is not None
+        totals = self.predict_both(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)[1]
+        if totals is None:
+            raise UsageError('predict_total needs uncertainty="customer" or "mean": totals are made of draws.')
         return totals
 
-    def predict_both(self, rfm: RFM, horizon: str | float, **terms: Any) -> tuple[pd.DataFrame, Totals | None]:
-        """`predict` and `predict_total` in one pass, by the same draws."""
-        names = ("discount_rate", "margin", "interval", "uncertainty", "seed", "force", "progress")
-        values = {"discount_rate": 0.0, "margin": 1.0, "interval": 0.9, "uncertainty": "customer", "seed": 0}
-        values |= {"force": False, "progress": None} | terms
-        unknown = set(values) - set(names)
-        if unknown:
-            raise UsageError(f"predict has no argument {', '.join(sorted(unknown))}.")
-        return self._predict(rfm, horizon, *(values[name] for name in names))  # type: ignore[arg-type]
-
-    def _predict(
+    def predict_both(
         self,
         rfm: RFM,
         horizon: str | float,
-        discount_rate: float,
-        margin: float,
-        interval: float,
-        uncertainty: Uncertainty | None,
-        seed: int,
-        force: bool,
-        progress: Progress | None,
+        discount_rate: float = 0.0,
+        margin: float = 1.0,
+        interval: float = 0.9,
+        uncertainty: Uncertainty | None = "customer",
+        seed: int = 0,
+        force: bool = False,
+        progress: Progress | None = None,
     ) -> tuple[pd.DataFrame, Totals | None]:
+        """`predict` and `predict_total` in one pass, by the same draws; arguments as in `predict`.
+
+        Returns
+        -------
+        frame, totals : the second is None where `uncertainty` is None.
+        """
         self.purchases.check(force)
         if self.spend is not None:
             self.spend.check(force)
