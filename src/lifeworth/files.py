@@ -30,23 +30,27 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
     work.parent.mkdir()
     if folder:
         work.mkdir()
+    old = temporary / "old"
     try:
         yield work
+        for file in sorted(work.rglob("*")) if folder else [work]:
+            if file.is_file():
+                _sync(file)
         if folder and target.exists():
-            target.rename(temporary / "old")
+            target.rename(old)
         work.replace(target)
     except SourceError:
         raise
     except OSError as error:
-        old = temporary / "old"
-        if old.exists() and not target.exists():
-            old.rename(target)
         raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
+        # Whatever interrupted us, Ctrl-C included: what stood there before stands there again.
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sync(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Make sure a file's bytes are on disk before its name is."""
     with path.open("rb") as handle:
         os.fsync(handle.fileno())

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from lifeworth.errors import UsageError
-from lifeworth.files import replacing, sync
+from lifeworth.files import replacing
 from lifeworth.plots.palette import DARK, LIGHT
 from lifeworth.plots.style import PAPER
 
@@ -102,7 +102,6 @@ def save(picture: Picture, path: str | os.PathLike[str], *, scale: float = 2.0) 
     content = to_png(picture, scale=scale) if ending == ".png" else to_svg(picture).encode()
     with replacing(target) as temporary:
         temporary.write_bytes(content)
-        sync(temporary)
     return target
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from lifeworth.files import replacing, sync
+from lifeworth.files import replacing
 from lifeworth.plots.palette import DARK, LIGHT
 from lifeworth.report import numbers
 from lifeworth.report.content import (
@@ -114,7 +114,6 @@ def write_report(content: ReportContent, path: str | os.PathLike[str]) -> Path:
     text = render_report(content)
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        sync(temporary)
     return target
 
 
