@@ -38,6 +38,13 @@ def test_nuts_gives_a_posterior_around_the_mode(few, nuts):
             assert abs(values.mean() - mode.draws[name][0]) < 1.5 * values.std(), name
 
 
+def test_nuts_leaves_no_files_behind(few, tmp_path, monkeypatch):
+    """PyTensor leaves the sources it compiles in the temporary folder, 19 of them a fit."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    lw.GammaGamma().fit(few, draws=40)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_fit_is_readable_by_arviz(nuts):
     tree = nuts.purchases.to_datatree()
     assert dict(tree["posterior"].sizes) == {"chain": 4, "draw": 100}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,18 @@ WARM_UP = 500
 LEAST, THINNING = 500, 2
 
 Progress = Callable[[str, float], None]
+
+
+@contextlib.contextmanager
+def _sources_swept_up() -> Iterator[None]:
+    """PyTensor writes the source of every function it compiles to a temporary file and leaves it: sweep them up."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="lifeworth-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def sample_nuts(
@@ -49,7 +63,7 @@ def sample_nuts(
     if progress is not None:
         progress("compiling the model", 0.0)
     names = list(dict.fromkeys([v.name for v in parametrisation.variables] + list(family.parameters)))
-    with warnings.catch_warnings():
+    with _sources_swept_up(), warnings.catch_warnings():
         # Messages of the libraries underneath to their own developers.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
