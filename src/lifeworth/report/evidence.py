@@ -166,7 +166,7 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
     rows = [
         ComparisonRow(
             method=name,
-            says=verdict.said * len(customers),
+            says=round(verdict.said * len(customers), 2),
             actual=actual,
             error=verdict.scores.bias,
             lower=predicted.lower if name == PREDICTIVE else None,
@@ -185,22 +185,22 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
         generated=pd.Timestamp.now().strftime("%Y-%m-%d"),
         headlines=[
             Headline(
-                f"predicted spend, {evidence.horizon}{in_money}",
+                f"Predicted spend, {evidence.horizon}{in_money}",
                 f"{predicted.expected:,.0f}",
                 f"90 % interval {predicted.lower:,.0f} to {predicted.upper:,.0f}",
             ),
             Headline(
-                f"what was then spent{in_money}",
+                f"What was then spent{in_money}",
                 f"{actual:,.0f}",
                 f"the prediction was {_percent(predicted.expected / actual - 1, signed=True)} off",
             ),
             Headline(
-                "found in the top tenth",
+                "Found in the top tenth",
                 _percent(predictive.top_decile_share),
                 "of that spend, among the customers predicted highest",
             ),
             Headline(
-                "customers in their interval",
+                "Customers in their interval",
                 _percent(predictive.coverage),
                 "should be 90 % or more",
             ),
@@ -259,9 +259,9 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
                 frame=evidence.historical.reset_index(),
                 headings={
                     "average_order_value": "order value",
-                    "purchase_frequency": "orders per customer and year",
-                    "relationship_duration": "duration (years)",
-                    "clv": "value per customer",
+                    "purchase_frequency": "orders a year",
+                    "relationship_duration": "years",
+                    "clv": "value",
                 },
                 formats={
                     "customers": ",.0f",
@@ -272,7 +272,7 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
                     "relationship_duration": ".2f",
                     "clv": ",.2f",
                 },
-                note="Duration is the mean time from a customer's first to last purchase.",
+                note="Per customer: value, orders a year, and years from first to last purchase.",
             ),
         ],
         fits=[_fit_table(fit, unit, money) for fit in (evidence.clv.purchases, evidence.clv.spend) if fit is not None],
