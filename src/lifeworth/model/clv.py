@@ -82,6 +82,17 @@ class CLV:
         ------
         UsageError : a horizon, rate, margin or interval that makes no sense, or units that differ.
         FitError : the fit failed its diagnostics.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+        >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
+        >>> clv.predict(calibration, "39W", uncertainty=None).round(2).head(2)
+           customer_id  probability_alive  expected_purchases  expected_spend    clv
+        0            1               0.73                1.23           24.66  30.24
+        1            2               0.21                0.20           18.92   3.85
         """
         return self.predict_both(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)[0]
 

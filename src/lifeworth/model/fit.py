@@ -85,8 +85,9 @@ class Fit:
         return self.posterior.time_unit
 
     def __repr__(self) -> str:
+        draws = f"{len(self.posterior):,} draw{'s' if len(self.posterior) > 1 else ''}"
         means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
-        return f"{self.family.label} fit ({means}; {len(self.posterior):,} draws, {self.diagnostics.verdict})"
+        return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
     def to_datatree(self) -> xarray.DataTree:
         """Groups posterior and, where a sampler ran, sample_stats: what ArviZ reads."""
@@ -147,6 +148,14 @@ class PurchaseFit(Fit):
         """P(still a customer at the end of observation): (customers,) means or, with draws=True, (customers, draws).
 
         Source: Fader, Hardie & Lee (2008), "Computing P(alive) using the BG/NBD model", note 021.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> round(float(fit.probability_alive(calibration)[0]), 4)  # customer 1: x = 2, t_x = 30.43, T = 38.86
+        0.7266
         """
         return predict.probability_alive(self.posterior, self._rfm(rfm), draws)
 
@@ -160,12 +169,27 @@ class PurchaseFit(Fit):
         draws : give one expectation per posterior draw; memory is customers x draws x 8 bytes.
 
         Source: Fader, Hardie & Lee (2005), eq. (10), in a form without its pole at a = 1.
+
+        Raises
+        ------
+        UsageError : a horizon that is no duration, or a table in another unit of time.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> round(float(fit.expected_purchases(calibration, "39W")[0]), 3)
+        1.226
         """
         rfm = self._rfm(rfm)
         return predict.expected_purchases(self.posterior, rfm, self._length(horizon, rfm), draws)
 
     def probability_no_purchase(self, rfm: RFM, horizon: str | float, draws: bool = False) -> Array:
-        """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws)."""
+        """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws).
+
+        A customer without a repeat purchase has not had an occasion to drop out, and is alive.
+        """
         rfm = self._rfm(rfm)
         return predict.probability_no_purchase(self.posterior, rfm, self._length(horizon, rfm), draws)
 
@@ -187,6 +211,14 @@ class SpendFit(Fit):
 
         A customer without a repeat purchase is given the population's mean, p v / (q - 1).
         Source: Fader & Hardie (2013), note 025, eq. (5).
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44})
+        >>> round(float(fit.expected_spend(calibration)[0]), 2)  # customer 1 spent 22.35 in two repeat purchases
+        24.66
         """
         return predict.expected_spend(self.posterior, self._rfm(rfm), draws)
 

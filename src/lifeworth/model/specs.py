@@ -21,7 +21,7 @@ Progress = Callable[[str, float], None]
 _MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")
 
 
-class Model:
+class Model[F: Fit]:
     """A model to be fitted: a family and its priors.
 
     Parameters
@@ -51,7 +51,41 @@ class Model:
 
         return build_model(self.family, self.family.rows(rfm), self._parametrisation)
 
-    def _fit(self, rfm: RFM, method: str, draws: int, seed: int, progress: Progress | None) -> Fit:
+    def fit(
+        self,
+        rfm: RFM,
+        method: str = "auto",
+        draws: int = 1000,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> F:
+        """Fit the model; a model of spend learns from the customers with a repeat purchase.
+
+        Parameters
+        ----------
+        rfm : RFM table.
+        method : "auto" or "nuts" (draws of the posterior by NUTS), "map" (the mode: one point).
+        draws : posterior draws to keep, over all chains.
+        seed : the same seed gives the same draws.
+        progress : called with (what, share done) now and then.
+
+        Returns
+        -------
+        PurchaseFit or SpendFit
+
+        Raises
+        ------
+        DataError : data the model cannot learn from, such as one-time buyers only.
+        FitError : no starting point or no mode was found.
+        UsageError : a method or a number of draws that does not exist.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> lw.BetaGeo(priors="flat").fit(calibration, method="map")  # the published estimates
+        BG/NBD fit (r = 0.2426, alpha = 4.414, a = 0.7929, b = 2.426; 1 draw, warn)
+        """
         rows = self.family.rows(rfm)
         found = infer(self.family, rows, self._parametrisation, method, draws, seed, progress)
         time_unit = rfm.time_unit if self.family.kind == "purchases" else None
@@ -72,51 +106,30 @@ class Model:
             versions=versions(),
         )
         posterior = Posterior(self.family, flat, time_unit, rfm.currency)
-        return FIT_CLASSES[self.family.kind](posterior, found.diagnostics, origin, found.draws, found.sample_stats)
+        return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
-    def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> Fit:
+    def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> F:
         posterior = Posterior.from_parameters(self.family, values, time_unit, currency)
         samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
         given = Diagnostics("given", "ok", ())
-        return FIT_CLASSES[self.family.kind](posterior, given, Origin(created=_now(), versions=versions()), samples)
+        return self._made(posterior, given, Origin(created=_now(), versions=versions()), samples)
+
+    def _made(self, *parts: Any) -> F:
+        """A fit of the kind this model makes."""
+        return cast(F, FIT_CLASSES[self.family.kind](*parts))
 
 
-class PurchaseModel(Model):
+class PurchaseModel(Model[PurchaseFit]):
     """A model of how often customers buy, and until when."""
-
-    def fit(
-        self,
-        rfm: RFM,
-        method: str = "auto",
-        draws: int = 1000,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> PurchaseFit:
-        """Fit the model.
-
-        Parameters
-        ----------
-        rfm : RFM table.
-        method : "auto" or "nuts" (draws of the posterior by NUTS), "map" (the mode: one point).
-        draws : posterior draws to keep, over all chains.
-        seed : the same seed gives the same draws.
-        progress : called with (what, share done) now and then.
-
-        Returns
-        -------
-        PurchaseFit
-
-        Raises
-        ------
-        DataError : data the model cannot learn from, such as one-time buyers only.
-        FitError : no starting point or no mode was found.
-        """
-        return cast(PurchaseFit, self._fit(rfm, method, draws, seed, progress))
 
     def from_parameters(
         self, values: Mapping[str, Any], time_unit: TimeUnit, currency: str | None = None
     ) -> PurchaseFit:
         """Take known parameters (numbers, or arrays of draws), in `time_unit`, as a fit.
+
+        Raises
+        ------
+        UsageError : parameters missing, unknown, not positive or of unequal length.
 
         Examples
         --------
@@ -124,26 +137,20 @@ class PurchaseModel(Model):
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
         1.1967
         """
-        return cast(PurchaseFit, self._from_parameters(values, check_time_unit(time_unit), currency))
+        return self._from_parameters(values, check_time_unit(time_unit), currency)
 
 
-class SpendModel(Model):
+class SpendModel(Model[SpendFit]):
     """A model of how much customers spend per purchase."""
 
-    def fit(
-        self,
-        rfm: RFM,
-        method: str = "auto",
-        draws: int = 1000,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> SpendFit:
-        """Fit the model to the customers with a repeat purchase; arguments as in `PurchaseModel.fit`."""
-        return cast(SpendFit, self._fit(rfm, method, draws, seed, progress))
-
     def from_parameters(self, values: Mapping[str, Any], currency: str | None = None) -> SpendFit:
-        """Take known parameters (numbers, or arrays of draws) as a fit."""
-        return cast(SpendFit, self._from_parameters(values, None, currency))
+        """Take known parameters (numbers, or arrays of draws) as a fit.
+
+        Raises
+        ------
+        UsageError : parameters missing, unknown, not positive or of unequal length.
+        """
+        return self._from_parameters(values, None, currency)
 
 
 class BetaGeo(PurchaseModel):
