@@ -217,3 +217,17 @@ def test_the_verdict_follows_the_figures():
     slow = np.cumsum(rng.normal(size=(4, 400)), axis=1)
     assert any("BFMI" in reason for reason in judge_nuts(_chains(rng), slow, quiet).reasons)
     assert Diagnostics.from_dict(apart.to_dict()) == apart
+
+
+def test_a_frame_in_place_of_an_rfm_table_gets_a_sentence(few):
+    for fit in (lw.BetaGeo().fit, lw.GammaGamma().fit, lw.fit_clv):
+        with pytest.raises(UsageError, match="fitted to an RFM table, not to DataFrame"):
+            fit(few.to_pandas(), method="map")
+
+
+def test_counts_may_be_numpy_integers(few):
+    assert lw.GammaGamma().fit(few, method="map", draws=np.int64(10)).diagnostics.method == "map"
+    known = lw.BetaGeo().from_parameters({"r": 0.2, "alpha": 4.0, "a": 0.8, "b": 2.5}, "W")
+    assert known.purchase_pmf(few, 39, np.int64(2)).shape == (300, 3)
+    with pytest.raises(UsageError, match="whole number from 0 on"):
+        known.purchase_pmf(few, 39, 2.5)

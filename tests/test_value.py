@@ -205,6 +205,9 @@ def test_units_that_differ_are_refused(sample):
         ({"horizon": 39, "discount_rate": 12}, "write 12 % as 0.12"),
         ({"horizon": 39, "discount_rate": -1}, "between -1 and 1"),
         ({"horizon": 39, "margin": -0.1}, "must not be negative"),
+        ({"horizon": 39, "margin": np.array([0.3, 0.4])}, "is a share of spend"),
+        ({"horizon": 39, "seed": -1}, "whole number from 0 on"),
+        ({"horizon": 39, "seed": 1.5}, "whole number from 0 on"),
         ({"horizon": 39, "interval": 90}, "between 0 and 1"),
         ({"horizon": 39, "uncertainty": "maybe"}, 'must be "customer"'),
     ],
@@ -256,3 +259,8 @@ def test_extreme_customers_get_finite_numbers():
     assert np.isfinite(frame.drop(columns="customer_id")).all().all()
     assert (frame.drop(columns="customer_id") >= 0).all().all()
     assert value.Terms(1.0).uncertainty == "customer"
+
+
+def test_totals_without_a_model_of_spend_speak_of_purchases_alone(sample):
+    totals = lw.CLV(_posterior().purchases).predict_total(sample, 39)
+    assert list(totals.to_pandas().index) == ["purchases"]

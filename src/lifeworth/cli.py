@@ -253,6 +253,8 @@ def _read_rfm(
     currency: str | None,
 ) -> RFM:
     """The RFM table in a file, or the one made from the transactions in it."""
+    from dataclasses import replace
+
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
     from lifeworth.tables import column_names
     from lifeworth.timeunits import to_timestamp
@@ -276,10 +278,12 @@ def _read_rfm(
             raise UsageError(f'{path} is an RFM table in the time unit "{table.time_unit}", and not in "{time_unit}".')
         if observation_end is not None and to_timestamp(observation_end, "observation_end") != table.observation_end:
             raise UsageError(f"{path} is an RFM table up to {table.observation_end}: its end cannot be set any more.")
-        return table
+        if currency is not None and table.currency not in (None, currency):
+            raise UsageError(f"{path} is an RFM table in {table.currency}, and not in {currency}.")
+        return table if currency is None else replace(table, currency=currency)
     if time_unit is None:
         raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(path, time_unit, observation_end, currency=currency)  # type: ignore[arg-type]
+    return RFM.from_frame(path, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
 
 
 def main() -> None:

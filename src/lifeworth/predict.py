@@ -97,8 +97,8 @@ def probability_no_purchase(posterior: Posterior, rfm: RFM, length: float, draws
 def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int) -> Array:
     """P(X = 0), ..., P(X = max_purchases) in (T, T + length], averaged over draws: (customers, max_purchases + 1)."""
     check_units(posterior, rfm)
-    if max_purchases < 0:
-        raise UsageError(f"max_purchases={max_purchases} must not be negative.")
+    if not isinstance(max_purchases, (int, np.integer)) or max_purchases < 0:
+        raise UsageError(f"max_purchases={max_purchases!r} must be a whole number from 0 on.")
     first, inverse, _ = distinct(rfm.frequency, rfm.recency, rfm.T)
     x, t_x, T = (np.asarray(c[first], dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
     kernel = posterior.family.kernels.purchase_pmf_mean

@@ -61,7 +61,9 @@ class Terms:
                 f"discount_rate={self.discount_rate!r} is a rate per year and must lie between -1 and 1: "
                 "write 12 % as 0.12."
             )
-        if not math.isfinite(self.margin) or self.margin < 0:
+        if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed={self.seed!r} must be a whole number from 0 on.")
+        if np.ndim(self.margin) != 0 or not math.isfinite(self.margin) or self.margin < 0:
             raise UsageError(f"margin={self.margin!r} is a share of spend and must not be negative: write 30 % as 0.3.")
         if not 0 < self.interval < 1:
             raise UsageError(f"interval={self.interval!r} is a probability and must lie between 0 and 1, such as 0.9.")
@@ -108,7 +110,9 @@ class Totals:
 
     def to_pandas(self) -> pd.DataFrame:
         """Rows purchases and value; columns expected, lower, upper."""
-        rows = {"purchases": asdict(self.of_purchases), "value": asdict(self.of_value)}
+        rows = {"purchases": asdict(self.of_purchases)}
+        if not math.isnan(self.expected_value):  # without a model of spend there is no value to speak of
+            rows["value"] = asdict(self.of_value)
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("total")
 
     @property

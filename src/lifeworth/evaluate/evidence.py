@@ -170,10 +170,12 @@ def _compare(customers: pd.DataFrame, historical: pd.DataFrame, calibration: RFM
     """What each method says of every customer's spend in the holdout, scored."""
     actual = customers["actual_spend"].to_numpy(dtype=np.float64)
     day = units_per_year(calibration.time_unit) / DAYS_PER_YEAR
-    assert calibration.past_spend is not None
+    assert calibration.monetary_value is not None
+    repeat_spend = calibration.frequency * calibration.monetary_value
     said = {
         PREDICTIVE: customers["clv"].to_numpy(dtype=np.float64),
-        OWN_RATE: calibration.past_spend / np.maximum(calibration.T, day) * length,
+        # Repeat spend only: the first purchase took no time.
+        OWN_RATE: repeat_spend / np.maximum(calibration.T, day) * length,
         **{str(name): np.full(len(customers), value) for name, value in historical["clv"].items()},
     }
     verdicts = {}

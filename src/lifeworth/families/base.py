@@ -131,6 +131,11 @@ class Family:
 
     def rows(self, rfm: RFM) -> Rows:
         """Distinct rows with counts, checked for what this kind of model cannot do without."""
+        if not isinstance(rfm, RFM):
+            raise UsageError(
+                f"A model is fitted to an RFM table, not to {type(rfm).__name__}: make one with rfm_summary, "
+                "or with RFM.from_frame, which names its unit of time."
+            )
         return _purchase_rows(rfm) if self.kind == "purchases" else _spend_rows(rfm)
 
     def parametrisation(self, priors: Mapping[str, PriorSpec] | Literal["flat"] | None) -> Parametrisation:

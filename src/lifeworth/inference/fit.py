@@ -46,12 +46,12 @@ def infer(
     """Find the posterior of a family given rows of data; "auto" is NUTS."""
     if method not in METHODS:
         raise UsageError(f"method={method!r} is not one of {', '.join(map(repr, METHODS))}.")
-    if not isinstance(draws, int) or draws < 1:
+    if not isinstance(draws, (int, np.integer)) or draws < 1:
         raise UsageError(f"draws={draws!r} must be a whole number of at least 1.")
     if method == "map":
         parameters = find_mode(family, rows, parametrisation)
         point = {name: np.array([[value]]) for name, value in parameters.items()}
         reason = "A single point: it says nothing about how sure we are."
         return Inference(point, Diagnostics("map", "warn", (reason,)))
-    kept, stats, diagnostics = sample_nuts(family, rows, parametrisation, draws, seed, progress)
+    kept, stats, diagnostics = sample_nuts(family, rows, parametrisation, int(draws), seed, progress)
     return Inference(kept, diagnostics, stats)

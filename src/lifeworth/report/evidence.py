@@ -103,7 +103,7 @@ def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, f
         f"calibration. {_percent(inside)} of the weeks lie in the model's 90 % band.",
         plots.plot_tracking_both(tracked, train_end=end),
         "The model knows when each customer first bought, and sees nothing to the right of the line. What it has no "
-        "words for, such as Christmas, stands out.",
+        "words for, such as seasons and campaigns, stands out.",
     )
     gains = {
         "predictive CLV": customers["clv"].to_numpy(),
@@ -128,7 +128,7 @@ def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, f
         "What they spent, and what is to come",
         "A map of customers by spend so far and predicted value.",
         plots.plot_past_future(customers["past_spend"].to_numpy(), customers["clv"].to_numpy(), currency=money),
-        "Right and low: good customers who are leaving. Left and high: young ones worth keeping.",
+        "Dark where many customers are alike: most bought once, and are worth about the same whatever they spent.",
     )
     for part, name in ((evidence.clv.purchases, "posterior_purchases"), (evidence.clv.spend, "posterior_spend")):
         if part is None:
