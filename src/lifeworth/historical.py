@@ -132,7 +132,7 @@ def _orders(
     date_format: str | None,
 ) -> tuple[pd.DataFrame, float]:
     """Orders in the window (a customer's rows of one period, net), and the window's length in years."""
-    from lifeworth.kernels.rfm import NOTHING
+    from lifeworth.kernels.purchases import NOTHING
 
     # Read once: a lazy frame or a relation may give its rows in another order the next time.
     wanted = [customer_id, date, amount] if by is None else [customer_id, date, amount, by]
@@ -146,9 +146,15 @@ def _orders(
         groups = np.zeros(len(transactions.when), dtype=np.int64)
     periods = period_ordinals(transactions.when, period)
     first = (
-        int(periods.min()) if start is None else period_ordinal(wall_clock_edge(start, "start", transactions), period)
+        int(periods.min())
+        if start is None
+        else period_ordinal(wall_clock_edge(start, "start", transactions.time_zone), period)
     )
-    last = int(periods.max()) if end is None else period_ordinal(wall_clock_edge(end, "end", transactions), period)
+    last = (
+        int(periods.max())
+        if end is None
+        else period_ordinal(wall_clock_edge(end, "end", transactions.time_zone), period)
+    )
     keep = (periods >= first) & (periods <= last)
     amounts = transactions.amount
     if refunds == "error" and bool((amounts[keep] < 0).any()):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 
 from lifeworth.errors import DataError, SourceError, UsageError
 
@@ -20,29 +21,39 @@ def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
     DataError : not a table, or columns missing or present twice (all of them named).
     SourceError : a path that cannot be read.
     """
+    table = open_table(data, columns)
+    if not isinstance(table, pd.DataFrame):
+        return to_pandas(table)
+    backed = [name for name, dtype in table.dtypes.items() if isinstance(dtype, pd.ArrowDtype)]
+    if backed:
+        table = table.copy(deep=False)
+        for name in backed:
+            table[name] = _numpy_backed(table[name])
+    return table
+
+
+def open_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame | pa.Table:
+    """Return the named columns (all, if None) of any table as it lies in memory: a PyArrow table or a pandas frame.
+
+    Errors are those of `read_table`.
+    """
     wanted = None if columns is None else list(columns)
     if isinstance(data, (str, Path)):
         return _read_file(Path(data), wanted)
     if not isinstance(data, pd.DataFrame):
-        return _to_pandas(data, wanted)
+        return _to_arrow(data, wanted)
     check_columns(data.columns, list(data.columns) if wanted is None else wanted)
-    frame = data if wanted is None else data[wanted]
-    backed = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.ArrowDtype)]
-    if backed:
-        frame = frame.copy(deep=False)
-        for name in backed:
-            frame[name] = _numpy_backed(frame[name])
-    return frame
+    return data if wanted is None else data[wanted]
 
 
 def column_names(path: str | Path) -> list[str]:
     """Names of the columns of a Parquet or CSV file."""
-    return [str(name) for name in _read_file(Path(path), None, rows=0).columns]
+    table = _read_file(Path(path), None, rows=0)
+    return [str(name) for name in (table.columns if isinstance(table, pd.DataFrame) else table.column_names)]
 
 
-def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
+def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
     import narwhals as nw
-    import pyarrow as pa
 
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])
@@ -65,25 +76,24 @@ def _to_pandas(data: Any, wanted: list[str] | None) -> pd.DataFrame:
     if wanted is not None:
         frame = frame.select(wanted)
     if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect(backend="pyarrow")
-    return _from_arrow(frame.to_arrow())
+        # Polars collects into itself: asked for another kind of frame, narwhals would copy its text.
+        frame = frame.collect(backend="polars" if frame.implementation.is_polars() else "pyarrow")
+    if frame.implementation.is_polars():
+        return pa.table(frame.to_native())  # through Arrow's interface: text as it lies
+    return frame.to_arrow()
 
 
-def _from_arrow(table: Any) -> pd.DataFrame:
+def to_pandas(table: pa.Table) -> pd.DataFrame:
     """A PyArrow table as pandas: whole numbers stay whole beside missing ones, no column becomes an index."""
-    import pyarrow as pa
-
     whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
     return cast(pd.DataFrame, table.to_pandas(ignore_metadata=True, date_as_object=False, types_mapper=whole.get))
 
 
 def _numpy_backed(column: pd.Series[Any]) -> pd.Series[Any]:
-    import pyarrow as pa
-
-    return _from_arrow(pa.table({"column": pa.array(column.array)}))["column"].set_axis(column.index)
+    return to_pandas(pa.table({"column": pa.array(column.array)}))["column"].set_axis(column.index)
 
 
-def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) -> pd.DataFrame:
+def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) -> pd.DataFrame | pa.Table:
     if not path.exists():
         raise SourceError(f"{path} does not exist.")
     kind = path.suffix.lower()
@@ -94,7 +104,7 @@ def _read_file(path: Path, wanted: list[str] | None, rows: int | None = None) ->
             schema = pq.read_schema(path)
             if wanted is not None:
                 check_columns(schema.names, wanted, str(path))
-            return _from_arrow(schema.empty_table() if rows == 0 else pq.read_table(path, columns=wanted))
+            return schema.empty_table() if rows == 0 else pq.read_table(path, columns=wanted)
         if kind in {".csv", ".txt", ".tsv"}:
             # As text, so that an id such as 00123 stays what it is; the rest is parsed by its own rules.
             separator = "\t" if kind == ".tsv" else ","

@@ -49,6 +49,11 @@ def units_per_year(time_unit: TimeUnit) -> float:
     return DAYS_PER_YEAR * 24 / _HOURS_PER_UNIT[time_unit]
 
 
+def hours_per(time_unit: TimeUnit) -> float:
+    """How many hours this unit has; a month is a twelfth of the mean Gregorian year."""
+    return _HOURS_PER_UNIT[time_unit]
+
+
 def to_timestamp(value: Any, argument: str) -> pd.Timestamp:
     """Return one date given by a user as a Timestamp; strings are read as ISO 8601."""
     unclear = isinstance(value, str) and _ISO_DATE.fullmatch(value) is None

@@ -31,6 +31,14 @@ KEYS = numba.types.Array(numba.types.uint64, 1, "C", readonly=True)
 OFFSETS = numba.types.Array(numba.types.int64, 1, "C", readonly=True)
 COUNTS = numba.types.Array(numba.types.int32, 1, "C", readonly=True)
 COUNTS_BY_DRAW = numba.types.Array(numba.types.int32, 2, "C", readonly=True)
+BYTES = numba.types.Array(numba.types.uint8, 1, "C", readonly=True)
+OFFSET_TABLE = numba.types.Array(numba.types.int64, 2, "C", readonly=True)
+# What a kernel fills, for large results whose memory the caller shares out among threads.
+FILLED_VECTOR = numba.types.Array(numba.types.float64, 1, "C")
+FILLED_KEYS = numba.types.Array(numba.types.uint64, 1, "C")
+FILLED_OFFSETS = numba.types.Array(numba.types.int64, 1, "C")
+FILLED_OFFSET_TABLE = numba.types.Array(numba.types.int64, 2, "C")
+FILLED_BYTES = numba.types.Array(numba.types.uint8, 1, "C")
 
 # numba's simplest threading layer aborts the process when two Python threads enter parallel code at once.
 _one_parallel_call_at_a_time = threading.Lock()
@@ -111,6 +119,12 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Call
         return cast(F, call)
 
     return decorate
+
+
+def ready(*functions: Any) -> None:
+    """Compile row functions, or load them from the cache, before threads share them."""
+    for function in functions:
+        function.compile()
 
 
 def compile_all() -> int:

@@ -1,76 +1,284 @@
-"""Customers' purchase periods from rows: the counting at the core of the RFM table."""
+"""Tables of customers from the entries of their partitions: RFM, and cohorts."""
 
 import numpy as np
 
-from lifeworth.kernels._jit import INTEGER, OFFSETS, VECTOR, rows
+from lifeworth.kernels._jit import (
+    FILLED_KEYS,
+    FILLED_OFFSETS,
+    FILLED_VECTOR,
+    INTEGER,
+    KEYS,
+    OFFSET_TABLE,
+    OFFSETS,
+    VECTOR,
+    rows,
+)
+from lifeworth.kernels.partition import NOT_COUNTED
+from lifeworth.kernels.plain import sort_plain, summarise_plain
+from lifeworth.kernels.purchases import (
+    CUSTOMERS,
+    DIRECT,
+    SEEN,
+    USED,
+    largest,
+    number_customers,
+    rows_in,
+    settle,
+    table_size,
+)
 
-NOTHING = 1e-9
+# ---- tables ---------------------------------------------------------------------------------------------------
 
 
-@rows(OFFSETS, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER)
+@rows(
+    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
+    VECTOR, OFFSETS, INTEGER, INTEGER,
+    FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
+    FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS,
+)  # fmt: skip
 def summarise(
-    customer: np.ndarray,
-    period: np.ndarray,
-    amount: np.ndarray,
-    n_customers: int,
+    entries: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    first: int,
+    last: int,
+    kind: int,
+    least: int,
+    shift: int,
+    first_of_all: int,
+    periods: int,
     train_end: int,
-    test_end: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count each customer's purchase periods and spend, in calibration and in holdout, in one pass.
-
-    Rows must be sorted by customer, then period. Rows of one customer in one period are one
-    purchase of the net amount. A period that holds a refund (a negative amount) and nets to
-    nothing or less is no purchase; an order given away for nothing is one.
+    scale: np.ndarray,
+    calendar: np.ndarray,
+    origin: int,
+    out: int,
+    ids: np.ndarray,
+    frequency: np.ndarray,
+    recency: np.ndarray,
+    born: np.ndarray,
+    mean_spend: np.ndarray,
+    past_spend: np.ndarray,
+    later_frequency: np.ndarray,
+    later_spend: np.ndarray,
+    totals: np.ndarray,
+) -> int:
+    """Write a row for each customer of the partitions first..last who bought up to `train_end`.
 
     Parameters
     ----------
-    customer : (n,) int64, codes in [0, n_customers), ascending.
-    period : (n,) int64 period ordinals, ascending within a customer.
-    amount : (n,) float64, finite.
-    train_end, test_end : last period of calibration and of holdout (test_end >= train_end).
+    entries, starts, stops : entries, and where those of each task and partition are, (tasks, partitions).
+    kind : DIRECT, RANGED, NUMBERS or TEXT; least, shift : of direct places.
+    first_of_all, periods : the first period there is, and how many from it to the last; 0 if far too many.
+    train_end : last period of calibration; what comes after is holdout.
+    scale, calendar, origin : time is periods * scale[0] / scale[1]; where periods differ in length, calendar
+        holds the days on which they start, from period `origin` on, and scale[0] is hours per day.
+    out : where to write; what is written there is
+    ids : the id, or its word; frequency : repeat purchases; recency : in time units; born : the first period,
+    as a number; mean_spend : per repeat purchase, 0 without one; past_spend : all of it; later_frequency and
+    later_spend (may be empty) : purchases and spend in the holdout.
+    totals : (TOTALS,), added to.
 
     Returns
     -------
-    counts : (n_customers, 4) int64: purchases in calibration, first period, last period (0 where
-        there is no purchase), purchases in holdout.
-    spend : (n_customers, 3) float64: of the first purchase, of repeat purchases, in holdout.
-    used : (3,) int64: rows within purchases of calibration, rows of periods that netted to nothing
-        in calibration, such periods.
+    Where the next row goes.
     """
-    counts = np.zeros((n_customers, 4), dtype=np.int64)
-    spend = np.zeros((n_customers, 3), dtype=np.float64)
-    used = np.zeros(3, dtype=np.int64)
-    n = customer.shape[0]
-    start = 0
-    while start < n:
-        who = customer[start]
-        when = period[start]
-        net = 0.0
-        gross = 0.0
-        refunded = False
-        stop = start
-        while stop < n and customer[stop] == who and period[stop] == when:
-            net += amount[stop]
-            gross += abs(amount[stop])
-            refunded = refunded or amount[stop] < 0.0
-            stop += 1
-        # 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels must count as nothing.
-        bought = not (refunded and net <= NOTHING * gross)
-        if when <= train_end:
-            if bought:
-                used[0] += stop - start
-                if counts[who, 0] == 0:
-                    counts[who, 1] = when
-                    spend[who, 0] = net
+    per_period, per_unit = scale[0], scale[1]
+    with_calendar = calendar.size > 0
+    with_money = mean_spend.size > 0
+    with_later = later_frequency.size > 0
+    most = largest(starts, stops, first, last)
+    period = np.empty(most, dtype=np.int32)
+    amount = np.empty(most)
+    direct = kind == DIRECT
+    slots = np.empty(1 if direct else table_size(most), dtype=np.int32)
+    places = np.empty(1 if direct else most, dtype=np.int32)
+    found = np.empty(1 if direct else most, dtype=np.uint64)
+    in_each = (1 << shift) if direct else 0
+    begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
+    made = np.empty(begins.size, dtype=np.int32)
+    plain = not with_later and train_end >= NOT_COUNTED - 1 and periods > 0
+    room = most if plain else 1
+    counts = np.empty(periods if plain else 1, dtype=np.int32)
+    spare = np.empty(2 * room, dtype=np.uint64)
+    who = np.empty(room, dtype=np.int32)
+    first_period = np.empty(room, dtype=np.int32)
+    last_period = np.empty(room, dtype=np.int32)
+    first_spend = np.empty(room)
+    repeats = np.empty(room, dtype=np.int32)
+    spent_again = np.empty(room)
+    for partition in range(first, last):
+        if rows_in(starts, stops, partition) == 0:
+            continue
+        base = least + (partition << shift) if direct else 0
+        customers = in_each
+        if not direct:
+            customers = number_customers(entries, starts, stops, partition, kind, slots, places, found)
+        n = -1
+        if plain:
+            n = sort_plain(
+                entries, starts, stops, partition, kind, customers, places, begins, first_of_all, counts, spare,
+                who, period, amount,
+            )  # fmt: skip
+        if n >= 0:
+            customers = summarise_plain(
+                n, who, period, amount, made, repeats, first_period, last_period, first_spend, spent_again
+            )
+            for c in range(customers):
+                x = repeats[c]
+                since = np.int64(first_period[c])
+                when = np.int64(last_period[c])
+                ids[out + c] = np.uint64(base + made[c]) if direct else found[made[c]]
+                frequency[out + c] = x
+                if with_calendar:
+                    recency[out + c] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
                 else:
-                    spend[who, 1] += net
-                counts[who, 0] += 1
-                counts[who, 2] = when
+                    recency[out + c] = (when - since) * per_period / per_unit
+                born[out + c] = float(since)
+                if with_money:
+                    mean_spend[out + c] = spent_again[c] / max(x, 1)
+                    past_spend[out + c] = first_spend[c] + spent_again[c]
+            out += customers
+            totals[SEEN] += customers
+            totals[CUSTOMERS] += customers
+            totals[USED] += n
+            continue
+        settle(
+            entries, starts, stops, partition, kind, customers, places, begins, period, amount, train_end, made, totals
+        )
+        for c in range(customers):
+            begin = np.int64(begins[c])
+            purchases = np.int64(made[c])
+            if purchases < 0:
+                continue
+            totals[SEEN] += 1
+            if purchases == 0 or period[begin] > train_end:
+                continue
+            x = 0
+            spent = 0.0
+            when = np.int64(period[begin])
+            k = begin + 1
+            end = begin + purchases
+            while k < end and period[k] <= train_end:
+                spent += amount[k]
+                when = np.int64(period[k])
+                x += 1
+                k += 1
+            ids[out] = np.uint64(base + c) if direct else found[c]
+            frequency[out] = x
+            since = np.int64(period[begin])
+            if with_calendar:
+                recency[out] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
             else:
-                used[1] += stop - start
-                used[2] += 1
-        elif when <= test_end and bought:
-            counts[who, 3] += 1
-            spend[who, 2] += net
-        start = stop
-    return counts, spend, used
+                recency[out] = (when - since) * per_period / per_unit
+            born[out] = float(since)
+            if with_money:
+                mean_spend[out] = spent / max(x, 1)
+                past_spend[out] = amount[begin] + spent
+            if with_later:
+                later_frequency[out] = end - k
+                spent = 0.0
+                while k < end:
+                    spent += amount[k]
+                    k += 1
+                later_spend[out] = spent
+            out += 1
+            totals[CUSTOMERS] += 1
+    return out
+
+
+@rows(FILLED_VECTOR, INTEGER, INTEGER, INTEGER, VECTOR, OFFSETS, INTEGER)
+def ages(
+    born: np.ndarray, start: int, stop: int, end: int, scale: np.ndarray, calendar: np.ndarray, origin: int
+) -> None:
+    """Turn first periods into the time from them to `end`, in place."""
+    for i in range(start, stop):
+        since = np.int64(born[i])
+        if calendar.size > 0:
+            born[i] = (calendar[end - origin] - calendar[since - origin]) * scale[0] / scale[1]
+        else:
+            born[i] = (end - since) * scale[0] / scale[1]
+
+
+@rows(FILLED_KEYS, INTEGER, INTEGER, INTEGER)
+def move(column: np.ndarray, source: int, target: int, n: int) -> None:
+    """Move n words of a column towards its beginning."""
+    for i in range(n):
+        column[target + i] = column[source + i]
+
+
+@rows(KEYS, OFFSETS, INTEGER, INTEGER, FILLED_KEYS)
+def gather(column: np.ndarray, order: np.ndarray, start: int, stop: int, out: np.ndarray) -> None:
+    """Fill out[start..stop] with the column's words in this order."""
+    for i in range(start, stop):
+        out[i] = column[order[i]]
+
+
+@rows(
+    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, OFFSETS, INTEGER,
+    FILLED_OFFSETS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS,
+)  # fmt: skip
+def count_cohorts(
+    entries: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    first: int,
+    last: int,
+    kind: int,
+    shift: int,
+    cohorts: np.ndarray,
+    origin: int,
+    customers: np.ndarray,
+    purchases: np.ndarray,
+    revenue: np.ndarray,
+    totals: np.ndarray,
+) -> int:
+    """Add purchases to the cell of their customer's cohort and age then, for the partitions first..last.
+
+    Parameters
+    ----------
+    entries ... shift : as in `summarise`.
+    cohorts, origin : cohorts[period - origin] is the number, from 0, of the cohort period it lies in.
+    customers, purchases, revenue : (n * n,) for n cohort periods, row by cohort, column by age; customers are
+        those who bought at that age.
+    """
+    n = int(np.sqrt(customers.size) + 0.5)
+    most = largest(starts, stops, first, last)
+    period = np.empty(most, dtype=np.int32)
+    amount = np.empty(most)
+    direct = kind == DIRECT
+    slots = np.empty(1 if direct else table_size(most), dtype=np.int32)
+    places = np.empty(1 if direct else most, dtype=np.int32)
+    found = np.empty(1 if direct else most, dtype=np.uint64)
+    in_each = (1 << shift) if direct else 0
+    begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
+    made = np.empty(begins.size, dtype=np.int32)
+    for partition in range(first, last):
+        if rows_in(starts, stops, partition) == 0:
+            continue
+        places_used = in_each
+        if not direct:
+            places_used = number_customers(entries, starts, stops, partition, kind, slots, places, found)
+        settle(
+            entries, starts, stops, partition, kind, places_used, places, begins, period, amount,
+            NOT_COUNTED, made, totals,
+        )  # fmt: skip
+        for c in range(places_used):
+            begin = np.int64(begins[c])
+            bought = np.int64(made[c])
+            if bought < 0:
+                continue
+            totals[SEEN] += 1
+            if bought == 0:
+                continue
+            totals[CUSTOMERS] += 1
+            cohort = cohorts[np.int64(period[begin]) - origin]
+            before = -1
+            for k in range(begin, begin + bought):
+                age = cohorts[np.int64(period[k]) - origin] - cohort
+                cell = cohort * n + age
+                if age != before:
+                    customers[cell] += 1
+                    before = age
+                purchases[cell] += 1
+                revenue[cell] += amount[k]
+    return 0

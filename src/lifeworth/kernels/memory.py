@@ -1,0 +1,77 @@
+"""Bytes at an address and bits of a number: what NumPy's arrays cannot say.
+
+Text comes in buffers that belong to Arrow. A piece of it is named by one word: its address in the lower 48
+bits, its length in the upper 16. Whoever holds such words must keep the buffers alive.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+_BYTE, _HALF, _WORD, _DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+
+
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
+
+
+@intrinsic
+def load_byte(typing_context: Any, address: Any) -> Any:
+    """Return the byte at an address, as uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(_load(builder, arguments[0], _BYTE), _WORD)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def load_half(typing_context: Any, address: Any) -> Any:
+    """Return four bytes, little-endian, as uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(_load(builder, arguments[0], _HALF), _WORD)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def load_word(typing_context: Any, address: Any) -> Any:
+    """Return eight bytes, little-endian, as uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _load(builder, arguments[0], _WORD)
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def swap_bytes(typing_context: Any, word: Any) -> Any:
+    """Return a word with its bytes in the opposite order: big-endian words sort as their bytes do."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bswap(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def as_bits(typing_context: Any, number: Any) -> Any:
+    """Return the 64 bits of a float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _WORD)
+
+    return types.uint64(types.float64), generate
+
+
+@intrinsic
+def as_number(typing_context: Any, bits: Any) -> Any:
+    """Return the float64 of 64 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _DOUBLE)
+
+    return types.float64(types.uint64), generate

@@ -1,0 +1,315 @@
+"""From a partition's entries to what each of its customers bought, purchase by purchase.
+
+Entries are those of `partition`. Rows of a customer in one period are one purchase of the net amount; a period
+that holds a refund and nets to nothing or less is no purchase; an order given away for nothing is one.
+Amounts of one period are added in ascending order and periods in theirs, so that no sum depends on the order
+that rows came in.
+"""
+
+import numpy as np
+
+from lifeworth.kernels._jit import njit
+from lifeworth.kernels.memory import as_bits, as_number
+from lifeworth.kernels.partition import NOT_COUNTED
+from lifeworth.kernels.text import same_bytes
+
+# 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
+NOTHING = 1e-9
+
+# Whose ids: read off the place, whole numbers, text, whole numbers of a range (which come out in order).
+DIRECT, NUMBERS, TEXT, RANGED = range(4)
+
+# Totals of a summary: customers with a purchase, customers seen, rows in purchases of calibration, rows and
+# number of its periods that refunds brought to nothing, rows in the holdout.
+CUSTOMERS, SEEN, USED, NETTED_ROWS, NETTED_PERIODS, HELD_OUT, TOTALS = range(7)
+
+# Up to so many purchases of one customer are sorted by insertion.
+FEW = 64
+_32 = np.uint64(32)
+_LOWER = np.uint64(0xFFFFFFFF)
+_SIGN = np.uint64(0x8000000000000000)
+_BYTE = np.uint64(0xFF)
+
+
+# ---- order within a customer ----------------------------------------------------------------------------------
+
+
+@njit
+def _ordered_bits(money: float) -> np.uint64:
+    """Return bits that sort as the numbers do."""
+    bits = as_bits(money)
+    return ~bits if bits & _SIGN else bits | _SIGN
+
+
+@njit
+def _from_ordered_bits(bits: np.uint64) -> float:
+    return as_number(bits & ~_SIGN) if bits & _SIGN else as_number(~bits)
+
+
+@njit
+def _sort_bits(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, spare_other: np.ndarray) -> None:
+    """Sort n words, and others along with them, byte by byte from the last: time in proportion to their number."""
+    varying = np.uint64(0)
+    for i in range(n):
+        varying |= keys[i] ^ keys[0]
+    counts = np.empty(257, dtype=np.int64)
+    for byte in range(8):
+        shift = np.uint64(8 * byte)
+        if (varying >> shift) & _BYTE == 0:
+            continue
+        for value in range(257):
+            counts[value] = 0
+        for i in range(n):
+            counts[np.int64((keys[i] >> shift) & _BYTE) + 1] += 1
+        for value in range(256):
+            counts[value + 1] += counts[value]
+        for i in range(n):
+            value = np.int64((keys[i] >> shift) & _BYTE)
+            j = counts[value]
+            counts[value] = j + 1
+            spare[j] = keys[i]
+            spare_other[j] = other[i]
+        for i in range(n):
+            keys[i] = spare[i]
+            other[i] = spare_other[i]
+
+
+@njit
+def _sort_many(period: np.ndarray, amount: np.ndarray, start: int, stop: int) -> None:
+    """`_sort_few` for a customer with a great many rows: first by amount, then by period, both stable."""
+    n = stop - start
+    money = np.empty(n, dtype=np.uint64)
+    when = np.empty(n, dtype=np.uint64)
+    for i in range(n):
+        money[i] = _ordered_bits(amount[start + i])
+        when[i] = np.uint64(np.int64(period[start + i]) + 2**31)
+    spare = np.empty(n, dtype=np.uint64)
+    other = np.empty(n, dtype=np.uint64)
+    _sort_bits(n, money, when, spare, other)
+    _sort_bits(n, when, money, spare, other)
+    for i in range(n):
+        amount[start + i] = _from_ordered_bits(money[i])
+        period[start + i] = np.int32(np.int64(when[i]) - 2**31)
+
+
+@njit
+def net(
+    period: np.ndarray,
+    amount: np.ndarray,
+    begins: np.ndarray,
+    customers: int,
+    train_end: int,
+    purchases: np.ndarray,
+    totals: np.ndarray,
+) -> None:
+    """Leave of each customer's rows, from begins[c] on, the purchases in order: their periods and net amounts.
+
+    How many there are goes into `purchases`, -1 where there is no row. Few rows are sorted by insertion: those
+    that come in order of time cost one comparison each. Rows that are not counted come last and are skipped.
+
+    All of it stands in one loop: a function that took these arrays for every customer would count references
+    to them, and a counter that threads share costs more than the work.
+    """
+    for c in range(customers):
+        start = np.int64(begins[c])
+        stop = np.int64(begins[c + 1])
+        purchases[c] = -1
+        if start == stop:
+            continue
+        if stop - start > FEW:
+            _sort_many(period, amount, start, stop)
+        else:
+            for i in range(start + 1, stop):
+                when = period[i]
+                money = amount[i]
+                j = i - 1
+                while j >= start and (period[j] > when or (period[j] == when and amount[j] > money)):
+                    period[j + 1] = period[j]
+                    amount[j + 1] = amount[j]
+                    j -= 1
+                period[j + 1] = when
+                amount[j + 1] = money
+        made = start
+        i = start
+        while i < stop and period[i] != NOT_COUNTED:
+            when = period[i]
+            total = 0.0
+            gross = 0.0
+            refunded = False
+            first = i
+            while i < stop and period[i] == when:
+                total += amount[i]
+                gross += abs(amount[i])
+                refunded |= amount[i] < 0.0
+                i += 1
+            bought = not (refunded and total <= NOTHING * gross)
+            if when > train_end:
+                totals[HELD_OUT] += i - first
+            elif bought:
+                totals[USED] += i - first
+            else:
+                totals[NETTED_ROWS] += i - first
+                totals[NETTED_PERIODS] += 1
+            if bought:
+                period[made] = when
+                amount[made] = total
+                made += 1
+        purchases[c] = made - start
+
+
+# ---- customers within a partition -----------------------------------------------------------------------------
+
+
+@njit
+def period_in(entry: np.uint64) -> np.int32:
+    """Return the period in an entry's first word."""
+    return np.int32(np.uint32(entry & _LOWER))
+
+
+@njit
+def rows_in(starts: np.ndarray, stops: np.ndarray, partition: int) -> int:
+    """Return how many entries a partition has."""
+    total = 0
+    for task in range(starts.shape[0]):
+        total += stops[task, partition] - starts[task, partition]
+    return total
+
+
+@njit
+def largest(starts: np.ndarray, stops: np.ndarray, first: int, last: int) -> int:
+    """Return the most entries that a partition has."""
+    most = 0
+    for partition in range(first, last):
+        most = max(most, rows_in(starts, stops, partition))
+    return most
+
+
+@njit
+def table_size(n: int) -> int:
+    """Return the size of a hash table for n customers: a power of two, half empty."""
+    size = 4
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+@njit
+def _put_in_order(n: int, customers: int, places: np.ndarray, ids: np.ndarray) -> None:
+    """Number customers anew, in the order of their ids."""
+    number = np.empty(customers, dtype=np.uint64)
+    spare = np.empty(customers, dtype=np.uint64)
+    other = np.empty(customers, dtype=np.uint64)
+    for c in range(customers):
+        number[c] = np.uint64(c)
+        ids[c] ^= _SIGN
+    _sort_bits(customers, ids, number, spare, other)
+    rank = np.empty(customers, dtype=np.int32)
+    for c in range(customers):
+        rank[np.int64(number[c])] = np.int32(c)
+        ids[c] ^= _SIGN
+    for i in range(n):
+        places[i] = rank[places[i]]
+
+
+@njit
+def number_customers(
+    entries: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    partition: int,
+    kind: int,
+    slots: np.ndarray,
+    places: np.ndarray,
+    ids: np.ndarray,
+) -> int:
+    """Number a partition's customers as they appear: the number of each entry's into `places`, ids into `ids`.
+
+    `slots` is room for a table with open addressing, a power of two and twice the entries or more.
+    """
+    size = table_size(rows_in(starts, stops, partition))
+    mask = size - 1
+    for slot in range(size):
+        slots[slot] = -1
+    customers = 0
+    n = 0
+    for task in range(starts.shape[0]):
+        for j in range(starts[task, partition], stops[task, partition]):
+            word = entries[3 * j + 2]
+            slot = np.int64(entries[3 * j] >> _32) & mask
+            while True:
+                number = slots[slot]
+                if number < 0:
+                    slots[slot] = customers
+                    ids[customers] = word
+                    number = np.int32(customers)
+                    customers += 1
+                    break
+                if ids[number] == word or (kind == TEXT and same_bytes(ids[number], word)):
+                    break
+                slot = (slot + 1) & mask
+            places[n] = number
+            n += 1
+    if kind == RANGED:
+        _put_in_order(n, customers, places, ids)
+    return customers
+
+
+@njit
+def group(
+    entries: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    partition: int,
+    kind: int,
+    customers: int,
+    places: np.ndarray,
+    begins: np.ndarray,
+    period: np.ndarray,
+    amount: np.ndarray,
+) -> None:
+    """Bring a partition's entries together by customer: those of c are begins[c]..begins[c + 1]."""
+    width = 2 if kind == DIRECT else 3
+    for c in range(customers + 1):
+        begins[c] = 0
+    n = 0
+    for task in range(starts.shape[0]):
+        for j in range(starts[task, partition], stops[task, partition]):
+            place = np.int64(entries[width * j] >> _32) if kind == DIRECT else np.int64(places[n])
+            begins[place + 1] += 1
+            n += 1
+    # begins[c + 1] is first where the next entry of c goes, and, when all are there, where c's end.
+    total = np.int32(0)
+    for c in range(1, customers + 1):
+        count = begins[c]
+        begins[c] = total
+        total += count
+    n = 0
+    for task in range(starts.shape[0]):
+        for j in range(starts[task, partition], stops[task, partition]):
+            place = np.int64(entries[width * j] >> _32) if kind == DIRECT else np.int64(places[n])
+            k = begins[place + 1]
+            begins[place + 1] = k + np.int32(1)
+            period[k] = period_in(entries[width * j])
+            amount[k] = as_number(entries[width * j + 1])
+            n += 1
+
+
+@njit
+def settle(
+    entries: np.ndarray,
+    starts: np.ndarray,
+    stops: np.ndarray,
+    partition: int,
+    kind: int,
+    customers: int,
+    places: np.ndarray,
+    begins: np.ndarray,
+    period: np.ndarray,
+    amount: np.ndarray,
+    train_end: int,
+    purchases: np.ndarray,
+    totals: np.ndarray,
+) -> None:
+    """Group and net the entries of a partition whose customers have been numbered (or are direct)."""
+    group(entries, starts, stops, partition, kind, customers, places, begins, period, amount)
+    net(period, amount, begins, customers, train_end, purchases, totals)

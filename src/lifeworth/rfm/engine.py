@@ -1,0 +1,378 @@
+"""The engine under every count of purchases: rows to partitions, partitions to customers, on all cores.
+
+Memory: besides the table there are its entries, 16 bytes a row (24 where ids are hashed), and the result. Entries
+that have been counted give their memory back, so that the two are never there in full at once.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.timeunits import TimeUnit, hours_per, period_ordinals, period_starts
+from lifeworth.transactions.columns import Chunk, Columns
+
+Integers = npt.NDArray[np.int64]
+_Part = list[tuple[Chunk, int, int]]
+Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
+
+# Entries of a partition: as many as fit a core's cache beside the room they are sorted into.
+_ENTRIES_PER_PARTITION = 4096
+_MOST_BITS = 12
+# Below this many rows one thread is done before a second has started.
+_FEW_ROWS = 50_000
+# From so many on, work is cut finer, to keep threads busy to the end and to give memory back early.
+_MANY_ROWS = 1_000_000
+# Shared memory, which Python would ask for, has no huge pages, and costs several times the work to fill.
+_PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+# Lanes keep their results together, and give memory back after every step.
+_LANES_PER_THREAD = 2
+_STEPS_PER_LANE = 16
+# Periods that are told apart by counting; a row beyond is a slip, or hours over many years.
+_MOST_PERIODS = 1 << 15
+# Whole numbers so far apart are rather hashed than used as places.
+_SPREAD = 4
+# Ranges of ids that hold so many times their share are given up for a hash.
+_UNEVEN = 8
+_TICKS_PER_HOUR = {"s": 3_600, "ms": 3_600_000, "us": 3_600_000_000, "ns": 3_600_000_000_000}
+
+
+@contextmanager
+def workers(threads: int | None) -> Iterator[tuple[Run, int]]:
+    """A map over this many threads (numba's number, if None), and how many there are."""
+    if threads is None:
+        import numba
+
+        threads = numba.get_num_threads()
+    if threads == 1:
+        yield map, 1
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="lifeworth") as pool:
+        yield pool.map, threads
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How times become periods, and which periods count.
+
+    Attributes
+    ----------
+    period : the periods purchases are counted in.
+    resolution : what times are counted in.
+    last : the last period that counts, or None for all.
+    """
+
+    period: TimeUnit
+    resolution: str
+    last: int | None = None
+
+    @property
+    def kernel_form(self) -> Integers:
+        """Ticks of a step, kind of period, lowest, highest and last period."""
+        from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
+
+        hours = 1 if self.period == "h" else 24
+        ticks = 1 if self.resolution == "D" else _TICKS_PER_HOUR[self.resolution] * hours
+        kind = {"W": WEEKS, "M": MONTHS}.get(self.period, STEPS)
+        lowest, highest = self.bounds
+        last = NOT_COUNTED - 1 if self.last is None else min(max(self.last, lowest - 1), NOT_COUNTED - 1)
+        return np.array([ticks, kind, lowest, highest, last], dtype=np.int64)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Periods of the first and of the last instant of the calendar, 0001-01-01 and 9999-12-31."""
+        edges = np.array(["0001-01-01", "9999-12-31T23"], dtype="datetime64[s]")
+        low, high = period_ordinals(edges, self.period).tolist()
+        return low, high
+
+    def scale(self, time_unit: TimeUnit) -> tuple[npt.NDArray[np.float64], Integers, int]:
+        """What turns periods into time, as kernels take it: see `timeunits.elapsed`."""
+        none = np.empty(0, dtype=np.int64)
+        if self.period == time_unit:
+            return np.array([1.0, 1.0]), none, 0
+        if self.period != "M":
+            return np.array([hours_per(self.period), hours_per(time_unit)]), none, 0
+        low, high = self.bounds
+        starts = period_starts(np.arange(low, high + 1), "M").astype("datetime64[D]").astype(np.int64)
+        return np.array([24.0, hours_per(time_unit)]), starts, low
+
+    def period_of(self, ticks: int) -> int:
+        """The period of a time."""
+        return int(period_ordinals(np.array([ticks]).view(f"datetime64[{self.resolution}]"), self.period)[0])
+
+
+@dataclass(frozen=True)
+class Account:
+    """What was seen on the way: counts and first rows by reason, the last two distinct times, and the first."""
+
+    counts: Integers
+    last: int
+    last_but_one: int
+    first: int
+
+    def of(self, reason: int) -> tuple[int, list[int]]:
+        """How many rows there are for a reason, and the numbers of the first."""
+        count = int(self.counts[reason, 0])
+        return count, self.counts[reason, 1 : 1 + min(count, self.counts.shape[1] - 1)].tolist()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How customers are told apart (see `kernels.purchases`), where ids begin, and how many partitions there are."""
+
+    kind: int
+    least: int
+    shift: int
+    partitions: int
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What tells kernels the partition of an id."""
+        from lifeworth.kernels.purchases import DIRECT, RANGED
+
+        if self.kind == DIRECT:
+            return (self.least, self.shift)
+        return (int(self.kind == RANGED), np.uint64(self.least % 2**64), self.shift)
+
+    @property
+    def width(self) -> int:
+        """Words of an entry."""
+        from lifeworth.kernels.purchases import DIRECT
+
+        return 2 if self.kind == DIRECT else 3
+
+
+class _Memory:
+    """Words that can be given back piece by piece, where the system knows how."""
+
+    def __init__(self, words: int) -> None:
+        self._map = mmap.mmap(-1, max(8 * words, 1), **_PRIVATE)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without huge pages
+                self._map.madvise(mmap.MADV_HUGEPAGE)
+        self.words: npt.NDArray[np.uint64] = np.frombuffer(self._map, dtype=np.uint64, count=words)
+
+    def give_back(self, start: int, stop: int) -> None:
+        """Forget the words start..stop."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            first = -(-8 * start // mmap.PAGESIZE) * mmap.PAGESIZE
+            length = 8 * stop // mmap.PAGESIZE * mmap.PAGESIZE - first
+            if length > 0:
+                self._map.madvise(mmap.MADV_DONTNEED, first, length)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Entries of all rows, ready to be counted.
+
+    Attributes
+    ----------
+    memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
+    lanes : for threads to take, each a list of ranges of partitions, one after the other. plan : how they were made.
+    first_period, periods : the first period of all, and how many there are from it to the last; 0 if too many.
+    """
+
+    memory: _Memory
+    starts: Integers
+    stops: Integers
+    lanes: list[list[tuple[int, int]]]
+    plan: Plan
+    first_period: int
+    periods: int
+
+    @property
+    def most_customers(self) -> Integers:
+        """The most customers there can be in each lane."""
+        from lifeworth.kernels.purchases import DIRECT
+
+        sizes = (self.stops - self.starts).sum(axis=0)
+        if self.plan.kind == DIRECT:
+            sizes = np.minimum(sizes, 1 << self.plan.shift)
+        return np.array([sizes[lane[0][0] : lane[-1][1]].sum() for lane in self.lanes], dtype=np.int64)
+
+    def forget(self, first: int, last: int) -> None:
+        """Give back the memory of the partitions first..last, which have been counted."""
+        width = self.plan.width
+        self.memory.give_back(int(self.starts[0, first]) * width, int(self.stops[-1, last - 1]) * width)
+
+
+def sweep(
+    columns: Columns, clock: Clock, drop_refunds: bool, run: Run, threads: int, consume: Callable[[Entries], None]
+) -> Account:
+    """Bring all rows together by customer, and give them to `consume`."""
+    from lifeworth.kernels.purchases import RANGED
+
+    n = len(columns)
+    if n < _FEW_ROWS:
+        run, threads = map, 1
+    many = n >= _MANY_ROWS
+    parts = _shares(columns.chunks, 2 * threads if many else threads)
+    plan = _plan(columns, parts, run)
+    counts, accounts = _count(parts, plan, run)
+    if plan.kind == RANGED and counts.sum(axis=0).max() > _UNEVEN * n / plan.partitions + _ENTRIES_PER_PARTITION:
+        plan = _hashed(n)
+        counts, accounts = _count(parts, plan, run)
+    memory = _Memory(int(counts.sum()) * plan.width)
+    in_order = counts.T.ravel()
+    starts = np.ascontiguousarray((np.cumsum(in_order) - in_order).reshape(plan.partitions, len(parts)).T)
+    stops, edges = _scatter(parts, plan, run, clock.kernel_form, drop_refunds, memory.words, starts, accounts)
+    account = _merge(accounts, edges)
+    sizes = (stops - starts).sum(axis=0)
+    lanes = _ranges(sizes, 0, len(sizes), 1 if threads == 1 else _LANES_PER_THREAD * threads)
+    steps = [_ranges(sizes, first, last, _STEPS_PER_LANE if many else 1) for first, last in lanes]
+    first_period = clock.period_of(account.first)
+    periods = min(clock.period_of(account.last), int(clock.kernel_form[4])) - first_period + 1
+    consume(Entries(memory, starts, stops, steps, plan, first_period, periods if periods <= _MOST_PERIODS else 0))
+    return account
+
+
+def _count(parts: list[_Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
+    """Entries of each part in each partition, and the account so far: rows without an id."""
+    from lifeworth.kernels import partition as kernels
+    from lifeworth.kernels._jit import ready
+
+    counts = np.zeros((len(parts), plan.partitions), dtype=np.int64)
+    accounts = np.zeros((len(parts), kernels.REASONS, 1 + kernels.FIRST_ROWS), dtype=np.int64)
+    kernel: Any = kernels.count_direct if plan.width == 2 else kernels.count_hashed
+
+    def work(part: int) -> None:
+        for chunk, start, stop in parts[part]:
+            ids = chunk.ids
+            names = (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, ids.hashes)
+            kernel(*names, ids.bitmap, ids.bit, start, stop, chunk.row, *plan.place, counts[part], accounts[part])
+
+    ready(kernel)
+    _do(run, work, len(parts))
+    return counts, accounts
+
+
+def _scatter(
+    parts: list[_Part],
+    plan: Plan,
+    run: Run,
+    clock: Integers,
+    drop_refunds: bool,
+    words: npt.NDArray[np.uint64],
+    starts: Integers,
+    accounts: Integers,
+) -> tuple[Integers, Integers]:
+    """Write all entries, fill in the accounts; return where those of each part and partition end, and time's edges."""
+    from lifeworth.kernels import partition as kernels
+    from lifeworth.kernels._jit import ready
+
+    stops = starts.copy()
+    never = kernels.UNREADABLE_TIME
+    edges = np.tile(np.array([never, never, np.iinfo(np.int64).max]), (len(parts), 1))
+    refunds = kernels.DROP if drop_refunds else kernels.KEEP
+    kernel: Any = kernels.scatter_direct if plan.width == 2 else kernels.scatter_hashed
+
+    def work(part: int) -> None:
+        for chunk, start, stop in parts[part]:
+            ids = chunk.ids
+            names = (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, ids.hashes)
+            kernel(
+                *names, ids.bitmap, ids.bit, chunk.when, chunk.amount, start, stop, chunk.row, *plan.place,
+                clock, refunds, stops[part], words, edges[part], accounts[part],
+            )  # fmt: skip
+
+    ready(kernel)
+    _do(run, work, len(parts))
+    return stops, edges
+
+
+def _do(run: Run, work: Callable[[int], None], tasks: int) -> None:
+    for _ in run(work, range(tasks)):
+        pass
+
+
+def _shares(chunks: tuple[Chunk, ...], parts: int) -> list[_Part]:
+    """Rows in so many parts of about equal size, each a list of chunks and ranges in them."""
+    total = sum(map(len, chunks))
+    size = math.ceil(total / parts)
+    shares: list[_Part] = [[]]
+    room = size
+    for chunk in chunks:
+        start = 0
+        while start < len(chunk):
+            if room == 0:
+                shares.append([])
+                room = size
+            stop = min(len(chunk), start + room)
+            shares[-1].append((chunk, start, stop))
+            room -= stop - start
+            start = stop
+    return shares
+
+
+def _bits(n: int) -> int:
+    return min(max(math.ceil(math.log2(max(n / _ENTRIES_PER_PARTITION, 1))), 1), _MOST_BITS)
+
+
+def _hashed(n: int) -> Plan:
+    from lifeworth.kernels.purchases import NUMBERS
+
+    return Plan(NUMBERS, 0, 64 - _bits(n), 1 << _bits(n))
+
+
+def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
+    """Choose how customers are told apart, and how many partitions there are."""
+    from lifeworth.kernels import partition as kernels
+    from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.purchases import DIRECT, RANGED, TEXT
+
+    n = len(columns)
+    bits = _bits(n)
+    if columns.is_text:
+        return replace(_hashed(n), kind=TEXT)
+    ready(kernels.key_range)
+
+    def key_range(task: int) -> list[tuple[int, int, int]]:
+        return [
+            kernels.key_range(chunk.ids.words.view(np.int64), chunk.ids.bitmap, chunk.ids.bit, start, stop)
+            for chunk, start, stop in parts[task]
+        ]
+
+    found = [one for task in run(key_range, range(len(parts))) for one in task if one[2]]
+    if not found:
+        return Plan(DIRECT, 0, 0, 1)
+    least, most = min(one[0] for one in found), max(one[1] for one in found)
+    span = most - least + 1
+    if span > max(_SPREAD * n, 1024):
+        shift = (span - 1).bit_length() - bits
+        return Plan(RANGED, least, shift, ((span - 1) >> shift) + 1)
+    shift = max((span - 1).bit_length() - bits, 0)
+    return Plan(DIRECT, least, shift, ((span - 1) >> shift) + 1)
+
+
+def _ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int, int]]:
+    """Ranges of first..last of about equal sums of sizes; at least one."""
+    sums = np.concatenate([[0], np.cumsum(sizes[first:last])])
+    goals = sums[-1] * np.arange(1, parts) / parts
+    cuts = first + np.unique(np.concatenate([[0], np.searchsorted(sums, goals), [last - first]]))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+
+
+def _merge(accounts: Integers, edges: Integers) -> Account:
+    """One account of all tasks: counts added, the first rows of all."""
+    from lifeworth.kernels.partition import UNREADABLE_TIME
+
+    counts = np.zeros_like(accounts[0])
+    counts[:, 0] = accounts[:, :, 0].sum(axis=0)
+    for reason in range(counts.shape[0]):
+        rows = [
+            row
+            for account in accounts
+            for row in account[reason, 1 : 1 + min(account[reason, 0], account.shape[1] - 1)].tolist()
+        ]
+        for k, row in enumerate(sorted(rows)[: counts.shape[1] - 1]):
+            counts[reason, 1 + k] = row
+    times = np.unique(edges[:, :2][edges[:, :2] > UNREADABLE_TIME])[::-1].tolist() or [0]
+    return Account(counts, times[0], times[min(1, len(times) - 1)], int(edges[:, 2].min()) if times[0] else 0)

@@ -1,0 +1,231 @@
+"""The RFM table: how often, how recently, how long and for how much each customer has bought."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, SourceError
+from lifeworth.files import replacing
+from lifeworth.tables import read_table
+from lifeworth.timeunits import TimeUnit, check_time_unit, to_timestamp
+from lifeworth.transactions import Audit, factorise_ids
+
+RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
+_METADATA_KEY = b"lifeworth"
+_MONEY = ("monetary_value", "past_spend")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class RFM:
+    """One row per customer, sorted by `customer_id`; the units and the account of rows travel with it.
+
+    Attributes
+    ----------
+    customer_id : (n,) Index, ascending, distinct.
+    frequency : (n,) int64, repeat purchases: periods with a purchase, less the first.
+    recency : (n,) float64, age at the last purchase, in `time_unit` (0 where frequency is 0).
+    T : (n,) float64, age at `observation_end`, in `time_unit`.
+    monetary_value : (n,) float64 or None, mean spend per repeat purchase (0 where frequency is 0).
+    past_spend : (n,) float64 or None, all a customer has spent, the first purchase with it.
+    time_unit, period : unit of recency and T; periods within which purchases are one purchase.
+    observation_end : first instant of the last period observed, or None where it is not known.
+    currency : what money is counted in, or None.
+    audit : what happened to every row.
+    """
+
+    customer_id: pd.Index[Any]
+    frequency: npt.NDArray[np.int64]
+    recency: npt.NDArray[np.float64]
+    T: npt.NDArray[np.float64]
+    monetary_value: npt.NDArray[np.float64] | None = None
+    past_spend: npt.NDArray[np.float64] | None = None
+    time_unit: TimeUnit = "D"
+    period: TimeUnit = "D"
+    observation_end: pd.Timestamp | None = None
+    currency: str | None = None
+    audit: Audit = field(default_factory=lambda: Audit(0, 0))
+
+    def __len__(self) -> int:
+        return len(self.customer_id)
+
+    def __repr__(self) -> str:
+        end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
+        repeat = int((self.frequency > 0).sum())
+        return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Columns customer_id, frequency, recency, T and, where money is known, monetary_value."""
+        columns: dict[str, Any] = {
+            "customer_id": self.customer_id,
+            "frequency": self.frequency,
+            "recency": self.recency,
+            "T": self.T,
+        }
+        if self.monetary_value is not None:
+            columns["monetary_value"] = self.monetary_value
+        return pd.DataFrame(columns)
+
+    @classmethod
+    def from_frame(
+        cls,
+        data: Any,
+        time_unit: TimeUnit,
+        observation_end: Any = None,
+        period: TimeUnit | None = None,
+        currency: str | None = None,
+    ) -> RFM:
+        """Take an RFM table made elsewhere (SQL, Spark, pymc-marketing) as it is, after checking it.
+
+        Parameters
+        ----------
+        data : any table with columns customer_id, frequency, recency, T and, optionally,
+            monetary_value (which may be missing where frequency is 0) and past_spend; or a path to one.
+        time_unit : the unit that its recency and T are in.
+        observation_end : date the table describes; horizons in months need it to follow the calendar.
+        period : the periods purchases were counted in; default `time_unit`.
+
+        Raises
+        ------
+        DataError : every problem of the table in one message, with the first offending customers.
+        """
+        unit = check_time_unit(time_unit)
+        frame = read_table(data)
+        missing = [name for name in RFM_COLUMNS if name not in frame.columns]
+        if missing:
+            raise DataError(
+                f"An RFM table needs the columns {', '.join(RFM_COLUMNS)}; missing: {', '.join(missing)}; "
+                f"it has: {', '.join(map(str, frame.columns))}."
+            )
+        if len(frame) == 0:
+            raise DataError("The RFM table has no rows: there are no customers in it.")
+        numbers = _check_rfm(frame)
+        codes, ids = factorise_ids(frame["customer_id"], "customer_id")
+        order = np.argsort(codes)
+        money = {name: numbers[name][order] if name in numbers else None for name in _MONEY}
+        end = None if observation_end is None else to_timestamp(observation_end, "observation_end").tz_localize(None)
+        return cls(
+            customer_id=ids,
+            frequency=numbers["frequency"][order].astype(np.int64),
+            recency=numbers["recency"][order],
+            T=numbers["T"][order],
+            **money,
+            time_unit=unit,
+            period=unit if period is None else check_time_unit(period, "period"),
+            observation_end=end,
+            currency=currency,
+            audit=Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame)),
+        )
+
+    def take(self, rows: npt.NDArray[Any]) -> RFM:
+        """The RFM table of some of the customers; `rows` is a boolean mask, or ascending positions."""
+        return replace(
+            self,
+            customer_id=self.customer_id[rows],
+            frequency=self.frequency[rows],
+            recency=self.recency[rows],
+            T=self.T[rows],
+            monetary_value=None if self.monetary_value is None else self.monetary_value[rows],
+            past_spend=None if self.past_spend is None else self.past_spend[rows],
+        )
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the table, its units and its audit into one Parquet file, all or nothing."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        frame = self.to_pandas()
+        if self.past_spend is not None:
+            frame["past_spend"] = self.past_spend
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        about = {
+            "time_unit": self.time_unit,
+            "period": self.period,
+            "observation_end": None if self.observation_end is None else self.observation_end.isoformat(),
+            "currency": self.currency,
+            "audit": self.audit.to_dict(),
+        }
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(about).encode()}
+        )
+        with replacing(path) as temporary:
+            pq.write_table(table, temporary)
+
+    @classmethod
+    def read_parquet(cls, path: str | Path) -> RFM:
+        """Read what `to_parquet` wrote."""
+        about = rfm_metadata(path)
+        if about is None:
+            raise DataError(f"{path} is not an RFM table written by lifeworth: use RFM.from_frame and name its unit.")
+        rfm = cls.from_frame(path, about["time_unit"], about["observation_end"], about["period"], about["currency"])
+        return replace(rfm, audit=Audit.from_dict(about["audit"]))
+
+
+def rfm_metadata(path: str | Path) -> dict[str, Any] | None:
+    """What lifeworth wrote about the RFM table in a Parquet file; None if it is something else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SourceError(f"{path} could not be read as Parquet: {error}") from error
+    if _METADATA_KEY not in metadata:
+        return None
+    try:
+        about = json.loads(metadata[_METADATA_KEY])
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or not about.keys() >= {
+        "time_unit",
+        "period",
+        "observation_end",
+        "currency",
+        "audit",
+    }:
+        raise DataError(f"{path} is damaged: what lifeworth wrote about its units cannot be read.")
+    return about
+
+
+def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    """Its columns of numbers; or every problem, with the first customers that show it, in one message."""
+    problems: list[str] = []
+    ids = frame["customer_id"]
+
+    def complain(bad: Any, text: str) -> None:
+        mask = np.asarray(bad, dtype=bool)
+        if mask.any():
+            count, shown = int(mask.sum()), ", ".join(str(value) for value in ids[mask].head(_SHOWN))
+            problems.append(f"{text} ({count:,} {'row' if count == 1 else 'rows'}; customer {shown})")
+
+    complain(ids.isna(), "customer_id is missing")
+    complain(ids.duplicated() & ids.notna(), "a customer stands in more than one row")
+    numbers: dict[str, npt.NDArray[np.float64]] = {}
+    for name in (*RFM_COLUMNS[1:], *_MONEY):
+        if name not in frame:
+            continue
+        values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL
+            values = np.where((numbers["frequency"] == 0) & frame[name].isna().to_numpy(), 0.0, values)
+        complain(~np.isfinite(values), f"{name} is not a finite number")
+        numbers[name] = np.where(np.isfinite(values), values, np.nan)  # NaN: no more complaints
+    frequency, recency, age = numbers["frequency"], numbers["recency"], numbers["T"]
+    complain(frequency < 0, "frequency is negative")
+    complain(frequency % 1 > 0, "frequency is not a whole number")
+    complain(frequency >= 2**53, "frequency is beyond all counting")
+    complain(recency < 0, "recency is negative")
+    complain(age < 0, "T is negative")
+    complain(recency > np.maximum(age, 0) * (1 + 1e-12), "recency is greater than T")
+    complain((frequency == 0) & (recency > 0), "recency is above 0 without a repeat purchase")
+    for name in _MONEY:
+        complain(numbers.get(name, frequency * 0) < 0, f"{name} is negative")
+    if problems:
+        raise DataError(f"The RFM table cannot be used: {'; '.join(problems)}.")
+    return numbers

@@ -1,0 +1,14 @@
+"""The door for transactions: any table in; clean columns, and a full account of every row, out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lifeworth.transactions.audit import Audit as Audit
+from lifeworth.transactions.parse import factorise_ids as factorise_ids
+from lifeworth.transactions.rows import Transactions as Transactions
+from lifeworth.transactions.rows import read_transactions as read_transactions
+from lifeworth.transactions.rows import wall_clock_edge as wall_clock_edge
+
+Refunds = Literal["net", "drop", "error"]
+REFUNDS: tuple[Refunds, ...] = ("net", "drop", "error")

@@ -1,0 +1,74 @@
+"""The account of rows: how many came in, how many were used, and why the others were not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What happened to every row that came in.
+
+    `rows_in == rows_used + sum(left_out.values())` always holds.
+
+    Attributes
+    ----------
+    rows_in, rows_used : rows of the table given, and rows that are part of a counted purchase.
+    left_out : reason -> number of rows.
+    examples : reason -> the first few offending values.
+    refunds : rows with a negative amount among the rows within the observed time.
+    customers : customers in the resulting table.
+    customers_left_out : customers seen in usable rows that have no purchase up to the end.
+    notes : further sentences a reader ought to know.
+    """
+
+    rows_in: int
+    rows_used: int
+    left_out: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    refunds: int = 0
+    customers: int = 0
+    customers_left_out: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rows_in != self.rows_used + sum(self.left_out.values()):
+            raise AssertionError(f"the audit does not add up: {self}")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per reason: reason, rows, examples."""
+        rows: list[tuple[str, int, str]] = [("rows in", self.rows_in, "")]
+        rows += [(reason, count, ", ".join(self.examples.get(reason, []))) for reason, count in self.left_out.items()]
+        rows.append(("rows used", self.rows_used, ""))
+        return pd.DataFrame(rows, columns=["reason", "rows", "examples"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts and notes as plain values, without examples: those may hold customers' ids."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_used": self.rows_used,
+            "left_out": dict(self.left_out),
+            "refunds": self.refunds,
+            "customers": self.customers,
+            "customers_left_out": self.customers_left_out,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Audit:
+        """Rebuild an audit from `to_dict`."""
+        return cls(**{**values, "notes": tuple(values.get("notes", ()))})
+
+    def __str__(self) -> str:
+        sentence = f"{self.rows_in:,} rows in, {self.rows_used:,} used for {self.customers:,} customers"
+        reasons = [f"{count:,} {reason}" for reason, count in self.left_out.items() if count]
+        sentence += f"; left out: {', '.join(reasons)}." if reasons else "; none left out."
+        if self.customers_left_out:
+            who = "1 customer" if self.customers_left_out == 1 else f"{self.customers_left_out:,} customers"
+            sentence += f" {who} had no purchase up to the end."
+        return " ".join([sentence, *self.notes])

@@ -1,0 +1,148 @@
+"""Columns of any type, read value by value: ids, dates and amounts of money, and what is none of these."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+
+# 1997-09 names a month well enough; 1997 is as likely to be an amount.
+_SHORTEST_DATE = 7
+# Formats that can be read in one way only; 01/02/2024 is not among them.
+_CLEAR_FORMATS = (
+    "ISO8601",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d %H:%M:%S",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%Y%m%d",
+)
+
+
+def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any]:
+    """Dates of any kind as a datetime column, NaT where one cannot be read."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return cast("pd.Series[Any]", column.dt.to_timestamp())
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column
+    if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
+        if column.isna().all():
+            return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
+        if column.dtype.kind == "b" or not _whole_numbers(column):
+            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
+        column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
+    if pd.api.types.is_integer_dtype(column.dtype):
+        # pandas would read 19970101 as nanoseconds after 1970.
+        column = column.astype("Int64").astype("string")
+        formats: tuple[str, ...] = (date_format or "%Y%m%d",)
+    elif date_format is not None:
+        formats = (date_format,)
+    else:
+        formats = _CLEAR_FORMATS
+    present = column.notna()
+    text = isinstance(column.dtype, pd.StringDtype)
+    if column.dtype == object and present.any():
+        kinds = {type(value) for value in column[present]}
+        if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
+        text = str in kinds
+        formats = formats if text else ("ISO8601",)
+    best: pd.Series[Any] | None = None
+    for layout in formats:
+        try:
+            parsed = pd.to_datetime(column, format=layout, errors="coerce")
+        except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
+            if "timezone" not in str(error):
+                raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
+            raise DataError(
+                f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first."
+            ) from error
+        if date_format is None and text:
+            parsed = parsed.mask((column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
+        if best is None or parsed.notna().sum() > best.notna().sum():
+            best = parsed
+        if bool((parsed.notna() == present).all()):
+            break
+    assert best is not None
+    readable = int(best.notna().sum())
+    if int(present.sum()) > 2 * readable:
+        first = column[present & best.isna()].iloc[0]
+        raise DataError(
+            f"Column {name!r} is not a column of dates: {int(present.sum()) - readable:,} of "
+            f"{int(present.sum()):,} values cannot be read (the first: {str(first)!r}). Write dates as "
+            'year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
+        )
+    return best
+
+
+def parse_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
+    """Amounts as float64, NaN where one cannot be read."""
+    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column.dtype):
+        column = column.astype(object).infer_objects()
+    if getattr(column.dtype, "kind", "O") in "bcmM":
+        raise DataError(f"Column {name!r} holds {column.dtype} values, not amounts of money.")
+    parsed = pd.to_numeric(column, errors="coerce")
+    values = pd.Series(parsed.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
+    present = int(column.notna().sum())
+    unreadable = column.notna() & values.isna()
+    if present and 2 * int(unreadable.sum()) > present:
+        raise DataError(
+            f"Column {name!r} is not a column of amounts: {int(unreadable.sum()):,} of {present:,} values are "
+            f"not numbers (the first: {str(column[unreadable].iloc[0])!r}). Write amounts as plain numbers, as 12.50."
+        )
+    return values
+
+
+def _whole_numbers(column: pd.Series[Any]) -> bool:
+    """Whether a column of floats holds whole numbers only, and none too large for a float to tell from the next."""
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < 2**53))
+
+
+def blank(ids: pd.Series[Any]) -> pd.Series[Any]:
+    """True where an id is text without a character in it: nobody's name, and not one customer's."""
+    if isinstance(ids.dtype, pd.StringDtype):
+        return ids.str.strip().eq("").fillna(False)
+    if pd.api.types.is_object_dtype(ids.dtype):
+        return ids.map(lambda value: isinstance(value, str) and not value.strip()).astype(bool)
+    return pd.Series(False, index=ids.index)
+
+
+def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
+    """Codes and the sorted distinct ids: text as str, whole numbers as integers of numpy, others as they came.
+
+    `ids` has no missing value. Raises a `DataError` for what cannot be a customer's id.
+    """
+    if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
+        ids = ids.astype(object).infer_objects()
+    if pd.api.types.is_float_dtype(ids.dtype):
+        # Whole-number ids become floats wherever one was missing in the column.
+        if not _whole_numbers(ids):
+            raise DataError(
+                f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids."
+            )
+        ids = ids.astype(np.int64)
+    elif pd.api.types.is_integer_dtype(ids.dtype):
+        ids = ids.astype(np.dtype(ids.dtype.name.lower()))
+    elif isinstance(ids.dtype, pd.StringDtype):
+        ids = ids.astype("str")
+    if ids.dtype == object:
+        kinds = sorted({type(value).__name__ for value in ids})
+        if len(kinds) > 1:
+            raise DataError(f"Column {name!r} mixes ids of type {' and '.join(kinds)}: convert them to one type first.")
+    try:
+        codes, uniques = pd.factorize(ids, sort=True)
+    except TypeError as error:
+        raise DataError(f"Column {name!r} holds values that cannot be sorted, which are no customer ids.") from error
+    return codes.astype(np.int64), pd.Index(uniques)

@@ -1,0 +1,153 @@
+"""Transactions row by row: customer codes, wall-clock times and amounts of every usable row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.tables import read_table
+from lifeworth.timeunits import to_timestamp
+from lifeworth.transactions.audit import EXAMPLES
+from lifeworth.transactions.parse import blank, factorise_ids, parse_amounts, parse_dates
+
+
+@dataclass(frozen=True, eq=False)
+class Transactions:
+    """Clean rows: customer codes, wall-clock times, amounts; and the account of the rows that are gone.
+
+    Attributes
+    ----------
+    customer : (n,) int64 codes into `customer_ids`.
+    customer_ids : (n_customers,) ids, ascending: text, integers, or what else they came as.
+    when : (n,) datetime64, wall-clock time.
+    amount : (n,) float64, or None where there is no amount column.
+    row : (n,) int64, position of each of these rows in the table given.
+    rows_in, left_out, examples, notes : as in `Audit`, so far.
+    time_zone : name of the time zone the wall clock belongs to, or None.
+    """
+
+    customer: npt.NDArray[np.int64]
+    customer_ids: pd.Index[Any]
+    when: npt.NDArray[np.datetime64]
+    amount: npt.NDArray[np.float64] | None
+    row: npt.NDArray[np.int64]
+    rows_in: int
+    left_out: dict[str, int]
+    examples: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
+    time_zone: str | None = None
+
+
+def read_transactions(
+    data: Any,
+    customer_id: str = "customer_id",
+    date: str = "date",
+    amount: str | None = "amount",
+    date_format: str | None = None,
+) -> Transactions:
+    """Read transactions from any table.
+
+    Parameters
+    ----------
+    data : pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, or a path to a
+        Parquet or CSV file.
+    customer_id, date, amount : names of the columns; `amount=None` where there is no money.
+    date_format : strptime format for dates held as text that is not year-month-day.
+
+    Returns
+    -------
+    Transactions. Rows with a missing or blank id, a missing or unreadable date, or a missing or
+    unreadable amount are counted in `left_out`, not lost.
+
+    Raises
+    ------
+    DataError : columns missing, no rows, no usable row, or a column of a type that cannot hold
+        what it should. All problems are named in one message.
+    SourceError : a file that cannot be read.
+    UsageError : the same column named twice.
+    """
+    wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
+    if len(set(wanted)) < len(wanted):
+        raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
+    frame = read_table(data, wanted)
+    if len(frame) == 0:
+        raise DataError("The table of transactions has no rows: there is nothing to count.")
+
+    left_out: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
+    keep = np.ones(len(frame), dtype=bool)
+    ids = frame[customer_id]
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(object)
+
+    def leave_out(bad: npt.NDArray[np.bool_], reason: str, shown: pd.Series[Any]) -> None:
+        bad = bad & keep
+        if bad.any():
+            left_out[reason] = int(bad.sum())
+            examples[reason] = [str(value) for value in shown[bad].head(EXAMPLES)]
+            keep[bad] = False
+
+    leave_out((ids.isna() | blank(ids)).to_numpy(dtype=bool), "with a missing customer id", ids)
+    problems: list[str] = []
+    dates: pd.Series[Any] | None = None
+    amounts: pd.Series[Any] | None = None
+    try:
+        dates = parse_dates(frame[date], date, date_format)
+    except DataError as error:
+        problems.append(str(error))
+    if amount is not None:
+        try:
+            amounts = parse_amounts(frame[amount], amount)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError(" ".join(problems))
+    assert dates is not None
+
+    leave_out(frame[date].isna().to_numpy(), "with a missing date", ids)
+    leave_out(dates.isna().to_numpy(), "with an unreadable date", frame[date])
+    if amounts is not None:
+        leave_out(frame[amount].isna().to_numpy(), "with a missing amount", ids)
+        leave_out(~np.isfinite(amounts.to_numpy()), "with an unreadable or infinite amount", frame[amount])
+    if not keep.any():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        raise DataError(f"None of the {len(frame):,} rows can be used: {reasons}.")
+
+    codes, uniques = factorise_ids(ids[keep], customer_id)
+    when, time_zone = _wall_clock(dates[keep])
+    return Transactions(
+        customer=codes,
+        customer_ids=uniques,
+        when=when,
+        amount=None if amounts is None else amounts.to_numpy()[keep],
+        row=np.flatnonzero(keep),
+        rows_in=len(frame),
+        left_out=left_out,
+        examples=examples,
+        time_zone=time_zone,
+    )
+
+
+def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str | None]:
+    """Times on the wall clock of the column's own time zone, and its name."""
+    zone = getattr(dates.dtype, "tz", None)
+    if zone is not None:
+        return dates.dt.tz_localize(None).to_numpy(), str(zone)
+    return dates.to_numpy(), None
+
+
+def wall_clock_edge(value: Any, argument: str, time_zone: str | None) -> pd.Timestamp:
+    """A date given by the user, on the wall clock of the data."""
+    stamp = to_timestamp(value, argument)
+    if stamp.tzinfo is None:
+        return stamp
+    if time_zone is None:
+        raise UsageError(
+            f"{argument}={value!r} has a time zone and the dates in the table have none: give it without one."
+        )
+    return stamp.tz_convert(time_zone).tz_localize(None)
