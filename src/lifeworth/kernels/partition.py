@@ -4,9 +4,9 @@ Customers are shared out among partitions that fit the processor's cache. Where 
 close together, partition and place within it are read off the number itself ("direct"); otherwise they come
 from a hash, and the id travels along.
 
-An entry is what is left of a row: two words, or three. The first holds the place in the partition (direct) or
+An entry is what is left of a row: two words to four. The first holds the place in the partition (direct) or
 32 bits of the hash in its upper half, and the period, counted from 1970, in its lower; the second is the
-amount; the third, where there is a hash, the id: a whole number, or the word of a text (see `text`).
+amount; the others, where there is a hash, the id: a whole number, or the key of a text (see `text`).
 
 Times are int64 ticks on the wall clock. The smallest int64 is a missing time, the next an unreadable one;
 NaN is a missing amount, infinity an unreadable one.
@@ -30,7 +30,8 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.memory import as_bits
-from lifeworth.kernels.text import has_bit, mix
+from lifeworth.kernels.text import mix
+from lifeworth.kernels.text_layouts import has_bit
 
 MISSING_TIME = -(2**63)
 UNREADABLE_TIME = MISSING_TIME + 1
@@ -162,13 +163,13 @@ def count_hashed(
     nowhere = bitmap.size == 0
     for i in range(start, stop):
         if textual:
-            known = words[i] != np.uint64(0)
             name = hashes[i]
+            known = name != np.uint64(0)
         else:
             known = nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i)
-            name = words[i] - least if ranged != 0 else mix(words[i])
+            name = mix(words[i])
         if known:
-            counts[np.int64(name >> np.uint64(shift))] += 1
+            counts[np.int64((words[i] - least if ranged != 0 else name) >> np.uint64(shift))] += 1
         else:
             note(account, NO_ID, row + i)
 
@@ -260,11 +261,12 @@ def scatter_direct(
 
 
 @rows(
-    KEYS, KEYS, BYTES, INTEGER, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER, INTEGER, SEED, INTEGER,
+    KEYS, KEYS, KEYS, BYTES, INTEGER, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER, INTEGER, SEED, INTEGER,
     OFFSETS, INTEGER, FILLED_OFFSETS, FILLED_KEYS, FILLED_OFFSETS, FILLED_OFFSET_TABLE,
 )  # fmt: skip
 def scatter_hashed(
     words: np.ndarray,
+    others: np.ndarray,
     hashes: np.ndarray,
     bitmap: np.ndarray,
     bit: int,
@@ -283,7 +285,8 @@ def scatter_hashed(
     edges: np.ndarray,
     account: np.ndarray,
 ) -> None:
-    """`scatter_direct` by hash or range (see `count_hashed`): entries of three words, the id in the last."""
+    """`scatter_direct` by hash or range (see `count_hashed`): entries of three words, or of four with `others`."""
+    width = 4 if others.size > 0 else 3
     textual = hashes.size > 0
     nowhere = bitmap.size == 0
     ticks, kind, lowest, highest, final = clock[0], clock[1], clock[2], clock[3], clock[4]
@@ -292,8 +295,8 @@ def scatter_hashed(
     latest, before, earliest = edges[0], edges[1], edges[2]
     for i in range(start, stop):
         if textual:
-            known = words[i] != np.uint64(0)
             name = hashes[i]
+            known = name != np.uint64(0)
         else:
             known = nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i)
             name = mix(words[i])
@@ -322,7 +325,9 @@ def scatter_hashed(
                 before = time
         j = at[partition]
         at[partition] = j + 1
-        entries[3 * j] = (name & _LOWER) << _32 | (np.uint64(period) & _LOWER)
-        entries[3 * j + 1] = as_bits(money)
-        entries[3 * j + 2] = words[i]
+        entries[width * j] = (name & _LOWER) << _32 | (np.uint64(period) & _LOWER)
+        entries[width * j + 1] = as_bits(money)
+        entries[width * j + 2] = words[i]
+        if width > 3:
+            entries[width * j + 3] = others[i]
     edges[0], edges[1], edges[2] = latest, before, earliest

@@ -10,7 +10,7 @@ import numpy as np
 from lifeworth.kernels._jit import njit
 from lifeworth.kernels.memory import as_number
 from lifeworth.kernels.partition import NOT_COUNTED
-from lifeworth.kernels.purchases import DIRECT, FEW, period_in
+from lifeworth.kernels.purchases import FEW, period_in
 
 _32 = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)
@@ -22,7 +22,7 @@ def sort_plain(
     starts: np.ndarray,
     stops: np.ndarray,
     partition: int,
-    kind: int,
+    width: int,
     customers: int,
     places: np.ndarray,
     begins: np.ndarray,
@@ -39,7 +39,6 @@ def sort_plain(
     period from `first_period` on, `spare` for two words per entry. Returns the number of rows, or -1 for a
     partition that is not plain.
     """
-    width = 2 if kind == DIRECT else 3
     for c in range(customers + 1):
         begins[c] = 0
     for k in range(counts.size):
@@ -51,7 +50,7 @@ def sort_plain(
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
             word = entries[width * j]
-            place = np.int64(word >> _32) if kind == DIRECT else np.int64(places[n])
+            place = np.int64(word >> _32) if width == 2 else np.int64(places[n])
             begins[place + 1] += 1
             when = np.int64(period_in(word)) - first_period
             if when >= counts.size:
@@ -79,7 +78,7 @@ def sort_plain(
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
             word = entries[width * j]
-            place = np.int64(word >> _32) if kind == DIRECT else np.int64(places[i])
+            place = np.int64(word >> _32) if width == 2 else np.int64(places[i])
             k = np.int64(i)
             if not in_order:
                 when = np.int64(period_in(word)) - first_period

@@ -16,8 +16,9 @@ from lifeworth.kernels.text import same_bytes
 # 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
 NOTHING = 1e-9
 
-# Whose ids: read off the place, whole numbers, text, whole numbers of a range (which come out in order).
-DIRECT, NUMBERS, TEXT, RANGED = range(4)
+# How ids are told apart: by their place, by a hash, by a hash and the bytes that words name, by a hash within
+# a range of them (so that customers come out in order).
+DIRECT, HASHED, NAMED, RANGED = range(4)
 
 # Totals of a summary: customers with a purchase, customers seen, rows in purchases of calibration, rows and
 # number of its periods that refunds brought to nothing, rows in the holdout.
@@ -194,19 +195,31 @@ def table_size(n: int) -> int:
 
 
 @njit
-def _put_in_order(n: int, customers: int, places: np.ndarray, ids: np.ndarray) -> None:
-    """Number customers anew, in the order of their ids."""
+def _put_in_order(n: int, customers: int, width: int, places: np.ndarray, ids: np.ndarray, others: np.ndarray) -> None:
+    """Number customers anew, in the order of their ids: of numbers, or of pairs of words."""
     number = np.empty(customers, dtype=np.uint64)
     spare = np.empty(customers, dtype=np.uint64)
-    other = np.empty(customers, dtype=np.uint64)
+    spare_number = np.empty(customers, dtype=np.uint64)
+    sign = _SIGN if width == 3 else np.uint64(0)
     for c in range(customers):
         number[c] = np.uint64(c)
-        ids[c] ^= _SIGN
-    _sort_bits(customers, ids, number, spare, other)
+        ids[c] ^= sign
+    _sort_bits(customers, ids, number, spare, spare_number)
     rank = np.empty(customers, dtype=np.int32)
+    if width > 3:
+        for c in range(customers):
+            spare[c] = others[np.int64(number[c])]
+        for c in range(1, customers):
+            k = c
+            while k > 0 and ids[k - 1] == ids[k] and spare[k - 1] > spare[k]:
+                spare[k - 1], spare[k] = spare[k], spare[k - 1]
+                number[k - 1], number[k] = number[k], number[k - 1]
+                k -= 1
+        for c in range(customers):
+            others[c] = spare[c]
     for c in range(customers):
         rank[np.int64(number[c])] = np.int32(c)
-        ids[c] ^= _SIGN
+        ids[c] ^= sign
     for i in range(n):
         places[i] = rank[places[i]]
 
@@ -218,9 +231,11 @@ def number_customers(
     stops: np.ndarray,
     partition: int,
     kind: int,
+    width: int,
     slots: np.ndarray,
     places: np.ndarray,
     ids: np.ndarray,
+    others: np.ndarray,
 ) -> int:
     """Number a partition's customers as they appear: the number of each entry's into `places`, ids into `ids`.
 
@@ -234,23 +249,28 @@ def number_customers(
     n = 0
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
-            word = entries[3 * j + 2]
-            slot = np.int64(entries[3 * j] >> _32) & mask
+            word = entries[width * j + 2]
+            other = entries[width * j + 3] if width > 3 else np.uint64(0)
+            slot = np.int64(entries[width * j] >> _32) & mask
             while True:
                 number = slots[slot]
                 if number < 0:
                     slots[slot] = customers
                     ids[customers] = word
+                    if width > 3:
+                        others[customers] = other
                     number = np.int32(customers)
                     customers += 1
                     break
-                if ids[number] == word or (kind == TEXT and same_bytes(ids[number], word)):
+                if ids[number] == word and (width == 3 or others[number] == other):
+                    break
+                if kind == NAMED and same_bytes(ids[number], word):
                     break
                 slot = (slot + 1) & mask
             places[n] = number
             n += 1
     if kind == RANGED:
-        _put_in_order(n, customers, places, ids)
+        _put_in_order(n, customers, width, places, ids, others)
     return customers
 
 
@@ -260,7 +280,7 @@ def group(
     starts: np.ndarray,
     stops: np.ndarray,
     partition: int,
-    kind: int,
+    width: int,
     customers: int,
     places: np.ndarray,
     begins: np.ndarray,
@@ -268,13 +288,12 @@ def group(
     amount: np.ndarray,
 ) -> None:
     """Bring a partition's entries together by customer: those of c are begins[c]..begins[c + 1]."""
-    width = 2 if kind == DIRECT else 3
     for c in range(customers + 1):
         begins[c] = 0
     n = 0
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
-            place = np.int64(entries[width * j] >> _32) if kind == DIRECT else np.int64(places[n])
+            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[n])
             begins[place + 1] += 1
             n += 1
     # begins[c + 1] is first where the next entry of c goes, and, when all are there, where c's end.
@@ -286,7 +305,7 @@ def group(
     n = 0
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
-            place = np.int64(entries[width * j] >> _32) if kind == DIRECT else np.int64(places[n])
+            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[n])
             k = begins[place + 1]
             begins[place + 1] = k + np.int32(1)
             period[k] = period_in(entries[width * j])
@@ -300,7 +319,7 @@ def settle(
     starts: np.ndarray,
     stops: np.ndarray,
     partition: int,
-    kind: int,
+    width: int,
     customers: int,
     places: np.ndarray,
     begins: np.ndarray,
@@ -311,5 +330,5 @@ def settle(
     totals: np.ndarray,
 ) -> None:
     """Group and net the entries of a partition whose customers have been numbered (or are direct)."""
-    group(entries, starts, stops, partition, kind, customers, places, begins, period, amount)
+    group(entries, starts, stops, partition, width, customers, places, begins, period, amount)
     net(period, amount, begins, customers, train_end, purchases, totals)

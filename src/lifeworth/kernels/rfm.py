@@ -32,8 +32,8 @@ from lifeworth.kernels.purchases import (
 
 @rows(
     KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
-    VECTOR, OFFSETS, INTEGER, INTEGER,
-    FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
+    INTEGER, VECTOR, OFFSETS, INTEGER, INTEGER,
+    FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
     FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS,
 )  # fmt: skip
 def summarise(
@@ -43,6 +43,7 @@ def summarise(
     first: int,
     last: int,
     kind: int,
+    width: int,
     least: int,
     shift: int,
     first_of_all: int,
@@ -53,6 +54,7 @@ def summarise(
     origin: int,
     out: int,
     ids: np.ndarray,
+    others: np.ndarray,
     frequency: np.ndarray,
     recency: np.ndarray,
     born: np.ndarray,
@@ -67,15 +69,15 @@ def summarise(
     Parameters
     ----------
     entries, starts, stops : entries, and where those of each task and partition are, (tasks, partitions).
-    kind : DIRECT, RANGED, NUMBERS or TEXT; least, shift : of direct places.
+    kind : DIRECT, RANGED, HASHED or NAMED; width : words of an entry; least, shift : of direct places.
     first_of_all, periods : the first period there is, and how many from it to the last; 0 if far too many.
     train_end : last period of calibration; what comes after is holdout.
     scale, calendar, origin : time is periods * scale[0] / scale[1]; where periods differ in length, calendar
         holds the days on which they start, from period `origin` on, and scale[0] is hours per day.
     out : where to write; what is written there is
-    ids : the id, or its word; frequency : repeat purchases; recency : in time units; born : the first period,
-    as a number; mean_spend : per repeat purchase, 0 without one; past_spend : all of it; later_frequency and
-    later_spend (may be empty) : purchases and spend in the holdout.
+    ids, others : the id, or its key and the second half of it; frequency : repeat purchases; recency : in time
+        units; born : the first period, as a number; mean_spend : per repeat purchase, 0 without one; past_spend :
+        all of it; later_frequency and later_spend (may be empty) : purchases and spend in the holdout.
     totals : (TOTALS,), added to.
 
     Returns
@@ -93,6 +95,7 @@ def summarise(
     slots = np.empty(1 if direct else table_size(most), dtype=np.int32)
     places = np.empty(1 if direct else most, dtype=np.int32)
     found = np.empty(1 if direct else most, dtype=np.uint64)
+    other_halves = np.empty(most if width > 3 else 1, dtype=np.uint64)
     in_each = (1 << shift) if direct else 0
     begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
     made = np.empty(begins.size, dtype=np.int32)
@@ -112,11 +115,13 @@ def summarise(
         base = least + (partition << shift) if direct else 0
         customers = in_each
         if not direct:
-            customers = number_customers(entries, starts, stops, partition, kind, slots, places, found)
+            customers = number_customers(
+                entries, starts, stops, partition, kind, width, slots, places, found, other_halves
+            )
         n = -1
         if plain:
             n = sort_plain(
-                entries, starts, stops, partition, kind, customers, places, begins, first_of_all, counts, spare,
+                entries, starts, stops, partition, width, customers, places, begins, first_of_all, counts, spare,
                 who, period, amount,
             )  # fmt: skip
         if n >= 0:
@@ -128,6 +133,8 @@ def summarise(
                 since = np.int64(first_period[c])
                 when = np.int64(last_period[c])
                 ids[out + c] = np.uint64(base + made[c]) if direct else found[made[c]]
+                if width > 3:
+                    others[out + c] = other_halves[made[c]]
                 frequency[out + c] = x
                 if with_calendar:
                     recency[out + c] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
@@ -143,7 +150,7 @@ def summarise(
             totals[USED] += n
             continue
         settle(
-            entries, starts, stops, partition, kind, customers, places, begins, period, amount, train_end, made, totals
+            entries, starts, stops, partition, width, customers, places, begins, period, amount, train_end, made, totals
         )
         for c in range(customers):
             begin = np.int64(begins[c])
@@ -164,6 +171,8 @@ def summarise(
                 x += 1
                 k += 1
             ids[out] = np.uint64(base + c) if direct else found[c]
+            if width > 3:
+                others[out] = other_halves[c]
             frequency[out] = x
             since = np.int64(period[begin])
             if with_calendar:
@@ -214,7 +223,7 @@ def gather(column: np.ndarray, order: np.ndarray, start: int, stop: int, out: np
 
 
 @rows(
-    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, OFFSETS, INTEGER,
+    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, OFFSETS, INTEGER,
     FILLED_OFFSETS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS,
 )  # fmt: skip
 def count_cohorts(
@@ -224,6 +233,7 @@ def count_cohorts(
     first: int,
     last: int,
     kind: int,
+    width: int,
     shift: int,
     cohorts: np.ndarray,
     origin: int,
@@ -249,6 +259,7 @@ def count_cohorts(
     slots = np.empty(1 if direct else table_size(most), dtype=np.int32)
     places = np.empty(1 if direct else most, dtype=np.int32)
     found = np.empty(1 if direct else most, dtype=np.uint64)
+    other_halves = np.empty(most if width > 3 else 1, dtype=np.uint64)
     in_each = (1 << shift) if direct else 0
     begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
     made = np.empty(begins.size, dtype=np.int32)
@@ -257,9 +268,11 @@ def count_cohorts(
             continue
         places_used = in_each
         if not direct:
-            places_used = number_customers(entries, starts, stops, partition, kind, slots, places, found)
+            places_used = number_customers(
+                entries, starts, stops, partition, kind, width, slots, places, found, other_halves
+            )
         settle(
-            entries, starts, stops, partition, kind, places_used, places, begins, period, amount,
+            entries, starts, stops, partition, width, places_used, places, begins, period, amount,
             NOT_COUNTED, made, totals,
         )  # fmt: skip
         for c in range(places_used):

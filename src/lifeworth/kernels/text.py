@@ -8,13 +8,11 @@ import numpy as np
 
 from lifeworth.kernels._jit import (
     BYTES,
-    COUNTS,
     FILLED_BYTES,
     FILLED_KEYS,
     FILLED_OFFSETS,
     INTEGER,
     KEYS,
-    OFFSETS,
     SEED,
     njit,
     rows,
@@ -24,7 +22,7 @@ from lifeworth.kernels.memory import load_byte, load_half, load_word, swap_bytes
 LONG = np.uint64(0xFFFFFFFFFFFFFFFF)
 LONGEST = 65_534
 
-_ADDRESS = np.uint64(0xFFFFFFFFFFFF)
+ADDRESS = np.uint64(0xFFFFFFFFFFFF)
 _48 = np.uint64(48)
 _MULTIPLIER = np.uint64(0x9FB21C651E98DF25)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -43,7 +41,7 @@ def mix(bits: np.uint64) -> np.uint64:
 @njit
 def address_of(word: np.uint64) -> np.uint64:
     """Return where the bytes of a word begin."""
-    return word & _ADDRESS
+    return word & ADDRESS
 
 
 @njit
@@ -54,11 +52,15 @@ def length_of(word: np.uint64) -> int:
 
 @njit
 def _tail(address: np.uint64, length: int) -> np.uint64:
-    """Return the last, fewer than eight, bytes as one number."""
-    value = np.uint64(0)
-    for k in range(length):
-        value |= load_byte(address + np.uint64(k)) << np.uint64(8 * k)
-    return value
+    """Return fewer than eight bytes as one number; loads overlap instead of going byte by byte."""
+    if length >= 4:
+        last = load_half(address + np.uint64(length - 4))
+        return load_half(address) | (last << np.uint64(8 * (length - 4)))
+    if length == 0:
+        return np.uint64(0)
+    middle = length >> 1
+    value = load_byte(address) | (load_byte(address + np.uint64(middle)) << np.uint64(8 * middle))
+    return value | (load_byte(address + np.uint64(length - 1)) << np.uint64(8 * (length - 1)))
 
 
 @njit
@@ -101,159 +103,176 @@ def same_bytes(one: np.uint64, other: np.uint64) -> bool:
     return _tail(a, length) == _tail(b, length)
 
 
-@njit
-def _is_space(code: np.uint64) -> bool:
-    """Whether Unicode counts a code point as white space, as `str.isspace` does."""
-    if code <= 0x20:
-        return code == 0x20 or 0x09 <= code <= 0x0D or 0x1C <= code <= 0x1F
-    if code < 0x2000:
-        return code == 0x85 or code == 0xA0 or code == 0x1680
-    return code <= 0x200A or code == 0x2028 or code == 0x2029 or code == 0x202F or code == 0x205F or code == 0x3000
+# ---- keys -----------------------------------------------------------------------------------------------------
+#
+# Most ids are short: what is left of them after the bytes that all share fits into one number or two, which say
+# all there is to say and sort as the bytes do. Keys of ids that are too long are words.
+
+POINTER, ONE, TWO, FIXED, UUID, HEX = range(6)
+FITS_ONE, FITS_TWO, FIXED_WIDTH, UUID_LENGTH, HEX_LENGTH = 7, 15, 16, 36, 32
+
+# A survey: the longest id, bytes that all share, whether there are ids that are not 36 characters of a UUID, or
+# not 32 lower-case hexadecimal digits.
+LONGEST_SEEN, SHARED, NOT_UUID, NOT_HEX, SURVEY = range(5)
+
+
+_ONES = np.uint64(0x0101010101010101)
+_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 
 
 @njit
-def is_blank(address: np.uint64, length: int) -> bool:
-    """Whether UTF-8 text holds nothing but white space."""
-    position = 0
-    while position < length:
-        at = address + np.uint64(position)
-        lead = load_byte(at)
-        if 0x20 < lead < 0x80:
-            return False
-        if lead < 0x80:
-            size = 1
-            code = lead
-        elif lead < 0xE0:
-            size = 2
-            code = lead & np.uint64(0x1F)
-        elif lead < 0xF0:
-            size = 3
-            code = lead & np.uint64(0x0F)
-        else:
-            return False
-        if position + size > length:
-            return False
-        for k in range(1, size):
-            code = (code << np.uint64(6)) | (load_byte(at + np.uint64(k)) & np.uint64(0x3F))
-        if not _is_space(code):
-            return False
-        position += size
-    return True
+def _eight_digits(word: np.uint64) -> tuple[np.uint64, bool]:
+    """Return the number that eight lower-case hexadecimal digits spell, and whether they are any; all at once."""
+    nibbles = (word & _NIBBLES) + np.uint64(9) * ((word >> np.uint64(6)) & _ONES)
+    letters = ((nibbles + np.uint64(6) * _ONES) >> np.uint64(4)) & _ONES
+    fine = nibbles + np.uint64(0x30) * _ONES + np.uint64(0x27) * letters == word
+    value = swap_bytes(nibbles)
+    value = (value | (value >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
+    value = (value | (value >> _8)) & np.uint64(0x0000FFFF0000FFFF)
+    return (value | (value >> np.uint64(16))) & np.uint64(0xFFFFFFFF), fine
 
 
 @njit
-def _word(address: np.uint64, length: int, is_text: int) -> np.uint64:
-    if length > LONGEST or address > _ADDRESS:
-        return LONG
-    if is_text != 0 and is_blank(address, length):
-        return np.uint64(0)
-    return address | (np.uint64(length) << _48)
+def _uuid(address: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
+    """Return the two halves of the number that 36 characters spell, and whether they are a UUID's usual form."""
+    a, fine_a = _eight_digits(load_word(address))
+    b, fine_b = _eight_digits(load_half(address + np.uint64(9)) | (load_half(address + np.uint64(14)) << _32))
+    c, fine_c = _eight_digits(load_half(address + np.uint64(19)) | (load_half(address + np.uint64(24)) << _32))
+    d, fine_d = _eight_digits(load_word(address + np.uint64(28)))
+    dashes = (
+        load_byte(address + _8) == 0x2D
+        and load_byte(address + np.uint64(13)) == 0x2D
+        and load_byte(address + np.uint64(18)) == 0x2D
+        and load_byte(address + np.uint64(23)) == 0x2D
+    )
+    return (a << _32) | b, (c << _32) | d, dashes and fine_a and fine_b and fine_c and fine_d
 
 
 @njit
-def has_bit(byte: np.uint8, position: int) -> bool:
-    """Whether Arrow's validity bitmap, of whose byte position >> 3 this is, has a value at the position."""
-    return (byte >> np.uint8(position & 7)) & np.uint8(1) != 0
+def _hex(address: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
+    """Return the two halves of the number that 32 characters spell, and whether they are hexadecimal digits."""
+    a, fine_a = _eight_digits(load_word(address))
+    b, fine_b = _eight_digits(load_word(address + _8))
+    c, fine_c = _eight_digits(load_word(address + np.uint64(16)))
+    d, fine_d = _eight_digits(load_word(address + np.uint64(24)))
+    return (a << _32) | b, (c << _32) | d, fine_a and fine_b and fine_c and fine_d
 
 
-@rows(OFFSETS, SEED, BYTES, INTEGER, INTEGER, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS)
-def words_from_long_offsets(
-    offsets: np.ndarray,
-    data: np.uint64,
-    bitmap: np.ndarray,
-    bit: int,
-    is_text: int,
-    start: int,
-    stop: int,
-    words: np.ndarray,
-    hashes: np.ndarray,
-) -> None:
-    """Fill words and hashes of rows start..stop of a large_string or large_binary array.
+@rows(KEYS, SEED, FILLED_OFFSETS)
+def survey(words: np.ndarray, first: np.uint64, seen: np.ndarray) -> np.uint64:
+    """Add words to a survey; `first` is the first id seen so far, or 0, and is returned."""
+    for i in range(words.size):
+        word = words[i]
+        if word == 0 or word == LONG:
+            continue
+        length = length_of(word)
+        if first == 0:
+            first = word
+            seen[SHARED] = length
+        seen[LONGEST_SEEN] = max(seen[LONGEST_SEEN], length)
+        at = address_of(word)
+        limit = min(seen[SHARED], length)
+        k = 0
+        while k < limit and load_byte(at + np.uint64(k)) == load_byte(address_of(first) + np.uint64(k)):
+            k += 1
+        seen[SHARED] = k
+        if length != UUID_LENGTH:
+            seen[NOT_UUID] = 1
+        elif seen[NOT_UUID] == 0:
+            seen[NOT_UUID] = not _uuid(at)[2]
+        if length != HEX_LENGTH:
+            seen[NOT_HEX] = 1
+        elif seen[NOT_HEX] == 0:
+            seen[NOT_HEX] = not _hex(at)[2]
+    return first
 
-    `data` is the address of its bytes, `bit` the place of row 0 in the validity bitmap.
+
+@njit
+def _leading(address: np.uint64, length: int) -> np.uint64:
+    """Return up to eight bytes, big-endian, with zeros after the end."""
+    return swap_bytes(load_word(address)) if length >= 8 else swap_bytes(_tail(address, length))
+
+
+@rows(KEYS, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS, FILLED_KEYS)
+def keys_of(words: np.ndarray, way: int, shared: int, keys: np.ndarray, others: np.ndarray, hashes: np.ndarray) -> None:
+    """Fill the keys of ids, their second halves (all but ONE), and hashes; the hash of no id is 0.
+
+    `shared` is how many bytes all ids have in common, which ONE and TWO leave away.
     """
-    nowhere = bitmap.size == 0
-    for i in range(start, stop):
-        word = np.uint64(0)
-        if nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i):
-            word = _word(data + np.uint64(offsets[i]), offsets[i + 1] - offsets[i], is_text)
-        words[i] = word
-        if word != 0 and word != LONG:
-            hashes[i] = hash_bytes(address_of(word), length_of(word))
-
-
-@rows(COUNTS, SEED, BYTES, INTEGER, INTEGER, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS)
-def words_from_short_offsets(
-    offsets: np.ndarray,
-    data: np.uint64,
-    bitmap: np.ndarray,
-    bit: int,
-    is_text: int,
-    start: int,
-    stop: int,
-    words: np.ndarray,
-    hashes: np.ndarray,
-) -> None:
-    """`words_from_long_offsets` for string and binary arrays, whose offsets are int32."""
-    nowhere = bitmap.size == 0
-    for i in range(start, stop):
-        word = np.uint64(0)
-        if nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i):
-            word = _word(data + np.uint64(offsets[i]), np.int64(offsets[i + 1] - offsets[i]), is_text)
-        words[i] = word
-        if word != 0 and word != LONG:
-            hashes[i] = hash_bytes(address_of(word), length_of(word))
-
-
-@rows(SEED, INTEGER, BYTES, INTEGER, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS)
-def words_of_fixed_width(
-    data: np.uint64,
-    width: int,
-    bitmap: np.ndarray,
-    bit: int,
-    start: int,
-    stop: int,
-    words: np.ndarray,
-    hashes: np.ndarray,
-) -> None:
-    """`words_from_long_offsets` for fixed_size_binary arrays; `data` is the address of row 0."""
-    nowhere = bitmap.size == 0
-    for i in range(start, stop):
-        word = np.uint64(0)
-        if nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i):
-            word = _word(data + np.uint64(i * width), width, 0)
-        words[i] = word
-        if word != 0 and word != LONG:
-            hashes[i] = hash_bytes(address_of(word), length_of(word))
-
-
-@rows(SEED, KEYS, BYTES, INTEGER, INTEGER, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS)
-def words_from_views(
-    views: np.uint64,
-    buffers: np.ndarray,
-    bitmap: np.ndarray,
-    bit: int,
-    is_text: int,
-    start: int,
-    stop: int,
-    words: np.ndarray,
-    hashes: np.ndarray,
-) -> None:
-    """`words_from_long_offsets` for string_view and binary_view arrays: 16 bytes each, short ones inside."""
-    nowhere = bitmap.size == 0
-    for i in range(start, stop):
-        word = np.uint64(0)
-        if nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i):
-            view = views + np.uint64(16 * i)
-            length = np.int64(load_half(view))
-            if length <= 12:
-                word = _word(view + np.uint64(4), length, is_text)
+    for i in range(words.size):
+        word = words[i]
+        if word == 0:
+            hashes[i] = np.uint64(0)
+            continue
+        at = address_of(word)
+        length = length_of(word)
+        key = word
+        other = np.uint64(0)
+        if way == POINTER:
+            name = hash_bytes(at, length)
+        elif way == ONE:
+            at += np.uint64(shared)
+            length -= shared
+            key = (_leading(at, length) & ~np.uint64(0xFF)) | np.uint64(length + 1)
+            name = mix(key)
+        else:
+            if way == TWO:
+                at += np.uint64(shared)
+                length -= shared
+                key = _leading(at, length)
+                if length > 8:
+                    other = swap_bytes(_tail(at + _8, length - 8))
+                other |= np.uint64(length + 1)
+            elif way == FIXED:
+                key = swap_bytes(load_word(at))
+                other = swap_bytes(load_word(at + _8))
+            elif way == UUID:
+                key, other, _ = _uuid(at)
             else:
-                data = buffers[np.int64(load_half(view + np.uint64(8)))]
-                word = _word(data + load_half(view + np.uint64(12)), length, is_text)
-        words[i] = word
-        if word != 0 and word != LONG:
-            hashes[i] = hash_bytes(address_of(word), length_of(word))
+                key, other, _ = _hex(at)
+            name = mix(key ^ mix(other))
+            others[i] = other
+        keys[i] = key
+        hashes[i] = name if name != 0 else _1
+
+
+@njit
+def _write_bytes(data: np.ndarray, at: int, value: np.uint64, n: int) -> None:
+    for k in range(n):
+        data[at + k] = np.uint8((value >> np.uint64(56 - 8 * k)) & np.uint64(0xFF))
+
+
+@rows(KEYS, KEYS, INTEGER, BYTES, FILLED_OFFSETS, FILLED_BYTES)
+def bytes_of(
+    keys: np.ndarray, others: np.ndarray, way: int, shared: np.ndarray, offsets: np.ndarray, data: np.ndarray
+) -> None:
+    """Fill Arrow's offsets, (n + 1,), and bytes with the ids of keys (all but POINTER)."""
+    at = 0
+    for i in range(keys.size):
+        offsets[i] = at
+        if way == FIXED:
+            _write_bytes(data, at, keys[i], 8)
+            _write_bytes(data, at + 8, others[i], 8)
+            at += FIXED_WIDTH
+        elif way in (UUID, HEX):
+            for place in range(HEX_LENGTH):
+                if way == UUID and (place == 8 or place == 12 or place == 16 or place == 20):
+                    data[at] = np.uint8(0x2D)
+                    at += 1
+                half = keys[i] if place < 16 else others[i]
+                digit = (half >> np.uint64(60 - 4 * (place & 15))) & np.uint64(15)
+                data[at] = np.uint8(digit + (np.uint64(0x30) if digit < 10 else np.uint64(0x57)))
+                at += 1
+        else:
+            for k in range(shared.size):
+                data[at + k] = shared[k]
+            at += shared.size
+            length = np.int64((keys[i] if way == ONE else others[i]) & np.uint64(0xFF)) - 1
+            _write_bytes(data, at, keys[i], min(length, 8))
+            if length > 8:
+                _write_bytes(data, at + 8, others[i], length - 8)
+            at += length
+    offsets[keys.size] = at
 
 
 # ---- order ----------------------------------------------------------------------------------------------------
@@ -325,6 +344,16 @@ def _sift(order: np.ndarray, words: np.ndarray, start: int, root: int, size: int
             return
         order[start + root], order[start + child] = order[start + child], order[start + root]
         root = child
+
+
+@rows(KEYS, KEYS, FILLED_OFFSETS)
+def sort_pairs(keys: np.ndarray, others: np.ndarray, order: np.ndarray) -> None:
+    """Bring runs of equal `keys` into the order of `others`, in place; order : positions that sort `keys`."""
+    for i in range(1, order.size):
+        j = i
+        while j > 0 and keys[order[j - 1]] == keys[order[j]] and others[order[j - 1]] > others[order[j]]:
+            order[j - 1], order[j] = order[j], order[j - 1]
+            j -= 1
 
 
 @rows(KEYS, KEYS, INTEGER, FILLED_OFFSETS)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from lifeworth.timeunits import TimeUnit, hours_per, period_ordinals, period_starts
 from lifeworth.transactions.columns import Chunk, Columns
+from lifeworth.transactions.ids import ROWS_AT_A_TIME
 
 Integers = npt.NDArray[np.int64]
 _Part = list[tuple[Chunk, int, int]]
@@ -126,9 +127,16 @@ class Account:
 
 @dataclass(frozen=True)
 class Plan:
-    """How customers are told apart (see `kernels.purchases`), where ids begin, and how many partitions there are."""
+    """How customers are told apart (see `kernels.purchases`), and shared out among partitions.
+
+    Attributes
+    ----------
+    kind : DIRECT, HASHED, NAMED or RANGED. width : words of an entry.
+    least, shift : where ids begin, and how many bits of an id or of a hash lie within a partition.
+    """
 
     kind: int
+    width: int
     least: int
     shift: int
     partitions: int
@@ -141,13 +149,6 @@ class Plan:
         if self.kind == DIRECT:
             return (self.least, self.shift)
         return (int(self.kind == RANGED), np.uint64(self.least % 2**64), self.shift)
-
-    @property
-    def width(self) -> int:
-        """Words of an entry."""
-        from lifeworth.kernels.purchases import DIRECT
-
-        return 2 if self.kind == DIRECT else 3
 
 
 class _Memory:
@@ -218,7 +219,7 @@ def sweep(
     plan = _plan(columns, parts, run)
     counts, accounts = _count(parts, plan, run)
     if plan.kind == RANGED and counts.sum(axis=0).max() > _UNEVEN * n / plan.partitions + _ENTRIES_PER_PARTITION:
-        plan = _hashed(n)
+        plan = _hashed(n, plan.width)
         counts, accounts = _count(parts, plan, run)
     memory = _Memory(int(counts.sum()) * plan.width)
     in_order = counts.T.ravel()
@@ -245,9 +246,12 @@ def _count(parts: list[_Part], plan: Plan, run: Run) -> tuple[Integers, Integers
 
     def work(part: int) -> None:
         for chunk, start, stop in parts[part]:
-            ids = chunk.ids
-            names = (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, ids.hashes)
-            kernel(*names, ids.bitmap, ids.bit, start, stop, chunk.row, *plan.place, counts[part], accounts[part])
+            for names, at, first, last in _named(chunk, plan, start, stop):
+                names = names if plan.width == 2 else (names[0], names[2])
+                kernel(
+                    *names, chunk.ids.bitmap, chunk.ids.bit, first, last, chunk.row + at, *plan.place,
+                    counts[part], accounts[part],
+                )  # fmt: skip
 
     ready(kernel)
     _do(run, work, len(parts))
@@ -276,16 +280,32 @@ def _scatter(
 
     def work(part: int) -> None:
         for chunk, start, stop in parts[part]:
-            ids = chunk.ids
-            names = (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, ids.hashes)
-            kernel(
-                *names, ids.bitmap, ids.bit, chunk.when, chunk.amount, start, stop, chunk.row, *plan.place,
-                clock, refunds, stops[part], words, edges[part], accounts[part],
-            )  # fmt: skip
+            for names, at, first, last in _named(chunk, plan, start, stop):
+                kernel(
+                    *names, chunk.ids.bitmap, chunk.ids.bit, chunk.when[at:], chunk.amount[at:], first, last,
+                    chunk.row + at, *plan.place, clock, refunds, stops[part], words, edges[part], accounts[part],
+                )  # fmt: skip
 
     ready(kernel)
     _do(run, work, len(parts))
     return stops, edges
+
+
+def _named(chunk: Chunk, plan: Plan, start: int, stop: int) -> Iterator[tuple[tuple[Any, ...], int, int, int]]:
+    """Ids of the rows start..stop as kernels take them: names, the row of their first, and which of them to take.
+
+    Whole numbers come at once, and lie where they lie; keys of text come in blocks, and are made for each.
+    """
+    ids = chunk.ids
+    none = np.empty(0, dtype=np.uint64)
+    if ids.text is None:
+        yield (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, none, none), 0, start, stop
+        return
+    words, keys, others, hashes = np.empty((4, min(stop - start, ROWS_AT_A_TIME)), dtype=np.uint64)
+    for at in range(start, stop, ROWS_AT_A_TIME):
+        n = min(ROWS_AT_A_TIME, stop - at)
+        ids.text.keys(ids.start + at, ids.start + at + n, words[:n], keys[:n], others[:n], hashes[:n])
+        yield (keys[:n], others[:n] if plan.width > 3 else none, hashes[:n]), at, 0, n
 
 
 def _do(run: Run, work: Callable[[int], None], tasks: int) -> None:
@@ -316,22 +336,30 @@ def _bits(n: int) -> int:
     return min(max(math.ceil(math.log2(max(n / _ENTRIES_PER_PARTITION, 1))), 1), _MOST_BITS)
 
 
-def _hashed(n: int) -> Plan:
-    from lifeworth.kernels.purchases import NUMBERS
+def _hashed(n: int, width: int = 3) -> Plan:
+    from lifeworth.kernels.purchases import HASHED
 
-    return Plan(NUMBERS, 0, 64 - _bits(n), 1 << _bits(n))
+    return Plan(HASHED, width, 0, 64 - _bits(n), 1 << _bits(n))
 
 
 def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
     """Choose how customers are told apart, and how many partitions there are."""
     from lifeworth.kernels import partition as kernels
+    from lifeworth.kernels import text
     from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.purchases import DIRECT, RANGED, TEXT
+    from lifeworth.kernels.purchases import DIRECT, HASHED, NAMED, RANGED
 
     n = len(columns)
     bits = _bits(n)
-    if columns.is_text:
-        return replace(_hashed(n), kind=TEXT)
+    if columns.way in (
+        text.FIXED,
+        text.UUID,
+        text.HEX,
+    ):  # most often made at random, and so spread evenly over all numbers
+        return Plan(RANGED, 4, 0, 64 - bits, 1 << bits)
+    if columns.way is not None:
+        kind = NAMED if columns.way == text.POINTER else HASHED
+        return replace(_hashed(n, 4 if columns.way == text.TWO else 3), kind=kind)
     ready(kernels.key_range)
 
     def key_range(task: int) -> list[tuple[int, int, int]]:
@@ -342,14 +370,14 @@ def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
 
     found = [one for task in run(key_range, range(len(parts))) for one in task if one[2]]
     if not found:
-        return Plan(DIRECT, 0, 0, 1)
+        return Plan(DIRECT, 2, 0, 0, 1)
     least, most = min(one[0] for one in found), max(one[1] for one in found)
     span = most - least + 1
     if span > max(_SPREAD * n, 1024):
         shift = (span - 1).bit_length() - bits
-        return Plan(RANGED, least, shift, ((span - 1) >> shift) + 1)
+        return Plan(RANGED, 3, least, shift, ((span - 1) >> shift) + 1)
     shift = max((span - 1).bit_length() - bits, 0)
-    return Plan(DIRECT, least, shift, ((span - 1) >> shift) + 1)
+    return Plan(DIRECT, 2, least, shift, ((span - 1) >> shift) + 1)
 
 
 def _ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int, int]]:

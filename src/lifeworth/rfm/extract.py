@@ -184,11 +184,14 @@ class _Counted:
     last: int
 
 
+_TYPES: dict[str, Any] = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}
+
+
 class _Table:
     """The columns of an RFM table, filled round by round."""
 
-    def __init__(self, money: bool, later: bool) -> None:
-        self.names = ["ids", "frequency", "recency", "born"]
+    def __init__(self, pairs: bool, money: bool, later: bool) -> None:
+        self.names = ["ids", *(["others"] if pairs else []), "frequency", "recency", "born"]
         self.names += ["mean_spend", "past_spend"] if money else []
         self.names += ["later_frequency", "later_spend"] if later else []
         self.columns: dict[str, npt.NDArray[Any]] = {}
@@ -198,7 +201,9 @@ class _Table:
         """See to it that so many more rows fit."""
         wanted = self.rows + rows
         for name in self.names:
-            dtype = {"ids": np.uint64, "frequency": np.int64, "later_frequency": np.int64}.get(name, np.float64)
+            dtype = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}.get(
+                name, np.float64
+            )
             if name not in self.columns:
                 self.columns[name] = np.empty(wanted, dtype=dtype)
             elif len(self.columns[name]) < wanted:
@@ -206,8 +211,7 @@ class _Table:
 
     def get(self, name: str) -> npt.NDArray[Any]:
         """A column, or an empty one where the table has none of the name."""
-        dtype = np.int64 if name == "later_frequency" else np.float64
-        return self.columns[name] if name in self.names else np.empty(0, dtype=dtype)
+        return self.columns[name] if name in self.names else np.empty(0, dtype=_TYPES.get(name, np.float64))
 
     def close(self, starts: list[int], stops: list[int], run: Run) -> None:
         """Bring the rows that tasks have written together."""
@@ -236,14 +240,14 @@ def _summarise(
     columns: Columns, settings: Settings, edge: int | None, last: int | None, argument: str, run: Run, threads: int
 ) -> _Counted:
     """Count purchases up to `edge` (or `last`, or the last date) and, where there is an edge, from it to `last`."""
-    from lifeworth.kernels import purchases
+    from lifeworth.kernels import purchases, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.partition import NOT_COUNTED
 
     clock = Clock(settings.period, columns.resolution, last)
     scale = clock.scale(settings.time_unit)
-    table = _Table(columns.has_amount, edge is not None)
+    table = _Table(columns.way not in (None, text.POINTER, text.ONE), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
     totals = np.zeros(purchases.TOTALS, dtype=np.int64)
     kind = purchases.DIRECT
@@ -262,9 +266,10 @@ def _summarise(
             for first, stop in entries.lanes[lane]:
                 out = kernels.summarise(
                     entries.memory.words, entries.starts, entries.stops, first, stop,
-                    plan.kind, plan.least, plan.shift, entries.first_period, entries.periods, train_end, *scale, out,
-                    table.get("ids"), table.get("frequency"), table.get("recency"), table.get("born"),
-                    table.get("mean_spend"), table.get("past_spend"),
+                    plan.kind, plan.width, plan.least, plan.shift,
+                    entries.first_period, entries.periods, train_end, *scale, out,
+                    table.get("ids"), table.get("others"), table.get("frequency"), table.get("recency"),
+                    table.get("born"), table.get("mean_spend"), table.get("past_spend"),
                     table.get("later_frequency"), table.get("later_spend"), sums[lane],
                 )  # fmt: skip
                 entries.forget(first, stop)
@@ -291,13 +296,13 @@ def _summarise(
     if table.rows == 0:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
     table.trim()
-    _put_in_order(table, kind, run)
+    _put_in_order(columns, table, kind, run)
     _fill_ages(table, until, scale, run)
     spent = table.get("past_spend")
     if len(spent) and not (np.abs(spent.max()) < _TOO_MUCH_MONEY and np.abs(spent.min()) < _TOO_MUCH_MONEY):
         raise DataError("The amounts are too large to be added up: look for a number that is no amount of money.")
     rfm = RFM(
-        customer_id=columns.restore(table.get("ids")),
+        customer_id=columns.restore(table.get("ids"), table.get("others")),
         frequency=table.get("frequency"),
         recency=table.get("recency"),
         T=table.get("born"),
@@ -313,7 +318,7 @@ def _summarise(
     return _Counted(rfm, later if columns.has_amount else {"frequency": later["frequency"]}, end)
 
 
-def _put_in_order(table: _Table, kind: int, run: Run) -> None:
+def _put_in_order(columns: Columns, table: _Table, kind: int, run: Run) -> None:
     """Sort a table by its ids; where partitions are ranges of ids, they are in order already."""
     from lifeworth.kernels import purchases, text
     from lifeworth.kernels import rfm as kernels
@@ -322,13 +327,17 @@ def _put_in_order(table: _Table, kind: int, run: Run) -> None:
     if kind in (purchases.DIRECT, purchases.RANGED):
         return
     ids = table.get("ids")
-    if kind == purchases.TEXT:
+    if columns.way is None:
+        order = np.argsort(ids.view(np.int64))
+    elif columns.way == text.POINTER:
         skip = text.common_prefix(ids)
         keys = text.prefixes(ids, skip)
-        order = np.argsort(keys).astype(np.int64, copy=False)
+        order = np.argsort(keys)
         text.sort_ties(ids, keys, skip, order)
     else:
-        order = np.argsort(ids.view(np.int64)).astype(np.int64, copy=False)
+        order = np.argsort(ids)
+        if "others" in table.names:
+            text.sort_pairs(ids, table.get("others"), order)
     ready(kernels.gather)
     for name in table.names:
         column = table.columns[name]

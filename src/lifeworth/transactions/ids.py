@@ -1,0 +1,289 @@
+"""Ids of customers as kernels take them: whole numbers, places among the distinct ones, or text where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from lifeworth.tables import to_pandas
+from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, nulls_of, values_of
+from lifeworth.transactions.parse import blank, factorise_ids
+
+Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Restore = Callable[[Words, Words], "pd.Index[Any]"]
+
+_NO_WORDS: Words = np.empty(0, dtype=np.uint64)
+# Rows of text that one thread surveys, and rows whose keys are held at a time: a core's cache has room for them.
+_BLOCK = 1 << 19
+ROWS_AT_A_TIME = 1 << 14
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Ids of some rows: whole numbers and which of them are there, or text as it lies in memory."""
+
+    words: Words = field(default_factory=lambda: _NO_WORDS)
+    bitmap: npt.NDArray[np.uint8] = field(default_factory=lambda: ALL_VALID)
+    bit: int = 0
+    text: Text | None = None
+    start: int = 0
+    length: int = 0
+
+    def __len__(self) -> int:
+        return self.length if self.text is not None else len(self.words)
+
+    def slice(self, start: int, stop: int) -> Ids:
+        """The ids of rows start..stop."""
+        if self.text is not None:
+            return replace(self, start=self.start + start, length=stop - start)
+        return Ids(self.words[start:stop], self.bitmap, self.bit + start if self.bitmap.size else 0)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Ids that are text or bytes: what fills their words, and what kind of keys they have (see `kernels.text`)."""
+
+    fill: Callable[[int, int, Words], int]
+    way: int
+    shared: int
+
+    def keys(self, start: int, stop: int, words: Words, keys: Words, others: Words, hashes: Words) -> None:
+        """Fill keys, second halves and hashes of the ids start..stop; `words` is room to work in."""
+        from lifeworth.kernels.text import keys_of
+
+        self.fill(start, stop, words)
+        keys_of(words, self.way, self.shared, keys, others, hashes)
+
+
+_Read = tuple[list[Ids], int | None, Restore, Any]
+
+
+def read_ids(pieces: list[Any], name: str, run: Callable[..., Any]) -> _Read:
+    """Ids of each piece, whether they are text, how to give them back, and who owns their memory."""
+    first = pieces[0] if pieces else None
+    if isinstance(first, pa.Array):
+        kind = first.type
+        if pa.types.is_integer(kind) and kind != pa.uint64():
+            return [_number_piece(piece) for piece in pieces], None, _restore_numbers(kind.to_pandas_dtype()), pieces
+        if _is_textual(kind):
+            found = _text_ids(pieces, run)
+            if found is not None:
+                return found
+        elif pa.types.is_dictionary(kind) and _is_textual(kind.value_type):
+            return _dictionary_ids(pieces, name)
+    elif isinstance(first, pd.Series):
+        if isinstance(first.dtype, np.dtype) and first.dtype.kind in "iu" and first.dtype != np.uint64:
+            values = np.ascontiguousarray(first.to_numpy(), dtype=np.int64)
+            return [Ids(values.view(np.uint64))], None, _restore_numbers(first.dtype), pieces
+        if isinstance(first.dtype, pd.CategoricalDtype) and isinstance(first.dtype.categories.dtype, pd.StringDtype):
+            return _categorical_ids(first, name)
+    return _any_ids(as_series(pieces), name)
+
+
+def _number_piece(array: pa.Array) -> Ids:
+    values = values_of(array, array.type.to_pandas_dtype())
+    bitmap, bit = bitmap_of(array)
+    return Ids(np.ascontiguousarray(values, dtype=np.int64).view(np.uint64), bitmap=bitmap, bit=bit)
+
+
+def _restore_numbers(dtype: Any) -> Restore:
+    return lambda words, _: pd.Index(words.view(np.int64).astype(dtype, copy=False), copy=False)
+
+
+def _any_ids(column: pd.Series[Any], name: str) -> _Read:
+    """Ids of any type, by their place among the sorted distinct ones."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    present = ~(column.isna() | blank(column)).to_numpy(dtype=bool)
+    codes = np.zeros(len(column), dtype=np.int64)
+    uniques: pd.Index[Any] = pd.Index([])
+    if present.any():
+        codes[present], uniques = factorise_ids(column[present], name)
+    return [_coded(codes, present)], None, _restore_places(uniques), None
+
+
+def _coded(codes: Integers, present: npt.NDArray[np.bool_]) -> Ids:
+    bitmap = ALL_VALID if present.all() else np.packbits(present, bitorder="little")
+    return Ids(codes.view(np.uint64), bitmap=bitmap)
+
+
+def _restore_places(uniques: pd.Index[Any]) -> Restore:
+    return lambda words, _: uniques.take(words.view(np.int64))
+
+
+def _categorical_ids(column: pd.Series[Any], name: str) -> _Read:
+    places, uniques = _places_of(pd.Series(column.cat.categories), name)
+    codes = column.cat.codes.to_numpy()
+    found = np.append(places, -1)[codes]  # the code of a missing value is -1: the last
+    return [_coded(np.maximum(found, 0), found >= 0)], None, _restore_places(uniques), None
+
+
+def _dictionary_ids(pieces: list[Any], name: str) -> _Read:
+    """Ids that are text by way of a dictionary, which each piece may have another of."""
+    values = pa.chunked_array([piece.dictionary for piece in pieces])
+    places, uniques = _places_of(to_pandas(pa.table({"column": values}))["column"], name)
+    parts = []
+    start = 0
+    for piece in pieces:
+        of_piece = np.append(places[start : start + len(piece.dictionary)], -1)
+        start += len(piece.dictionary)
+        codes = piece.indices
+        numbers = values_of(codes, codes.type.to_pandas_dtype()).astype(np.int64)
+        if codes.null_count:
+            numbers[nulls_of(codes)] = len(of_piece) - 1
+        found = of_piece[numbers]
+        parts.append(_coded(np.maximum(found, 0), found >= 0))
+    return parts, None, _restore_places(uniques), None
+
+
+def _places_of(values: pd.Series[Any], name: str) -> tuple[Integers, pd.Index[Any]]:
+    """The place of each value among the sorted distinct ones, -1 for what is nobody's id."""
+    places = np.full(len(values), -1, dtype=np.int64)
+    present = ~(values.isna() | blank(values)).to_numpy(dtype=bool)
+    if not present.any():
+        return places, pd.Index([])
+    places[present], uniques = factorise_ids(values[present], name)
+    return places, uniques
+
+
+# ---- text -----------------------------------------------------------------------------------------------------
+
+
+def _is_textual(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    )
+
+
+def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
+    """Ids that are text or bytes, where they lie; None if one is too long to be named by a word."""
+    from lifeworth.kernels import text
+    from lifeworth.kernels._jit import ready
+
+    kind = pieces[0].type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    fillers = [_filler(array, int(is_text)) for array in pieces]
+    ready(text.survey, text.keys_of, *{filler.func for filler in fillers})
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH:
+        way, shared, prefix = text.FIXED, 0, b""
+    else:
+        jobs = [
+            (filler, start, min(start + _BLOCK, len(array)))
+            for filler, array in zip(fillers, pieces, strict=True)
+            for start in range(0, len(array), _BLOCK)
+        ]
+        found = list(run(_survey, jobs))
+        if any(one is None for one in found):
+            return None
+        way, shared, prefix = _way(found)
+
+    def restore(keys: Words, others: Words) -> pd.Index[Any]:
+        return _text_index(keys, others, way, prefix, is_text)
+
+    parts = [
+        Ids(text=Text(filler, way, shared), length=len(array)) for filler, array in zip(fillers, pieces, strict=True)
+    ]
+    return parts, way, restore, pieces
+
+
+def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
+    """The first id of some rows (its word) and what a survey of all saw; None if one is too long."""
+    from lifeworth.kernels import text
+
+    fill, start, stop = job
+    words = np.empty(min(stop - start, ROWS_AT_A_TIME), dtype=np.uint64)
+    seen = np.zeros(text.SURVEY, dtype=np.int64)
+    first = np.uint64(0)
+    for at in range(start, stop, ROWS_AT_A_TIME):
+        end = min(at + ROWS_AT_A_TIME, stop)
+        if fill(at, end, words):
+            return None
+        first = text.survey(words[: end - at], first, seen)
+    return int(first), seen
+
+
+def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
+    """The simplest keys that tell surveyed ids apart, how many bytes all share, and these bytes."""
+    import ctypes
+
+    from lifeworth.kernels import text
+
+    known = [(first, seen) for first, seen in found if first]
+    if not known:
+        return text.ONE, 0, b""
+    # What each part shares is a prefix of its first id: what all share is shared by these.
+    firsts = np.array([first for first, _ in known], dtype=np.uint64)
+    shared = min(text.common_prefix(firsts), *(int(seen[text.SHARED]) for _, seen in known))
+    longest = max(int(seen[text.LONGEST_SEEN]) for _, seen in known)
+    for way, fails in ((text.UUID, text.NOT_UUID), (text.HEX, text.NOT_HEX)):
+        if not any(seen[fails] for _, seen in known):
+            return way, 0, b""
+    prefix = ctypes.string_at(int(firsts[0]) & 0xFFFFFFFFFFFF, shared)
+    if longest - shared <= text.FITS_ONE:
+        return text.ONE, shared, prefix
+    if longest - shared <= text.FITS_TWO:
+        return text.TWO, shared, prefix
+    return text.POINTER, 0, b""
+
+
+def _filler(array: pa.Array, is_text: int) -> Any:
+    """A function of (start, stop, words) that fills words for an array."""
+    from lifeworth.kernels import text_layouts
+
+    kind = array.type
+    buffers = array.buffers()
+    bitmap, bit = bitmap_of(array)
+    types = pa.types
+    if types.is_fixed_size_binary(kind):
+        data = np.uint64((buffers[1].address if buffers[1] else 0) + array.offset * kind.byte_width)
+        return partial(text_layouts.words_of_fixed_width, data, kind.byte_width, bitmap, bit)
+    if types.is_string_view(kind) or types.is_binary_view(kind):
+        views = np.uint64(buffers[1].address + 16 * array.offset)
+        others = np.array([buffer.address for buffer in buffers[2:]] or [0], dtype=np.uint64)
+        return partial(text_layouts.words_from_views, views, others, bitmap, bit, is_text)
+    is_long = types.is_large_string(kind) or types.is_large_binary(kind)
+    offsets = np.frombuffer(buffers[1], dtype=np.int64 if is_long else np.int32)
+    offsets = offsets[array.offset : array.offset + len(array) + 1]
+    kernel = text_layouts.words_from_long_offsets if is_long else text_layouts.words_from_short_offsets
+    data = np.uint64(buffers[2].address if buffers[2] is not None else 0)
+    return partial(kernel, offsets, data, bitmap, bit, is_text)
+
+
+def _text_index(keys: Words, others: Words, way: int, prefix: bytes, is_text: bool) -> pd.Index[Any]:
+    """The Index of the ids of these keys."""
+    from lifeworth.kernels import text
+
+    offsets = np.empty(len(keys) + 1, dtype=np.int64)
+    if way == text.POINTER:
+        data = np.empty(text.total_length(keys), dtype=np.uint8)
+        text.copy_bytes(keys, offsets, data)
+    else:
+        longest = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}
+        longest[text.ONE] = text.FITS_ONE
+        room = longest.get(way, text.FITS_TWO) + len(prefix)
+        data = np.empty(room * len(keys), dtype=np.uint8)
+        text.bytes_of(keys, others, way, np.frombuffer(prefix, dtype=np.uint8), offsets, data)
+        data.resize(int(offsets[-1]), refcheck=False)
+    array = pa.Array.from_buffers(
+        pa.large_string() if is_text else pa.large_binary(),
+        len(keys),
+        [None, pa.py_buffer(offsets), pa.py_buffer(data)],
+    )
+    chunked = pa.chunked_array([array])
+    backed: Any = pd.array(chunked, dtype="str") if is_text else pd.arrays.ArrowExtensionArray(chunked)
+    return cast("pd.Index[Any]", pd.Index(backed, copy=False))
