@@ -560,3 +560,37 @@ def test_take_keeps_customers_and_their_numbers_together():
     pd.testing.assert_frame_equal(some.to_pandas(), expected)
     assert some.past_spend.tolist() == rfm.past_spend[rfm.frequency > 5].tolist()
     assert some.time_unit == rfm.time_unit
+
+
+# --- duplicates and threads ------------------------------------------------------------------------------
+
+
+def test_rows_that_came_twice_are_dropped_if_asked(dressed):
+    frame = pd.DataFrame(
+        {
+            "customer_id": [7, 7, 7, 7, 8, 8],
+            "date": pd.to_datetime(["2024-01-01", "2024-01-08", "2024-01-08", "2024-01-08", "2024-01-08", None]),
+            "amount": [1.0, 2.0, 2.0, 3.0, 2.0, 2.0],
+        }
+    )
+    kept, dropped = (lw.rfm_summary(dressed(frame), duplicates=policy) for policy in ("keep", "drop"))
+    assert (kept.past_spend.tolist(), dropped.past_spend.tolist()) == ([8.0, 2.0], [6.0, 2.0])
+    assert kept.audit.left_out == {"with a missing date": 1}
+    assert dropped.audit.left_out == {"with a missing date": 1, "equal to an earlier row": 1}
+    assert dropped.audit.examples["equal to an earlier row"] == ["7"]
+    with pytest.raises(UsageError, match=r'duplicates=None is not a policy: use "keep" or "drop"'):
+        lw.rfm_summary(frame, duplicates=None)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_a_number_of_threads_that_is_none(threads):
+    with pytest.raises(UsageError, match=r"threads=.* must be a whole number of at least 1, or None"):
+        lw.rfm_summary(random_log(1), threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_nothing(threads):
+    frame = random_log(2, customers=20_000, rows=120_000)
+    expected, got = lw.rfm_summary(frame), lw.rfm_summary(frame, threads=threads)
+    pd.testing.assert_frame_equal(got.to_pandas(), expected.to_pandas(), check_exact=True)
+    assert got.audit == expected.audit

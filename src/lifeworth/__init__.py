@@ -16,6 +16,7 @@ _ROOMS = {
     "RFM": "rfm",
     "rfm_summary": "rfm",
     "train_test_split": "rfm",
+    "cohort_table": "rfm",
     "Audit": "transactions",
     "BetaGeo": "model",
     "GammaGamma": "model",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lifeworth.model import fit_clv as fit_clv
     from lifeworth.model import load as load
     from lifeworth.rfm import RFM as RFM
+    from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split
     from lifeworth.transactions import Audit as Audit

@@ -15,6 +15,7 @@ from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
+    from lifeworth.transactions import Audit
 
 app = typer.Typer(
     name="lifeworth",
@@ -43,6 +44,7 @@ ObservationEnd = Annotated[
     str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
 ]
 Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
+Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
 Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
 
@@ -91,7 +93,12 @@ def rfm(
     time_unit: TimeUnit = "W",
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
+    duplicates: Duplicates = "keep",
     currency: Currency = None,
+    threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
+    ] = None,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
     from lifeworth.files import replacing
@@ -107,14 +114,21 @@ def rfm(
         time_unit,  # type: ignore[arg-type]
         observation_end,
         refunds,  # type: ignore[arg-type]
+        duplicates=duplicates,  # type: ignore[arg-type]
         date_format=date_format,
         currency=currency,
+        threads=threads,
     )
+    if audit is not None:
+        with replacing(audit) as temporary:
+            table.audit.to_pandas().to_csv(temporary, index=False)
     if kind == ".parquet":
         table.to_parquet(out)
     else:
         with replacing(out) as temporary:
             table.to_pandas().to_csv(temporary, index=False)
+    if table.audit.left_out:
+        _show_audit(table.audit)
     typer.echo(f"{table.audit}\n{out}: {table!r}")
 
 
@@ -234,6 +248,19 @@ def warmup() -> None:
     typer.echo(f"{compile_all()} kernels are compiled.")
 
 
+def _show_audit(audit: Audit) -> None:
+    """What happened to every row, as a table."""
+    from rich.table import Table
+
+    from lifeworth import terminal
+
+    table = Table("rows", "", "for example", box=None)
+    table.columns[0].justify = "right"
+    for reason, rows, examples in audit.to_pandas().itertuples(index=False):
+        table.add_row(f"{rows:,}", str(reason), str(examples))
+    terminal.console().print(table)
+
+
 def _output_kind(path: Path) -> str:
     if path.suffix.lower() not in {".parquet", ".csv"}:
         raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
@@ -272,6 +299,15 @@ def _read_rfm(
             currency=currency,
             **settings,
         )
+    given = {
+        "--customer-id": customer_id != "customer_id",
+        "--date": date != "date",
+        "--date-format": date_format is not None,
+        "--refunds": refunds != "net",
+    }
+    if any(given.values()):
+        named = " and ".join(option for option, is_given in given.items() if is_given)
+        raise UsageError(f"{path} is an RFM table already: {named} would change nothing; leave it away.")
     if path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
         table = RFM.read_parquet(path)
         if time_unit not in (None, table.time_unit):

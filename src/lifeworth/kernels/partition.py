@@ -8,7 +8,8 @@ An entry is what is left of a row: two words to four. The first holds the place 
 32 bits of the hash in its upper half, and the period, counted from 1970, in its lower; the second is the
 amount; the others, where there is a hash, the id: a whole number, or the key of a text (see `text`).
 
-Times are int64 ticks on the wall clock. The smallest int64 is a missing time, the next an unreadable one;
+Times are int64 ticks on the wall clock. The smallest int64 is a missing time, the next an unreadable
+one, the one after it that of a row which is equal to an earlier one and was not asked for;
 NaN is a missing amount, infinity an unreadable one.
 """
 
@@ -35,12 +36,13 @@ from lifeworth.kernels.text_layouts import has_bit
 
 MISSING_TIME = -(2**63)
 UNREADABLE_TIME = MISSING_TIME + 1
+DUPLICATE_TIME = MISSING_TIME + 2
 
 # The period of a row that makes its customer known but is not counted: it sorts behind all others.
 NOT_COUNTED = 2**31 - 1
 
 # Rows of the account: why a row was left out, and refunds among those that were not.
-NO_ID, NO_TIME, BAD_TIME, FAR_TIME, NO_AMOUNT, BAD_AMOUNT, LATE, DROPPED, REFUND, REASONS = range(10)
+NO_ID, NO_TIME, BAD_TIME, DUPLICATE, FAR_TIME, NO_AMOUNT, BAD_AMOUNT, LATE, DROPPED, REFUND, REASONS = range(11)
 FINE = REASONS
 FIRST_ROWS = 3
 
@@ -177,8 +179,8 @@ def count_hashed(
 @njit
 def _judge(time: int, period: int, money: float, lowest: int, highest: int, last: int) -> int:
     """Reason to leave a row out, REFUND for one to think about, or FINE."""
-    if time <= UNREADABLE_TIME:
-        return NO_TIME if time == MISSING_TIME else BAD_TIME
+    if time <= DUPLICATE_TIME:
+        return NO_TIME if time == MISSING_TIME else BAD_TIME if time == UNREADABLE_TIME else DUPLICATE
     if not abs(money) < math.inf:
         return NO_AMOUNT if math.isnan(money) else BAD_AMOUNT
     if period < lowest or period > highest:

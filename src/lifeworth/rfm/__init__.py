@@ -1,5 +1,6 @@
 """RFM: from transactions to how often, how recently, how long and for how much each customer has bought."""
 
+from lifeworth.rfm.cohorts import cohort_table as cohort_table
 from lifeworth.rfm.extract import rfm_summary as rfm_summary
 from lifeworth.rfm.extract import train_test_split as train_test_split
 from lifeworth.rfm.table import RFM as RFM

@@ -178,7 +178,7 @@ class Entries:
     ----------
     memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
     lanes : for threads to take, each a list of ranges of partitions, one after the other. plan : how they were made.
-    first_period, periods : the first period of all, and how many there are from it to the last; 0 if too many.
+    first_period, last_period : of all that count. periods : how many that is, or 0 if too many.
     """
 
     memory: _Memory
@@ -187,6 +187,7 @@ class Entries:
     lanes: list[list[tuple[int, int]]]
     plan: Plan
     first_period: int
+    last_period: int
     periods: int
 
     @property
@@ -227,11 +228,14 @@ def sweep(
     stops, edges = _scatter(parts, plan, run, clock.kernel_form, drop_refunds, memory.words, starts, accounts)
     account = _merge(accounts, edges)
     sizes = (stops - starts).sum(axis=0)
-    lanes = _ranges(sizes, 0, len(sizes), 1 if threads == 1 else _LANES_PER_THREAD * threads)
-    steps = [_ranges(sizes, first, last, _STEPS_PER_LANE if many else 1) for first, last in lanes]
+    lanes = ranges(sizes, 0, len(sizes), 1 if threads == 1 else _LANES_PER_THREAD * threads)
+    steps = [ranges(sizes, first, last, _STEPS_PER_LANE if many else 1) for first, last in lanes]
     first_period = clock.period_of(account.first)
-    periods = min(clock.period_of(account.last), int(clock.kernel_form[4])) - first_period + 1
-    consume(Entries(memory, starts, stops, steps, plan, first_period, periods if periods <= _MOST_PERIODS else 0))
+    last_period = min(clock.period_of(account.last), int(clock.kernel_form[4]))
+    periods = last_period - first_period + 1
+    if periods > _MOST_PERIODS:
+        periods = 0
+    consume(Entries(memory, starts, stops, steps, plan, first_period, last_period, periods))
     return account
 
 
@@ -273,7 +277,7 @@ def _scatter(
     from lifeworth.kernels._jit import ready
 
     stops = starts.copy()
-    never = kernels.UNREADABLE_TIME
+    never = kernels.DUPLICATE_TIME
     edges = np.tile(np.array([never, never, np.iinfo(np.int64).max]), (len(parts), 1))
     refunds = kernels.DROP if drop_refunds else kernels.KEEP
     kernel: Any = kernels.scatter_direct if plan.width == 2 else kernels.scatter_hashed
@@ -380,7 +384,7 @@ def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
     return Plan(DIRECT, 2, least, shift, ((span - 1) >> shift) + 1)
 
 
-def _ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int, int]]:
+def ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int, int]]:
     """Ranges of first..last of about equal sums of sizes; at least one."""
     sums = np.concatenate([[0], np.cumsum(sizes[first:last])])
     goals = sums[-1] * np.arange(1, parts) / parts
@@ -390,7 +394,7 @@ def _ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[in
 
 def _merge(accounts: Integers, edges: Integers) -> Account:
     """One account of all tasks: counts added, the first rows of all."""
-    from lifeworth.kernels.partition import UNREADABLE_TIME
+    from lifeworth.kernels.partition import DUPLICATE_TIME
 
     counts = np.zeros_like(accounts[0])
     counts[:, 0] = accounts[:, :, 0].sum(axis=0)
@@ -402,5 +406,5 @@ def _merge(accounts: Integers, edges: Integers) -> Account:
         ]
         for k, row in enumerate(sorted(rows)[: counts.shape[1] - 1]):
             counts[reason, 1 + k] = row
-    times = np.unique(edges[:, :2][edges[:, :2] > UNREADABLE_TIME])[::-1].tolist() or [0]
+    times = np.unique(edges[:, :2][edges[:, :2] > DUPLICATE_TIME])[::-1].tolist() or [0]
     return Account(counts, times[0], times[min(1, len(times) - 1)], int(edges[:, 2].min()) if times[0] else 0)

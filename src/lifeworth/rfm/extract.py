@@ -13,7 +13,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit, elapsed, period_ordinal, period_start
-from lifeworth.transactions import REFUNDS, Audit, Refunds, wall_clock_edge
+from lifeworth.transactions import DUPLICATES, REFUNDS, Audit, Duplicates, Refunds, wall_clock_edge
 from lifeworth.transactions.columns import Columns, read_columns
 
 # Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
@@ -33,6 +33,7 @@ class Settings:
     period: TimeUnit
     time_unit: TimeUnit
     refunds: Refunds
+    duplicates: Duplicates
     date_format: str | None
     currency: str | None
     threads: int | None
@@ -40,10 +41,17 @@ class Settings:
     def __post_init__(self) -> None:
         if self.refunds not in REFUNDS:
             raise UsageError(f'refunds={self.refunds!r} is not a policy: use "net", "drop" or "error".')
+        if self.duplicates not in DUPLICATES:
+            raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
         check_time_unit(self.period, "period")
         check_time_unit(self.time_unit)
         if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
             raise UsageError(f"threads={self.threads!r} must be a whole number of at least 1, or None for all cores.")
+
+    def read(self, data: Any, run: Run) -> Columns:
+        """The columns of a table, by these settings."""
+        names = (self.customer_id, self.date, self.amount)
+        return read_columns(data, *names, self.date_format, run, drop_duplicates=self.duplicates == "drop")
 
 
 def rfm_summary(
@@ -56,6 +64,7 @@ def rfm_summary(
     observation_end: Any = None,
     refunds: Refunds = "net",
     *,
+    duplicates: Duplicates = "keep",
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -74,6 +83,8 @@ def rfm_summary(
     refunds : what rows with a negative amount do. "net": they lower the spend of their own period,
         and a period they bring to nothing or less is no purchase; "drop": they are left out;
         "error": they are refused. An order for nothing (amount 0, no refund) is a purchase.
+    duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
+        that were loaded twice leave them.
     date_format : strptime format where dates are text other than year-month-day.
     currency : name of the currency, carried along.
     threads : how many cores to use; default, all that numba may use. It changes no number.
@@ -104,9 +115,11 @@ def rfm_summary(
     0         ann          1      2.0  4.0            30.0
     1         bob          0      0.0  3.0             0.0
     """
-    settings = Settings(customer_id, date, amount, period, time_unit, refunds, date_format, currency, threads)
+    settings = Settings(
+        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads
+    )
     with workers(threads) as (run, count):
-        columns = read_columns(data, customer_id, date, amount, date_format, run)
+        columns = settings.read(data, run)
         end = (
             None
             if observation_end is None
@@ -127,6 +140,7 @@ def train_test_split(
     *,
     train_end: Any,
     test_end: Any = None,
+    duplicates: Duplicates = "keep",
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -157,9 +171,11 @@ def train_test_split(
     >>> len(calibration), int(holdout["frequency"].sum()), holdout.attrs["length"]
     (23570, 19684, 39.0)
     """
-    settings = Settings(customer_id, date, amount, period, time_unit, refunds, date_format, currency, threads)
+    settings = Settings(
+        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads
+    )
     with workers(threads) as (run, count):
-        columns = read_columns(data, customer_id, date, amount, date_format, run)
+        columns = settings.read(data, run)
         edge = period_ordinal(wall_clock_edge(train_end, "train_end", columns.time_zone), period)
         last = (
             None
@@ -282,8 +298,8 @@ def _summarise(
 
     account = sweep(columns, clock, settings.refunds == "drop", run, threads, count)
     if settings.refunds == "error":
-        _refuse_refunds(columns, settings, account)
-    audit = _audit(columns, settings, account, totals)
+        refuse_refunds(columns, settings, account)
+    audit = audit_of(columns, settings, account, totals)
     end = clock.period_of(account.last) if last is None else last
     if edge is not None and end <= edge:
         raise DataError(
@@ -368,7 +384,8 @@ def _fill_ages(table: _Table, end: int, scale: tuple[Any, Any, int], run: Run) -
 # ---- the account of rows --------------------------------------------------------------------------------------
 
 
-def _refuse_refunds(columns: Columns, settings: Settings, account: Account) -> None:
+def refuse_refunds(columns: Columns, settings: Settings, account: Account) -> None:
+    """Raise a `DataError` if there is a negative amount."""
     from lifeworth.kernels.partition import REFUND
 
     count, rows = account.of(REFUND)
@@ -381,7 +398,7 @@ def _refuse_refunds(columns: Columns, settings: Settings, account: Account) -> N
         )
 
 
-def _audit(columns: Columns, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
+def audit_of(columns: Columns, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
     """The account of every row; a `DataError` if there is not a single one to count."""
     from lifeworth.kernels import partition as reasons
     from lifeworth.kernels import purchases
@@ -392,6 +409,7 @@ def _audit(columns: Columns, settings: Settings, account: Account, totals: npt.N
         (reasons.NO_TIME, "with a missing date", settings.customer_id),
         (reasons.BAD_TIME, "with an unreadable date", settings.date),
         (reasons.FAR_TIME, "with a date outside the years 1 to 9999", settings.date),
+        (reasons.DUPLICATE, "equal to an earlier row", settings.customer_id),
         (reasons.NO_AMOUNT, "with a missing amount", settings.customer_id),
         (reasons.BAD_AMOUNT, "with an unreadable or infinite amount", money),
     )

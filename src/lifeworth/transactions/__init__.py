@@ -12,3 +12,7 @@ from lifeworth.transactions.rows import wall_clock_edge as wall_clock_edge
 
 Refunds = Literal["net", "drop", "error"]
 REFUNDS: tuple[Refunds, ...] = ("net", "drop", "error")
+
+# What becomes of rows that are equal to an earlier one in customer, date and amount.
+Duplicates = Literal["keep", "drop"]
+DUPLICATES: tuple[Duplicates, ...] = ("keep", "drop")

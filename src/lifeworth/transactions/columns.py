@@ -25,9 +25,10 @@ Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
-# As the kernels have it: the smallest int64 (NaT) is a missing time, the next an unreadable one.
+# As the kernels have it: the smallest int64 (NaT) is a missing time, the next an unreadable one, then a duplicate's.
 _MISSING = np.iinfo(np.int64).min
 _UNREADABLE = _MISSING + 1
+_DUPLICATE = _MISSING + 2
 _RESOLUTIONS = ("s", "ms", "us", "ns")
 
 
@@ -81,10 +82,13 @@ def read_columns(
     amount: str | None,
     date_format: str | None = None,
     run: Callable[[Callable[..., Any], Iterable[Any]], Any] = map,
+    *,
+    drop_duplicates: bool = False,
 ) -> Columns:
     """Read the columns of transactions from any table.
 
-    `run` maps a function over arguments, in threads perhaps. Parameters and errors otherwise are those of
+    `run` maps a function over arguments, in threads perhaps; `drop_duplicates` marks rows that are equal to an
+    earlier one. Parameters and errors otherwise are those of
     `read_transactions`.
     """
     wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
@@ -110,6 +114,8 @@ def read_columns(
         raise DataError(" ".join(problems))
     when, resolution, zone = times
     parts, way, restore, owners = ids
+    if drop_duplicates:
+        when = _mark_duplicates([pieces[name] for name in wanted], when)
     return Columns(
         chunks=_align(parts, when, amounts),
         way=way,
@@ -200,6 +206,14 @@ def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[
         np.datetime_data(cast(Any, values.dtype))[0],
         None if zone is None else str(zone),
     )
+
+
+def _mark_duplicates(columns: list[list[Any]], when: list[Integers]) -> list[Integers]:
+    """Times, with that of a duplicate in rows that are equal to an earlier one in all columns."""
+    frame = pd.DataFrame({number: as_series(pieces) for number, pieces in enumerate(columns)})
+    again = frame.duplicated().to_numpy()
+    times = np.concatenate(when)
+    return [np.where(again & (times > _UNREADABLE), _DUPLICATE, times)]
 
 
 def _times_in_place(array: pa.Array) -> Integers:

@@ -1,0 +1,157 @@
+"""Cohorts: what customers who began together did, by age."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm.engine import Clock, Entries, ranges, sweep, workers
+from lifeworth.rfm.extract import Settings, audit_of, refuse_refunds
+from lifeworth.timeunits import (
+    TIME_UNITS,
+    UNIT_NAMES,
+    TimeUnit,
+    check_time_unit,
+    period_ordinal,
+    period_ordinals,
+    period_starts,
+)
+from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
+
+_MOST_COHORTS = 600
+# Sums are made over so many groups of customers, however many threads there are, so that these change no digit.
+_GROUPS = 64
+
+
+def cohort_table(
+    data: Any,
+    customer_id: str = "customer_id",
+    date: str = "date",
+    amount: str | None = "amount",
+    cohort: TimeUnit = "M",
+    period: TimeUnit = "D",
+    observation_end: Any = None,
+    refunds: Refunds = "net",
+    *,
+    duplicates: Duplicates = "keep",
+    date_format: str | None = None,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """Count purchases and revenue by the period of a customer's first purchase and the customer's age.
+
+    Parameters
+    ----------
+    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, threads : as in
+        `rfm_summary`.
+    cohort : customers whose first purchases fall into one of these belong together, and age is counted in
+        them: "h", "D", "W" (Monday to Sunday) or "M" (calendar month); not shorter than `period`.
+
+    Returns
+    -------
+    Frame with a row for every cohort and every age that has been seen of it: cohort (first instant of its
+    period), age (0 is the period of the first purchase), customers (who bought at that age), purchases and,
+    where there is money, revenue. `customers` at age 0 is the cohort's size; the last age may be that of a
+    period not yet over. `attrs["audit"]` is the account of all rows, in words.
+
+    Raises
+    ------
+    DataError : as `rfm_summary`; or there are more than 600 cohorts.
+    UsageError : cohorts shorter than periods; units that do not exist.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> table = lw.cohort_table(lw.load_cdnow())
+    >>> wide = table.pivot(index="cohort", columns="age", values="customers")
+    >>> wide.iloc[:, :4].astype(int).rename_axis(index=None, columns=None)
+                   0     1    2    3
+    1997-01-01  7846  1157  964  810
+    1997-02-01  8476  1312  980  783
+    1997-03-01  7248  1032  752  756
+    """
+    settings = Settings(customer_id, date, amount, period, period, refunds, duplicates, date_format, None, threads)
+    cohort = check_time_unit(cohort, "cohort")
+    if TIME_UNITS.index(cohort) < TIME_UNITS.index(settings.period):
+        raise UsageError(
+            f"Cohorts by {UNIT_NAMES[cohort]} cannot be told apart where purchases are counted by "
+            f"{UNIT_NAMES[settings.period]}: choose a shorter period, or longer cohorts."
+        )
+    from lifeworth.kernels import purchases
+    from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.rfm import count_cohorts
+
+    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
+    cells: dict[str, npt.NDArray[Any]] = {}
+    numbers: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    with workers(threads) as (run, count):
+        columns = settings.read(data, run)
+        end = None
+        if observation_end is not None:
+            edge = wall_clock_edge(observation_end, "observation_end", columns.time_zone)
+            end = period_ordinal(edge, settings.period)
+        clock = Clock(settings.period, columns.resolution, end)
+
+        def work(entries: Entries) -> None:
+            nonlocal numbers
+            first = entries.first_period
+            last = entries.last_period if end is None else end
+            if first > last:
+                return
+            starts = period_starts(np.array([first, last]), settings.period)
+            low, high = period_ordinals(starts, cohort).tolist()
+            n = high - low + 1
+            if n > _MOST_COHORTS:
+                raise DataError(
+                    f"There are {n:,} cohorts by {UNIT_NAMES[cohort]}, more than the {_MOST_COHORTS} that fit into "
+                    "a table: choose longer cohorts, or look for a wrong date."
+                )
+            every = period_starts(np.arange(first, last + 1), settings.period)
+            numbers = np.ascontiguousarray(period_ordinals(every, cohort) - low)
+            sizes = (entries.stops - entries.starts).sum(axis=0)
+            groups = ranges(sizes, 0, len(sizes), _GROUPS)
+            parts = [
+                (np.zeros(n * n, dtype=np.int64), np.zeros(n * n, dtype=np.int64), np.zeros(n * n), totals.copy())
+                for _ in groups
+            ]
+
+            def one(number: int) -> None:
+                plan = entries.plan
+                count_cohorts(
+                    entries.memory.words, entries.starts, entries.stops, *groups[number], plan.kind, plan.width,
+                    plan.shift, numbers, first, *parts[number],
+                )  # fmt: skip
+
+            ready(count_cohorts)
+            for _ in run(one, range(len(groups))):
+                pass
+            for name, position in {"customers": 0, "purchases": 1, "revenue": 2}.items():
+                cells[name] = sum(part[position] for part in parts).reshape(n, n)  # type: ignore[union-attr]
+            totals[:] = sum(part[3] for part in parts)
+            cells["low"] = np.array([low])
+
+        account = sweep(columns, clock, settings.refunds == "drop", run, count, work)
+    if settings.refunds == "error":
+        refuse_refunds(columns, settings, account)
+    audit = audit_of(columns, settings, account, totals)
+    if not audit.customers:
+        raise DataError(f"No customer has a purchase that counts: {audit}")
+    n = len(cells["customers"])
+    row, age = np.nonzero(np.arange(n)[:, None] + np.arange(n)[None, :] < n)
+    table: pd.DataFrame = pd.DataFrame(
+        {
+            "cohort": period_starts(cells["low"][0] + row, cohort),
+            "age": age,
+            "customers": cells["customers"][row, age],
+            "purchases": cells["purchases"][row, age],
+        }
+    )
+    if columns.has_amount:
+        table["revenue"] = cells["revenue"][row, age]
+    table = table.loc[cells["customers"][row, 0] > 0].reset_index(drop=True)
+    table.attrs["audit"] = str(audit)
+    return table
