@@ -21,9 +21,10 @@ Words = npt.NDArray[np.uint64]
 Restore = Callable[[Words, Words], "pd.Index[Any]"]
 
 _NO_WORDS: Words = np.empty(0, dtype=np.uint64)
-# Rows of text that one thread surveys, and rows whose keys are held at a time: a core's cache has room for them.
+# Rows of text that one thread surveys, and rows whose keys are held at a time: few
+# enough for a core's cache, and so many that calls do not count.
 _BLOCK = 1 << 19
-ROWS_AT_A_TIME = 1 << 14
+ROWS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True)
