@@ -364,6 +364,15 @@ def test_small_beginnings(frame, frequency, T):
     assert "customers" in repr(rfm)
 
 
+def test_a_log_that_ends_at_the_zero_of_time():
+    """1970-01-01 is the time 0, which is no sign of a log without times: periods before it have their place."""
+    days = np.datetime64("1970-01-01", "s") - np.arange(1_000).astype("timedelta64[D]")
+    frame = pd.DataFrame({"customer_id": np.arange(1_000) % 100, "date": days, "amount": 1.0})
+    rfm = lw.rfm_summary(frame, time_unit="D")
+    assert rfm.frequency.tolist() == [9] * 100
+    assert rfm.T.tolist() == [900.0 + i for i in range(100)]
+
+
 def test_one_time_buyers_alone_make_a_table_and_no_fit():
     rfm = lw.rfm_summary(purchases(*((i, f"2024-01-{1 + i % 28:02}", 5.0) for i in range(100))))
     assert (len(rfm), int(rfm.frequency.sum())) == (100, 0)
