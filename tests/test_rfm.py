@@ -373,6 +373,15 @@ def test_a_log_that_ends_at_the_zero_of_time():
     assert rfm.T.tolist() == [900.0 + i for i in range(100)]
 
 
+def test_dates_without_a_time_of_day_by_hours():
+    """A date is the midnight it begins with, in hours as in any other period."""
+    days = pa.array([pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-03"), pd.Timestamp("2024-01-03")]).cast("date32")
+    log = pa.table({"customer_id": ["a", "a", "b"], "date": days, "amount": [1.0, 2.0, 3.0]})
+    rfm = lw.rfm_summary(log, period="h", time_unit="h")
+    assert (rfm.recency.tolist(), rfm.T.tolist()) == ([48.0, 0.0], [48.0, 0.0])
+    assert rfm.observation_end == pd.Timestamp("2024-01-03")
+
+
 def test_one_time_buyers_alone_make_a_table_and_no_fit():
     rfm = lw.rfm_summary(purchases(*((i, f"2024-01-{1 + i % 28:02}", 5.0) for i in range(100))))
     assert (len(rfm), int(rfm.frequency.sum())) == (100, 0)

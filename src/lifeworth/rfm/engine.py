@@ -80,7 +80,7 @@ class Clock:
         from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
 
         hours = 1 if self.period == "h" else 24
-        ticks = 1 if self.resolution == "D" else _TICKS_PER_HOUR[self.resolution] * hours
+        ticks = _TICKS_PER_HOUR[self.resolution] * hours
         kind = {"W": WEEKS, "M": MONTHS}.get(self.period, STEPS)
         lowest, highest = self.bounds
         last = NOT_COUNTED - 1 if self.last is None else min(max(self.last, lowest - 1), NOT_COUNTED - 1)
