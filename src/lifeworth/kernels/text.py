@@ -145,7 +145,7 @@ def is_blank(address: np.uint64, length: int) -> bool:
 def _word(address: np.uint64, length: int, is_text: int) -> np.uint64:
     if length > LONGEST or address > _ADDRESS:
         return LONG
-    if is_text != 0 and is_blank(address, length):
+    if length == 0 or (is_text != 0 and is_blank(address, length)):
         return np.uint64(0)
     return address | (np.uint64(length) << _48)
 

@@ -426,9 +426,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
         jobs += [
             (fill, start, min(start + _BLOCK, len(array)), words, hashes) for start in range(0, len(array), _BLOCK)
         ]
-    for kernel in (text.words_from_long_offsets, text.words_from_short_offsets, text.words_of_fixed_width):
-        if any(job[0].func is kernel for job in jobs):
-            ready(kernel)
+    ready(*{job[0].func for job in jobs})
     for _ in run(lambda job: job[0](*job[1:]), jobs):
         pass
     if any(np.any(part.words == text.LONG) for part in parts):
