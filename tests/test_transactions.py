@@ -172,6 +172,7 @@ DAYS = ["2024-01-13", "2024-02-01", "2024-03-04"]
         [dt.date(2024, 1, 13), dt.date(2024, 2, 1), dt.date(2024, 3, 4)],
         pd.Series([dt.date(2024, 1, 13), dt.datetime(2024, 2, 1, 5), "2024-03-04"], dtype=object),
         pd.Series([np.datetime64(day) for day in DAYS], dtype=object),
+        pd.Series([20240113, np.int64(20240201), 20240304], dtype=object),
         pd.Categorical(DAYS),
         pd.PeriodIndex(DAYS, freq="D"),
         pd.array(pd.to_datetime(DAYS), dtype=pd.ArrowDtype(pa.timestamp("ms"))),

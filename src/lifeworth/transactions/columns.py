@@ -168,8 +168,12 @@ def _shown(pieces: Sequence[Any], number: int) -> str:
     """The value in row `number`, as text."""
     for piece in pieces:
         if number < len(piece):
-            value = piece.iloc[number] if isinstance(piece, pd.Series) else piece[number].as_py()
-            return str(value)
+            if isinstance(piece, pd.Series):
+                return str(piece.iloc[number])
+            try:
+                return str(piece[number].as_py())
+            except (OverflowError, ValueError):  # a time that Python has no year for
+                return str(piece[number].value)
         number -= len(piece)
     raise IndexError(number)
 
@@ -476,9 +480,9 @@ def _text_index(words: Words, is_text: bool) -> pd.Index[Any]:
         [None, pa.py_buffer(offsets), pa.py_buffer(data)],
     )
     chunked = pa.chunked_array([array])
-    if is_text:
-        return pd.Index(pd.array(chunked, dtype="str"), copy=False)
-    index: pd.Index[Any] = pd.Index(pd.arrays.ArrowExtensionArray(chunked), copy=False)
+    index: pd.Index[Any] = pd.Index(
+        pd.array(chunked, dtype="str") if is_text else pd.arrays.ArrowExtensionArray(chunked), copy=False
+    )
     return index
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from typing import Any, cast
@@ -61,6 +62,9 @@ def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> p
     text = isinstance(column.dtype, pd.StringDtype)
     if column.dtype == object and present.any():
         kinds = {type(value) for value in column[present]}
+        if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
+            with contextlib.suppress(OverflowError):
+                return parse_dates(column.where(present, None).astype("Int64"), name, date_format)
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
