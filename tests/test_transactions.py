@@ -193,6 +193,27 @@ def test_whole_dates_that_a_gap_made_floats():
     assert got.left_out == {"with a missing date": 1}
 
 
+@pytest.mark.parametrize("days", [[20240113, None, 20240304], [np.uint8(1), None, 2], [True, None, False]])
+def test_categories_of_numbers_with_a_gap(days):
+    column = pd.Categorical(days)
+    if days[0] == 20240113:
+        assert dates_of(column).left_out == {"with a missing date": 1}
+    else:
+        with pytest.raises(DataError, match=r"'date' (is not a column of dates|holds)"):
+            dates_of(column)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64 - 1])
+def test_huge_numbers_are_no_dates(number):
+    for column in (
+        np.array([number] * 3, dtype=np.uint64),
+        pd.Series([number] * 3, dtype=object),
+        pd.Categorical([number] * 3),
+    ):
+        with pytest.raises(DataError, match=r"'date' (is not a column of dates|holds)"):
+            dates_of(column)
+
+
 def test_the_wall_clock_of_the_zone_counts():
     late = pd.to_datetime(["2024-06-30T23:30", "2024-07-01T00:30", "2024-12-31T23:59"]).tz_localize("America/New_York")
     got = dates_of(late)

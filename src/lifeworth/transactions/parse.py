@@ -39,7 +39,8 @@ _CLEAR_FORMATS = (
 def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any]:
     """Dates of any kind as a datetime column, NaT where one cannot be read."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.dtype.categories.dtype)
+        kind = column.dtype.categories.dtype
+        column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be gaps
     if isinstance(column.dtype, pd.PeriodDtype):
         return cast("pd.Series[Any]", column.dt.to_timestamp())
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -52,7 +53,7 @@ def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> p
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
-        column = column.astype("Int64").astype("string")
+        column = column.astype("string")
         formats: tuple[str, ...] = (date_format or "%Y%m%d",)
     elif date_format is not None:
         formats = (date_format,)
@@ -63,7 +64,7 @@ def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> p
     if column.dtype == object and present.any():
         kinds = {type(value) for value in column[present]}
         if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
-            with contextlib.suppress(OverflowError):
+            with contextlib.suppress(OverflowError, TypeError):  # beyond 64 bits
                 return parse_dates(column.where(present, None).astype("Int64"), name, date_format)
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
