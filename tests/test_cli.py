@@ -158,6 +158,23 @@ def test_control_c_leaves_nothing(tmp_path):
     assert (tmp_path / "rfm.csv").read_text() == "mine"
 
 
+# --- a period that is not known ------------------------------------------------------------------------------
+
+
+def test_transactions_are_not_scored_by_a_period_that_nobody_knows(run, shelf, tmp_path):
+    """A model may come from an RFM table made elsewhere, which does not say what counts as one purchase."""
+    values = {"r": 0.24, "alpha": 4.4, "a": 0.79, "b": 2.4}
+    lw.BetaGeo().from_parameters(values, "W").save(tmp_path / "model")
+    predict = ("predict", "--model", "model", "--horizon", "39W", "--force")
+    refused(
+        run(*predict, "--input", shelf / "tx.csv", "--out", "scores.csv"),
+        2,
+        r"tx.csv holds transactions, and the model does not say",
+    )
+    lw.rfm_summary(shelf / "tx.csv").to_parquet(tmp_path / "rfm.parquet")
+    assert run(*predict, "--input", "rfm.parquet", "--out", "scores.csv")[0] == 0
+
+
 # --- rfm -------------------------------------------------------------------------------------------------
 
 

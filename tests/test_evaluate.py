@@ -99,8 +99,12 @@ def test_tracking_is_the_same_in_days(split):
 
 def test_tracking_needs_days_and_an_end(split):
     data, calibration, _, fit = split
-    with pytest.raises(UsageError, match="Tracking needs"):
-        track_purchases(fit, lw.RFM.from_frame(calibration.to_pandas(), "W"), data)
+    table, end = calibration.to_pandas(), calibration.observation_end
+    with pytest.raises(UsageError, match=r'needs an RFM table by days \(period="D"\) in days or weeks'):
+        track_purchases(fit, lw.RFM.from_frame(table, "W", end, "W"), data)
+    with pytest.raises(UsageError, match=r"the period of this one is not known: RFM.from_frame takes it"):
+        track_purchases(fit, lw.RFM.from_frame(table, "W", end), data)
+    assert len(track_purchases(fit, lw.RFM.from_frame(table, "W", end, "D"), data, simulations=2))
 
 
 def test_the_evidence_hangs_together():

@@ -58,6 +58,23 @@ def test_equals_pymc_marketing_cell_for_cell(unit, log, end, cdnow_sample):
     assert got.recency.dtype == got.T.dtype == np.float64
 
 
+@pytest.mark.parametrize(("period", "unit", "factor"), [("h", "D", 24), ("h", "W", 168), ("D", "W", 7)])
+@pytest.mark.parametrize("end", [None, "2023-11-06"])
+def test_equals_pymc_marketing_with_a_longer_unit(period, unit, factor, end):
+    """Its time_unit is our period, and its time_scaler the periods in our unit of time."""
+    from pymc_marketing.clv.utils import rfm_summary
+
+    log = random_log(5)
+    expected = rfm_summary(
+        log, "customer_id", "date", "amount", observation_period_end=end, time_unit=period, time_scaler=factor
+    )
+    got = lw.rfm_summary(log, period=period, time_unit=unit, observation_end=end).to_pandas()
+    assert got["customer_id"].tolist() == expected["customer_id"].tolist()
+    assert got["frequency"].tolist() == expected["frequency"].tolist()
+    for name in ("recency", "T", "monetary_value"):  # a division by 7 here, of hours by 168 there
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-12)
+
+
 def test_equals_clvtools_on_cdnow(cdnow_sample, cdnow_reference):
     calibration, holdout = lw.train_test_split(cdnow_sample, train_end="1997-09-30")
     table = calibration.to_pandas()
@@ -364,6 +381,31 @@ def test_small_beginnings(frame, frequency, T):
     assert "customers" in repr(rfm)
 
 
+def test_a_log_that_ends_at_the_zero_of_time():
+    """1970-01-01 is the time 0, which is no sign of a log without times: periods before it have their place."""
+    days = np.datetime64("1970-01-01", "s") - np.arange(1_000).astype("timedelta64[D]")
+    frame = pd.DataFrame({"customer_id": np.arange(1_000) % 100, "date": days, "amount": 1.0})
+    rfm = lw.rfm_summary(frame, time_unit="D")
+    assert rfm.frequency.tolist() == [9] * 100
+    assert rfm.T.tolist() == [900.0 + i for i in range(100)]
+
+
+def test_dates_without_a_time_of_day_by_hours():
+    """A date is the midnight it begins with, in hours as in any other period."""
+    days = pa.array([pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-03"), pd.Timestamp("2024-01-03")]).cast("date32")
+    log = pa.table({"customer_id": ["a", "a", "b"], "date": days, "amount": [1.0, 2.0, 3.0]})
+    rfm = lw.rfm_summary(log, period="h", time_unit="h")
+    assert (rfm.recency.tolist(), rfm.T.tolist()) == ([48.0, 0.0], [48.0, 0.0])
+    assert rfm.observation_end == pd.Timestamp("2024-01-03")
+
+
+def test_times_beyond_all_years_are_counted_and_shown():
+    when = pa.array([0, 2**62, -(2**62)], pa.timestamp("s"))
+    rfm = lw.rfm_summary(pa.table({"customer_id": [1, 2, 3], "date": when}), amount=None)
+    assert rfm.audit.left_out == {"with a date outside the years 1 to 9999": 2}
+    assert rfm.audit.examples == {"with a date outside the years 1 to 9999": [str(2**62), str(-(2**62))]}
+
+
 def test_one_time_buyers_alone_make_a_table_and_no_fit():
     rfm = lw.rfm_summary(purchases(*((i, f"2024-01-{1 + i % 28:02}", 5.0) for i in range(100))))
     assert (len(rfm), int(rfm.frequency.sum())) == (100, 0)
@@ -391,7 +433,8 @@ def test_a_table_made_elsewhere_in_every_form(dressed):
     got = lw.RFM.from_frame(dressed(MADE), "W", observation_end="2024-06-30", currency="EUR")
     expected = MADE.sort_values("customer_id", ignore_index=True)
     pd.testing.assert_frame_equal(got.to_pandas(), expected, check_exact=True)
-    assert (got.time_unit, got.period, got.currency) == ("W", "W", "EUR")
+    assert (got.time_unit, got.period, got.currency) == ("W", None, "EUR")
+    assert lw.RFM.from_frame(dressed(MADE), "W", period="D").period == "D"
     assert got.observation_end == pd.Timestamp("2024-06-30")
     assert (got.audit.rows_in, got.audit.rows_used, got.audit.customers) == (3, 3, 3)
 
@@ -403,6 +446,28 @@ def test_a_table_of_pymc_marketing_as_it_is():
     made = rfm_summary(log, "customer_id", "date", "amount", time_unit="W")
     ours = lw.rfm_summary(log, period="W", time_unit="W")
     assert_same(lw.RFM.from_frame(made, "W").to_pandas(), ours.to_pandas())
+
+
+@pytest.mark.parametrize("name", ["customer_id", "id", None])
+def test_ids_may_stand_in_the_index(name):
+    """As in the tables of lifetimes, whose index has the name of the column of ids."""
+    made = MADE.set_index("customer_id").rename_axis(name)
+    got = lw.RFM.from_frame(made, "W")
+    pd.testing.assert_frame_equal(got.to_pandas(), MADE.sort_values("customer_id", ignore_index=True))
+    assert "customer_id" not in made.columns
+
+
+@pytest.mark.parametrize("index", [None, pd.MultiIndex.from_product([["a"], [1, 2, 3]])])
+def test_row_numbers_are_no_ids(index):
+    made = MADE.drop(columns="customer_id")
+    with pytest.raises(DataError, match=r"missing: customer_id; it has: frequency"):
+        lw.RFM.from_frame(made if index is None else made.set_index(index), "W")
+
+
+def test_first_customers_of_every_problem_are_those_of_the_index():
+    made = MADE.set_index("customer_id").assign(T=-1.0)
+    with pytest.raises(DataError, match=r"T is negative \(3 rows; customer b, c, a\)"):
+        lw.RFM.from_frame(made, "W")
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
@@ -508,7 +573,7 @@ def test_a_table_without_money_or_end_through_parquet(tmp_path):
     rfm.to_parquet(tmp_path / "rfm.parquet")
     again = lw.RFM.read_parquet(tmp_path / "rfm.parquet")
     assert (again.monetary_value, again.past_spend, again.observation_end) == (None, None, None)
-    assert again.time_unit == "M"
+    assert (again.time_unit, again.period) == ("M", None)
 
 
 def test_rows_of_a_file_put_into_another_order_keep_their_money(tmp_path):

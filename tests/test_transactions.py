@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.rfm import rfm_summary
 from lifeworth.tables import column_names, read_table
 from lifeworth.transactions import Audit, read_transactions
 
@@ -171,6 +172,7 @@ DAYS = ["2024-01-13", "2024-02-01", "2024-03-04"]
         [dt.date(2024, 1, 13), dt.date(2024, 2, 1), dt.date(2024, 3, 4)],
         pd.Series([dt.date(2024, 1, 13), dt.datetime(2024, 2, 1, 5), "2024-03-04"], dtype=object),
         pd.Series([np.datetime64(day) for day in DAYS], dtype=object),
+        pd.Series([20240113, np.int64(20240201), 20240304], dtype=object),
         pd.Categorical(DAYS),
         pd.PeriodIndex(DAYS, freq="D"),
         pd.array(pd.to_datetime(DAYS), dtype=pd.ArrowDtype(pa.timestamp("ms"))),
@@ -189,6 +191,27 @@ def test_whole_dates_that_a_gap_made_floats():
     got = dates_of([20240113.0, np.nan, 20240304.0])
     assert got.when.astype("datetime64[D]").astype(str).tolist() == ["2024-01-13", "2024-03-04"]
     assert got.left_out == {"with a missing date": 1}
+
+
+@pytest.mark.parametrize("days", [[20240113, None, 20240304], [np.uint8(1), None, 2], [True, None, False]])
+def test_categories_of_numbers_with_a_gap(days):
+    column = pd.Categorical(days)
+    if days[0] == 20240113:
+        assert dates_of(column).left_out == {"with a missing date": 1}
+    else:
+        with pytest.raises(DataError, match=r"'date' (is not a column of dates|holds)"):
+            dates_of(column)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64 - 1])
+def test_huge_numbers_are_no_dates(number):
+    for column in (
+        np.array([number] * 3, dtype=np.uint64),
+        pd.Series([number] * 3, dtype=object),
+        pd.Categorical([number] * 3),
+    ):
+        with pytest.raises(DataError, match=r"'date' (is not a column of dates|holds)"):
+            dates_of(column)
 
 
 def test_the_wall_clock_of_the_zone_counts():
@@ -320,6 +343,65 @@ def test_amounts_that_cannot_be_used_are_counted(column, reason):
 def test_amounts_in_another_notation_are_refused_with_advice(column):
     with pytest.raises(DataError, match=r"'amount' is not a column of amounts: .*plain numbers, as 12.50"):
         amounts_of(column)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("1,234.50", "take away the commas between thousands"),
+        ("1,234", "take away the commas between thousands"),
+        ("-1,234,567.5", "take away the commas between thousands"),
+        ("1.234,50", "take away the points between thousands, turn the comma into a point"),
+        ("1.234.567", "take away the points between thousands"),
+        ("12,50", "turn the comma into a point"),
+        ("$12.00", "take away all that is no part of the number, such as the currency"),
+        ("12,50 EUR", "take away all that is no part of the number, such as the currency, turn the comma into a point"),
+        ("CHF 1'234.50", "take away all that is no part of the number, such as the currency"),
+    ],
+)
+def test_advice_on_amounts_says_what_to_do(text, steps):
+    with pytest.raises(DataError) as caught:
+        amounts_of([text] * 3)
+    assert str(caught.value) == (
+        "Column 'amount' is not a column of amounts: 3 of 3 values are not numbers (the first: "
+        f"{text!r}). Write amounts as plain numbers, as 12.50 ({steps})."
+    )
+
+
+@pytest.mark.parametrize("text", ["free", "n/a", "?"])
+def test_no_advice_on_what_is_no_amount(text):
+    with pytest.raises(DataError, match=r"as plain numbers, as 12.50\.$"):
+        amounts_of([text] * 3)
+
+
+@pytest.mark.parametrize(
+    ("bad", "rows", "refused"), [(10, 20, False), (10, 100, False), (11, 1_099, True), (11, 1_100, False), (2, 3, True)]
+)
+@pytest.mark.parametrize("read", ["read_transactions", "rfm_summary"])
+def test_a_few_unreadable_values_are_counted_and_more_are_refused(bad, rows, refused, read):
+    """More than half, or more than ten and one in a hundred: a column misread, and money lost without a word."""
+    good = rows - bad
+    for column, values in (
+        ("amount", ["1,50"] * bad + ["1.50"] * good),
+        ("date", ["soon"] * bad + ["2024-01-01"] * good),
+    ):
+        frame = pd.DataFrame({"customer_id": range(rows), "date": "2024-01-01", "amount": 1.0}).assign(
+            **{column: values}
+        )
+        if refused:
+            with pytest.raises(DataError, match=rf"'{column}' is not a column of .*: {bad} of {rows:,} values"):
+                (read_transactions if read == "read_transactions" else rfm_summary)(frame)
+        elif read == "rfm_summary":
+            assert list(rfm_summary(frame).audit.left_out.values()) == [bad]
+        else:
+            assert list(read_transactions(frame).left_out.values()) == [bad]
+
+
+def test_a_long_value_is_shown_in_short():
+    with pytest.raises(DataError) as caught:
+        amounts_of(["x" * 1_000_000, "y\nz", "z"])
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -533,3 +615,41 @@ def test_record_batches_and_their_readers_are_tables():
     reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=1))
     for source in (batch, reader):
         pd.testing.assert_frame_equal(read_table(source), read_table(table))
+
+
+# --- layouts of Arrow ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(0)])
+def test_an_id_without_a_byte_is_nobodys_in_every_layout(kind):
+    values = [b"", b""] if kind == pa.binary(0) else [b"", b"", b"a"]
+    day = dt.date(2024, 1, 1)
+    for ids in (pa.array(values, kind), pa.array(values[:2], kind)):
+        log = pa.table({"customer_id": ids, "date": [day] * len(ids)})
+        if len(ids) == 3:
+            rfm = rfm_summary(log, amount=None)
+            assert (rfm.customer_id.tolist(), rfm.audit.left_out) == ([b"a"], {"with a missing customer id": 2})
+        else:
+            with pytest.raises(DataError, match=r"2 with a missing customer id"):
+                rfm_summary(log, amount=None)
+    assert ids_of(pd.Series([b"", b"a", b" "], dtype=object)).customer_ids.tolist() == [b" ", b"a"]
+
+
+@pytest.mark.parametrize("read", [read_table, rfm_summary])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(["a", "x" * 70_000, None], pa.string_view()),
+        pa.array([b"a", b"x" * 70_000, None], pa.binary_view()),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array(["a", "b", None])),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2]), pa.array([1, 2, None])),
+    ],
+)
+def test_layouts_that_pandas_has_not(ids, read):
+    got = read(pa.table({"customer_id": ids, "date": [dt.date(2024, 1, 1)] * 3, "amount": [1.0, 2.0, 3.0]}))
+    expected = [value for value in ids.to_pylist() if value is not None]
+    if read is rfm_summary:
+        assert got.customer_id.tolist() == expected
+        assert got.audit.left_out == {"with a missing customer id": 1}
+    else:
+        assert got["customer_id"].dropna().tolist() == expected

@@ -39,6 +39,9 @@ Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
 Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
 DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
 Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
+PeriodOfInput = Annotated[
+    str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
+]
 TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
 ObservationEnd = Annotated[
     str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
@@ -140,7 +143,7 @@ def fit(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
-    period: Period = "D",
+    period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
         typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
@@ -159,7 +162,7 @@ def fit(
 
     refuse_to_replace(model)
     table = _read_rfm(
-        input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency
+        input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency, "D"
     )
     typer.echo(str(table.audit))
     with terminal.progress(terminal.console(stderr=True)) as report:
@@ -210,7 +213,7 @@ def predict(
         date,
         amount if loaded.spend is not None else "",
         date_format,
-        fitted.origin.period or "D",
+        fitted.origin.period,
         fitted.time_unit,
         observation_end,
         refunds,
@@ -273,13 +276,14 @@ def _read_rfm(
     date: str,
     amount: str,
     date_format: str | None,
-    period: str,
+    period: str | None,
     time_unit: str | None,
     observation_end: str | None,
     refunds: str,
     currency: str | None,
+    default_period: str | None = None,
 ) -> RFM:
-    """The RFM table in a file, or the one made from the transactions in it."""
+    """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
     from dataclasses import replace
 
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
@@ -288,7 +292,13 @@ def _read_rfm(
 
     names = column_names(path)
     if not set(RFM_COLUMNS) <= set(names):
-        settings: dict[str, Any] = {"period": period, "time_unit": time_unit or "W", "refunds": refunds}
+        counted = period or default_period
+        if counted is None:
+            raise UsageError(
+                f"{path} holds transactions, and the model does not say within which period purchases are one: make "
+                "an RFM table of them with lifeworth rfm, and give that."
+            )
+        settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
         return rfm_summary(
             path,
             customer_id,

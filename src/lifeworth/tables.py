@@ -85,8 +85,23 @@ def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """A PyArrow table as pandas: whole numbers stay whole beside missing ones, no column becomes an index."""
+    for place, field in enumerate(table.schema):
+        table = table.set_column(place, field.name, _in_full(table.column(place)))
     whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
     return cast(pd.DataFrame, table.to_pandas(ignore_metadata=True, date_as_object=False, types_mapper=whole.get))
+
+
+def _in_full(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the layouts that pandas has not: views of text, dictionaries with gaps or with repetitions."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = pa.chunked_array([chunk.dictionary_decode() for chunk in column.chunks], kind.value_type)
+        return _in_full(values)
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    return column
 
 
 def _numpy_backed(column: pd.Series[Any]) -> pd.Series[Any]:

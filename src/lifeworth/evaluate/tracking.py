@@ -50,7 +50,10 @@ def track_purchases(
     Fader, Hardie & Lee (2005), section 5, "tracking plot"; expectation by eq. (9).
     """
     if rfm.observation_end is None or rfm.period != "D" or rfm.time_unit not in ("D", "W"):
-        raise UsageError('Tracking needs an RFM table by days (period="D") in days or weeks, with its observation_end.')
+        unknown = "" if rfm.period else " (the period of this one is not known: RFM.from_frame takes it)"
+        raise UsageError(
+            f'Tracking needs an RFM table by days (period="D"){unknown} in days or weeks, with its observation_end.'
+        )
     per_week = horizon_length("7D", rfm.time_unit)
     end = int(period_ordinals(np.array([rfm.observation_end.to_datetime64()]), "D")[0])
     born = end - np.rint(rfm.T * 7 / per_week).astype(np.int64)

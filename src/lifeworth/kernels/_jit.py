@@ -42,6 +42,7 @@ FILLED_BYTES = numba.types.Array(numba.types.uint8, 1, "C")
 
 # numba's simplest threading layer aborts the process when two Python threads enter parallel code at once.
 _one_parallel_call_at_a_time = threading.Lock()
+_one_compilation_at_a_time = threading.RLock()
 
 _all_rows: list["RowFunction[Any]"] = []
 
@@ -101,9 +102,12 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Call
         dispatcher = _dispatcher(function, parallel=parallel)
 
         def compile_now() -> None:
-            if not dispatcher.signatures:
-                dispatcher.compile(signature)
-                dispatcher.disable_compile()
+            if dispatcher.signatures:
+                return
+            with _one_compilation_at_a_time:
+                if not dispatcher.signatures:
+                    dispatcher.compile(signature)
+                    dispatcher.disable_compile()
 
         @functools.wraps(function)
         def call(*arguments: Any) -> Any:

@@ -59,10 +59,8 @@ def has_bit(byte: np.uint8, position: int) -> bool:
 def _word(address: np.uint64, length: int, is_text: int) -> np.uint64:
     if length > LONGEST or address > ADDRESS:
         return LONG
-    if is_text != 0 and is_blank(address, length):
+    if length == 0 or (is_text != 0 and is_blank(address, length)):
         return np.uint64(0)
-    if length == 0:
-        return np.uint64(1)  # no bytes are a name too, of bytes; this address is never looked at
     return address | (np.uint64(length) << _48)
 
 

@@ -16,7 +16,7 @@ _TEMPLATE = """\
 |---|---|
 | purchases | {{ purchases.family.label }}: {{ purchases.family.source }} |
 | spend | {{ spend.family.label }}: {{ spend.family.source }} |
-| fitted on | {{ "{:,}".format(rfm|length) }} customers, purchases by {{ units[rfm.period] }}, up to {{ end }} |
+| fitted on | {{ "{:,}".format(rfm|length) }} customers, purchases by {{ period }}, up to {{ end }} |
 | rows | {{ rfm.audit }} |
 | units | time in {{ units[purchases.time_unit] }}s, money in {{ rfm.currency or "the data's currency" }} |
 | made | {{ made }} |
@@ -85,6 +85,7 @@ def render_card(evidence: Evidence, name: str, about: str) -> str:
         spend=spend,
         rfm=evidence.calibration,
         units=UNIT_NAMES,
+        period=UNIT_NAMES.get(evidence.calibration.period or "", "a period not known"),
         end=f"{evidence.calibration.observation_end:%Y-%m-%d}",
         made=f"{purchases.origin.created[:10]}, with "
         + ", ".join(f"{library} {version}" for library, version in purchases.origin.versions.items()),

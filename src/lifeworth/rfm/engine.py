@@ -81,7 +81,7 @@ class Clock:
         from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
 
         hours = 1 if self.period == "h" else 24
-        ticks = 1 if self.resolution == "D" else _TICKS_PER_HOUR[self.resolution] * hours
+        ticks = _TICKS_PER_HOUR[self.resolution] * hours
         kind = {"W": WEEKS, "M": MONTHS}.get(self.period, STEPS)
         lowest, highest = self.bounds
         last = NOT_COUNTED - 1 if self.last is None else min(max(self.last, lowest - 1), NOT_COUNTED - 1)
@@ -112,12 +112,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Account:
-    """What was seen on the way: counts and first rows by reason, the last two distinct times, and the first."""
+    """What was seen on the way: counts and first rows by reason, the last two distinct times, and the first.
+
+    `dated` is whether there was a time at all.
+    """
 
     counts: Integers
     last: int
     last_but_one: int
     first: int
+    dated: bool = True
 
     def of(self, reason: int) -> tuple[int, list[int]]:
         """How many rows there are for a reason, and the numbers of the first."""
@@ -406,5 +410,7 @@ def _merge(accounts: Integers, edges: Integers) -> Account:
         ]
         for k, row in enumerate(sorted(rows)[: counts.shape[1] - 1]):
             counts[reason, 1 + k] = row
-    times = np.unique(edges[:, :2][edges[:, :2] > DUPLICATE_TIME])[::-1].tolist() or [0]
-    return Account(counts, times[0], times[min(1, len(times) - 1)], int(edges[:, 2].min()) if times[0] else 0)
+    times = np.unique(edges[:, :2][edges[:, :2] > DUPLICATE_TIME])[::-1].tolist()
+    if not times:
+        return Account(counts, 0, 0, 0, False)
+    return Account(counts, times[0], times[min(1, len(times) - 1)], int(edges[:, 2].min()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
+from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit, elapsed, period_ordinal, period_start
 from lifeworth.transactions import DUPLICATES, REFUNDS, Audit, Duplicates, Refunds, wall_clock_edge
@@ -37,6 +40,7 @@ class Settings:
     date_format: str | None
     currency: str | None
     threads: int | None
+    pushdown: bool | None = None
 
     def __post_init__(self) -> None:
         if self.refunds not in REFUNDS:
@@ -68,6 +72,7 @@ def rfm_summary(
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
+    pushdown: bool | None = None,
 ) -> RFM:
     """Summarise transactions to one row per customer.
 
@@ -88,6 +93,11 @@ def rfm_summary(
     date_format : strptime format where dates are text other than year-month-day.
     currency : name of the currency, carried along.
     threads : how many cores to use; default, all that numba may use. It changes no number.
+    pushdown : whether a DuckDB relation is brought in order of customers by DuckDB, and counted a part at a
+        time, in memory that does not grow with the rows (DuckDB's own has a `memory_limit`). Default: only where
+        they take more than a quarter of the free memory, for fetching all is up to 3 times as fast (10 million
+        rows: 0.6 s and 1.2 s with whole numbers for ids, 1.5 s and 4.1 s with text). It changes no number. It
+        takes ids that are whole numbers, text, bytes or UUIDs, dates and times, and numeric amounts.
 
     Returns
     -------
@@ -96,7 +106,7 @@ def rfm_summary(
     Raises
     ------
     DataError : missing columns, unreadable columns, no usable rows.
-    UsageError : a unit, date or policy that does not exist.
+    UsageError : a unit, date or policy that does not exist, or a pushdown that is impossible.
 
     Source
     ------
@@ -116,16 +126,10 @@ def rfm_summary(
     1         bob          0      0.0  3.0             0.0
     """
     settings = Settings(
-        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads
+        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads, pushdown
     )
     with workers(threads) as (run, count):
-        columns = settings.read(data, run)
-        end = (
-            None
-            if observation_end is None
-            else period_ordinal(wall_clock_edge(observation_end, "observation_end", columns.time_zone), settings.period)
-        )
-        counted = _summarise(columns, settings, None, end, "observation_end", run, count)
+        counted = _summarise(data, settings, None, ("observation_end", observation_end), run, count)
     return counted.rfm
 
 
@@ -144,6 +148,7 @@ def train_test_split(
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
+    pushdown: bool | None = None,
 ) -> tuple[RFM, pd.DataFrame]:
     """Split transactions into a calibration RFM table and what its customers then did.
 
@@ -172,18 +177,12 @@ def train_test_split(
     (23570, 19684, 39.0)
     """
     settings = Settings(
-        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads
+        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads, pushdown
     )
     with workers(threads) as (run, count):
-        columns = settings.read(data, run)
-        edge = period_ordinal(wall_clock_edge(train_end, "train_end", columns.time_zone), period)
-        last = (
-            None
-            if test_end is None
-            else period_ordinal(wall_clock_edge(test_end, "test_end", columns.time_zone), period)
-        )
-        counted = _summarise(columns, settings, edge, last, "test_end", run, count)
-    calibration = counted.rfm
+        counted = _summarise(data, settings, ("train_end", train_end), ("test_end", test_end), run, count)
+    calibration, edge = counted.rfm, counted.edge
+    assert edge is not None
     holdout = pd.DataFrame({"customer_id": calibration.customer_id, **counted.later})
     holdout.attrs["length"] = float(elapsed(np.array([edge]), counted.last, period, time_unit)[0])
     holdout.attrs["start"] = period_start(edge + 1, period).isoformat()
@@ -193,10 +192,11 @@ def train_test_split(
 
 @dataclass(frozen=True)
 class _Counted:
-    """An RFM table, what its customers did later, and the last period that counted."""
+    """An RFM table, what its customers did later, the last period of calibration, and the last that counted."""
 
     rfm: RFM
     later: dict[str, npt.NDArray[Any]]
+    edge: int | None
     last: int
 
 
@@ -252,10 +252,98 @@ class _Table:
             self.columns[name].resize(self.rows, refcheck=False)
 
 
+def _read(data: Any, settings: Settings, run: Run) -> Iterator[Columns]:
+    """The columns of transactions: all at once, or in parts of whole customers."""
+    names = (settings.customer_id, settings.date, settings.amount)
+    whole, parts = read_relation(data, *names, settings.pushdown)
+    for part in [whole] if parts is None else parts:
+        yield settings.read(part, run)
+
+
 def _summarise(
-    columns: Columns, settings: Settings, edge: int | None, last: int | None, argument: str, run: Run, threads: int
+    data: Any,
+    settings: Settings,
+    train_end: tuple[str, Any] | None,
+    final: tuple[str, Any],
+    run: Run,
+    threads: int,
 ) -> _Counted:
-    """Count purchases up to `edge` (or `last`, or the last date) and, where there is an edge, from it to `last`."""
+    """Count purchases up to `train_end` (or `final`, or the last date) and, given both, from one to the other.
+
+    Both ends come with the name of their argument.
+    """
+    from lifeworth.kernels import purchases
+
+    def period_at(end: tuple[str, Any], columns: Columns) -> int | None:
+        argument, value = end
+        if value is None and argument != "train_end":
+            return None
+        return period_ordinal(wall_clock_edge(value, argument, columns.time_zone), settings.period)
+
+    seen = Parts([settings.customer_id, settings.date, settings.amount])
+    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
+    edge: int | None = None
+    last: int | None = None
+    for columns in _read(data, settings, run):
+        if not seen.rows:
+            edge = None if train_end is None else period_at(train_end, columns)
+            last = period_at(final, columns)
+        part, account = _count(columns, settings, edge, last, totals, run, threads)
+        seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
+    if not seen.rows:
+        raise DataError("The table of transactions has no rows: there is nothing to count.")
+    account = seen.account
+    if settings.refunds == "error":
+        refuse_refunds(seen, settings, account)
+    audit = audit_of(seen, settings, account, totals)
+    clock = Clock(settings.period, seen.resolution, last)
+    end = clock.period_of(account.last) if last is None else last
+    if edge is not None and end <= edge:
+        raise DataError(
+            f"There is no holdout: train_end {period_start(edge, clock.period):%Y-%m-%d} is not before the end of "
+            f"the data or of the test, {period_start(end, clock.period):%Y-%m-%d}. Choose an earlier train_end."
+        )
+    if last is None:
+        audit = replace(audit, notes=(*audit.notes, *_note_on_gap(seen, account, final[0])))
+    until = end if edge is None else edge
+    if not seen.ids:
+        raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
+    born = seen.column("born")
+    _fill_ages(born, until, clock.scale(settings.time_unit), run)
+    spent = seen.column("past_spend") if settings.amount is not None else None
+    if spent is not None and not (np.abs(spent.max()) < _TOO_MUCH_MONEY and np.abs(spent.min()) < _TOO_MUCH_MONEY):
+        raise DataError("The amounts are too large to be added up: look for a number that is no amount of money.")
+    rfm = RFM(
+        customer_id=seen.customer_id,
+        frequency=seen.column("frequency"),
+        recency=seen.column("recency"),
+        T=born,
+        monetary_value=None if spent is None else seen.column("mean_spend"),
+        past_spend=spent,
+        time_unit=settings.time_unit,
+        period=clock.period,
+        observation_end=period_start(until, clock.period),
+        currency=settings.currency,
+        audit=audit,
+    )
+    later: dict[str, npt.NDArray[Any]] = {}
+    if edge is not None:
+        later["frequency"] = seen.column("later_frequency")
+        if spent is not None:
+            later["spend"] = seen.column("later_spend")
+    return _Counted(rfm, later, edge, end)
+
+
+def _count(
+    columns: Columns,
+    settings: Settings,
+    edge: int | None,
+    last: int | None,
+    totals: npt.NDArray[np.int64],
+    run: Run,
+    threads: int,
+) -> tuple[_Table, Account]:
+    """A table of the customers of some columns, in order, with the periods they were born in for their ages."""
     from lifeworth.kernels import purchases, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
@@ -265,7 +353,6 @@ def _summarise(
     scale = clock.scale(settings.time_unit)
     table = _Table(columns.way not in (None, text.POINTER, text.ONE), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
-    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
     kind = purchases.DIRECT
 
     def count(entries: Entries) -> None:
@@ -297,41 +384,9 @@ def _summarise(
         totals[:] += sums.sum(axis=0)
 
     account = sweep(columns, clock, settings.refunds == "drop", run, threads, count)
-    if settings.refunds == "error":
-        refuse_refunds(columns, settings, account)
-    audit = audit_of(columns, settings, account, totals)
-    end = clock.period_of(account.last) if last is None else last
-    if edge is not None and end <= edge:
-        raise DataError(
-            f"There is no holdout: train_end {period_start(edge, clock.period):%Y-%m-%d} is not before the end of "
-            f"the data or of the test, {period_start(end, clock.period):%Y-%m-%d}. Choose an earlier train_end."
-        )
-    if last is None:
-        audit = replace(audit, notes=(*audit.notes, *_note_on_gap(columns, account, argument)))
-    until = end if edge is None else edge
-    if table.rows == 0:
-        raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
     table.trim()
     _put_in_order(columns, table, kind, run)
-    _fill_ages(table, until, scale, run)
-    spent = table.get("past_spend")
-    if len(spent) and not (np.abs(spent.max()) < _TOO_MUCH_MONEY and np.abs(spent.min()) < _TOO_MUCH_MONEY):
-        raise DataError("The amounts are too large to be added up: look for a number that is no amount of money.")
-    rfm = RFM(
-        customer_id=columns.restore(table.get("ids"), table.get("others")),
-        frequency=table.get("frequency"),
-        recency=table.get("recency"),
-        T=table.get("born"),
-        monetary_value=table.get("mean_spend") if columns.has_amount else None,
-        past_spend=spent if columns.has_amount else None,
-        time_unit=settings.time_unit,
-        period=clock.period,
-        observation_end=period_start(until, clock.period),
-        currency=settings.currency,
-        audit=audit,
-    )
-    later = {"frequency": table.get("later_frequency"), "spend": table.get("later_spend")}
-    return _Counted(rfm, later if columns.has_amount else {"frequency": later["frequency"]}, end)
+    return table, account
 
 
 def _put_in_order(columns: Columns, table: _Table, kind: int, run: Run) -> None:
@@ -368,13 +423,12 @@ def _put_in_order(columns: Columns, table: _Table, kind: int, run: Run) -> None:
         table.columns[name] = sorted_column
 
 
-def _fill_ages(table: _Table, end: int, scale: tuple[Any, Any, int], run: Run) -> None:
+def _fill_ages(born: npt.NDArray[np.float64], end: int, scale: tuple[Any, Any, int], run: Run) -> None:
     """Turn first periods into ages at the end."""
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.rfm import ages
 
     ready(ages)
-    born = table.get("born")
     for _ in run(
         lambda start: ages(born, start, min(start + _BLOCK, len(born)), end, *scale), range(0, len(born), _BLOCK)
     ):
@@ -384,7 +438,7 @@ def _fill_ages(table: _Table, end: int, scale: tuple[Any, Any, int], run: Run) -
 # ---- the account of rows --------------------------------------------------------------------------------------
 
 
-def refuse_refunds(columns: Columns, settings: Settings, account: Account) -> None:
+def refuse_refunds(columns: Columns | Parts, settings: Settings, account: Account) -> None:
     """Raise a `DataError` if there is a negative amount."""
     from lifeworth.kernels.partition import REFUND
 
@@ -398,7 +452,7 @@ def refuse_refunds(columns: Columns, settings: Settings, account: Account) -> No
         )
 
 
-def audit_of(columns: Columns, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
+def audit_of(columns: Columns | Parts, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
     """The account of every row; a `DataError` if there is not a single one to count."""
     from lifeworth.kernels import partition as reasons
     from lifeworth.kernels import purchases
@@ -446,7 +500,7 @@ def audit_of(columns: Columns, settings: Settings, account: Account, totals: npt
     )
 
 
-def _note_on_gap(columns: Columns, account: Account, argument: str) -> tuple[str, ...]:
+def _note_on_gap(columns: Parts, account: Account, argument: str) -> tuple[str, ...]:
     """A note where the last date, which is about to end the observed time, stands far from all others."""
     last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
     if last - before < _GAP:

@@ -35,7 +35,8 @@ class RFM:
     T : (n,) float64, age at `observation_end`, in `time_unit`.
     monetary_value : (n,) float64 or None, mean spend per repeat purchase (0 where frequency is 0).
     past_spend : (n,) float64 or None, all a customer has spent, the first purchase with it.
-    time_unit, period : unit of recency and T; periods within which purchases are one purchase.
+    time_unit : unit of recency and T.
+    period : periods within which purchases are one purchase, or None where that is not known.
     observation_end : first instant of the last period observed, or None where it is not known.
     currency : what money is counted in, or None.
     audit : what happened to every row.
@@ -48,7 +49,7 @@ class RFM:
     monetary_value: npt.NDArray[np.float64] | None = None
     past_spend: npt.NDArray[np.float64] | None = None
     time_unit: TimeUnit = "D"
-    period: TimeUnit = "D"
+    period: TimeUnit | None = None
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
@@ -88,16 +89,18 @@ class RFM:
         ----------
         data : any table with columns customer_id, frequency, recency, T and, optionally,
             monetary_value (which may be missing where frequency is 0) and past_spend; or a path to one.
+            A pandas frame without customer_id has the ids in its index, as lifetimes makes it.
         time_unit : the unit that its recency and T are in.
         observation_end : date the table describes; horizons in months need it to follow the calendar.
-        period : the periods purchases were counted in; default `time_unit`.
+        period : the periods purchases were counted in; default None, not known: recency and T in weeks
+            may come from purchases by day as well as by week.
 
         Raises
         ------
         DataError : every problem of the table in one message, with the first offending customers.
         """
         unit = check_time_unit(time_unit)
-        frame = read_table(data)
+        frame = read_table(_with_ids(data))
         missing = [name for name in RFM_COLUMNS if name not in frame.columns]
         if missing:
             raise DataError(
@@ -118,7 +121,7 @@ class RFM:
             T=numbers["T"][order],
             **money,
             time_unit=unit,
-            period=unit if period is None else check_time_unit(period, "period"),
+            period=None if period is None else check_time_unit(period, "period"),
             observation_end=end,
             currency=currency,
             audit=Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame)),
@@ -192,6 +195,16 @@ def rfm_metadata(path: str | Path) -> dict[str, Any] | None:
     }:
         raise DataError(f"{path} is damaged: what lifeworth wrote about its units cannot be read.")
     return about
+
+
+def _with_ids(data: Any) -> Any:
+    """A table with its ids in a column: those of pandas may be in an index that is more than row numbers."""
+    if not isinstance(data, pd.DataFrame) or "customer_id" in data.columns:
+        return data
+    index = data.index
+    if index.nlevels > 1 or (index.name is None and isinstance(index, pd.RangeIndex)):
+        return data
+    return data.reset_index(drop=True).assign(customer_id=index)
 
 
 def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:

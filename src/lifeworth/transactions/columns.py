@@ -54,7 +54,7 @@ class Columns:
     chunks : the rows.
     way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole numbers.
     restore : turns ids, or keys and their second halves, of distinct customers into an Index.
-    resolution : what `when` counts: "D", "s", "ms", "us" or "ns" since 1970, on the wall clock.
+    resolution : what `when` counts: "s", "ms", "us" or "ns" since 1970, on the wall clock.
     time_zone : name of the time zone the wall clock belongs to, or None.
     has_amount : whether there is money.
     show : turns a column's name and numbers of rows into text, for messages.
@@ -149,8 +149,12 @@ def _shown(pieces: Sequence[Any], number: int) -> str:
     """The value in row `number`, as text."""
     for piece in pieces:
         if number < len(piece):
-            value = piece.iloc[number] if isinstance(piece, pd.Series) else piece[number].as_py()
-            return str(value)
+            if isinstance(piece, pd.Series):
+                return str(piece.iloc[number])
+            try:
+                return str(piece[number].as_py())
+            except (OverflowError, ValueError):  # a time that Python has no year for
+                return str(piece[number].value)
         number -= len(piece)
     raise IndexError(number)
 
@@ -188,7 +192,7 @@ def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[
         if pa.types.is_date64(first.type):
             return [_times_in_place(piece) for piece in pieces], "ms", None
         if pa.types.is_date32(first.type):
-            return [_days(piece) for piece in pieces], "D", None
+            return [_midnights(piece) for piece in pieces], "s", None
     elif isinstance(first, pd.Series) and first.dtype.kind == "M" and isinstance(first.dtype, np.dtype):
         resolution = np.datetime_data(cast(Any, first.dtype))[0]
         if resolution in _RESOLUTIONS:
@@ -221,8 +225,10 @@ def _times_in_place(array: pa.Array) -> Integers:
     return np.where(nulls_of(array), _MISSING, values) if array.null_count else values
 
 
-def _days(array: pa.Array) -> Integers:
+def _midnights(array: pa.Array) -> Integers:
+    """Days as the seconds at which they begin: periods may be shorter than days."""
     values = values_of(array, np.int32).astype(np.int64)
+    values *= 86_400
     if array.null_count:
         values[nulls_of(array)] = _MISSING
     return values

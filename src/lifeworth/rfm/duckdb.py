@@ -1,0 +1,151 @@
+"""DuckDB relations: read while they fit in memory, otherwise brought in order of customers by DuckDB itself.
+
+DuckDB could sum up as well, but not as the kernels do: purchases of a period are added in ascending order, so that
+no sum depends on the order of rows, and that takes a list per customer, which DuckDB keeps in memory and pays for
+with eight times the work of a sort. Its sort spills to disk. So DuckDB sorts rows by customer, and what it hands over
+is counted by the same kernels, a part at a time: identical to the last bit, in memory that does not grow with the rows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lifeworth.errors import UsageError
+from lifeworth.tables import check_columns
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_IDS = (*_WHOLE, "VARCHAR", "BLOB", "UUID")
+_DATES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
+_AMOUNTS = (*_WHOLE, "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+# Rows that DuckDB hands over at a time, and that are counted at a time.
+_BATCH = 1 << 17
+_PART = 1 << 20
+# A table is fetched if it fits in this share of the free memory: its entries and the result need room beside it.
+_SHARE = 0.25
+_ENOUGH = 4 << 30  # where the system does not say how much is free
+
+
+def is_relation(data: Any) -> bool:
+    """Whether this is a relation of DuckDB's; DuckDB is not imported to find out."""
+    kind = type(data)
+    return kind.__name__ == "DuckDBPyRelation" and kind.__module__.partition(".")[0] in {"duckdb", "_duckdb"}
+
+
+def read_relation(
+    data: Any, customer_id: str, date: str, amount: str | None, pushdown: bool | None
+) -> tuple[Any, Iterator[pa.Table] | None]:
+    """Decide how to read a table: as it is, or fetched, first; or in parts of whole customers, by ascending ids.
+
+    Raises
+    ------
+    UsageError : `pushdown` is asked for where it is impossible.
+    """
+    if pushdown not in (None, True, False):
+        raise UsageError(f"pushdown={pushdown!r} must be True, False or None.")
+    if not is_relation(data):
+        if pushdown:
+            raise UsageError(f"pushdown=True needs a DuckDB relation, and not {type(data).__name__}.")
+        return data, None
+    names = [customer_id, date] if amount is None else [customer_id, date, amount]
+    check_columns(data.columns, names)
+    if pushdown is False or len(set(names)) < len(names):
+        return data, None
+    obstacle = _obstacle(data, dict(zip(names, (_IDS, _DATES, _AMOUNTS), strict=False)))
+    if obstacle is not None:
+        if pushdown:
+            raise UsageError(f"pushdown=True is impossible: {obstacle}; cast the column, or leave pushdown out.")
+        return data, None
+    chosen = data.project(", ".join(map(_quoted, names)))
+    if pushdown is None:
+        fetched = _fetch(chosen, int(_SHARE * _free_memory()))
+        if fetched is not None:
+            return fetched, None
+    return data, _whole_customers(chosen, customer_id)
+
+
+def _obstacle(relation: Any, wanted: dict[str, tuple[str, ...]]) -> str | None:
+    """Why a relation cannot be counted in parts, or None if it can."""
+    types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    for name, allowed in wanted.items():
+        if types[name].partition("(")[0] not in allowed:
+            return f"column {name!r} is {types[name]}, and not {', '.join(allowed[:-1])} or {allowed[-1]}"
+    return None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _batches(relation: Any) -> pa.RecordBatchReader:
+    """All rows, as they come; DuckDB has renamed the method."""
+    read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
+    return read(_BATCH)
+
+
+def _fetch(relation: Any, most: int) -> pa.Table | None:
+    """The whole relation, or None if it has more bytes than this."""
+    batches = []
+    size = 0
+    reader = _batches(relation)
+    for batch in reader:
+        size += batch.nbytes
+        if size > most:
+            return None
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema=reader.schema)
+
+
+def _whole_customers(relation: Any, customer_id: str) -> Iterator[pa.Table]:
+    """All rows, by ascending ids, in tables that share no customer."""
+    textual = str(relation.types[relation.columns.index(customer_id)]) == "VARCHAR"
+    # By bytes, as kernels compare, whatever order the database has for its text.
+    collation = " COLLATE C" if textual else ""
+    reader = _batches(relation.order(f"{_quoted(customer_id)}{collation} ASC NULLS FIRST"))
+    kept: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in reader:
+        if len(batch) == 0:
+            continue
+        cut = _last_begins(batch.column(customer_id)) if rows + len(batch) >= _PART else 0
+        if cut:
+            yield pa.Table.from_batches([*kept, batch.slice(0, cut)])
+            kept, rows = [], 0
+        if cut < len(batch):
+            kept.append(batch.slice(cut))
+            rows += len(batch) - cut
+    if kept:
+        yield pa.Table.from_batches(kept)
+
+
+def _last_begins(ids: pa.Array) -> int:
+    """Where the rows of the last customer begin in sorted ids; rows of nobody may be cut anywhere."""
+    last = ids[-1]
+    if not last.is_valid:
+        return len(ids)
+    others = pc.fill_null(pc.not_equal(ids, last), True).to_numpy(zero_copy_only=False)
+    return int(np.flatnonzero(others)[-1]) + 1 if others.any() else 0
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without putting anybody else's to disk."""
+    free = _ENOUGH
+    information = Path("/proc/meminfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = 1024 * int(line.split()[1])
+    elif "SC_AVPHYS_PAGES" in os.sysconf_names:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current")]
+    if all(path.exists() for path in limits):  # a container has less than the machine
+        most, used = (path.read_text().strip() for path in limits)
+        if most.isdigit():
+            free = min(free, max(int(most) - int(used), 0))
+    return free
