@@ -7,7 +7,7 @@ memory. Any other is read value by value by `parse`, and comes out as one of the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -16,37 +16,17 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.tables import open_table, to_pandas
-from lifeworth.transactions.audit import EXAMPLES
-from lifeworth.transactions.parse import blank, factorise_ids, parse_amounts, parse_dates
+from lifeworth.tables import open_table
+from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
+from lifeworth.transactions.ids import Ids, IdsRead, Words, read_ids
+from lifeworth.transactions.parse import parse_amounts, parse_dates
 
-Integers = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
-_NO_WORDS: Words = np.empty(0, dtype=np.uint64)
-_ALL_VALID: npt.NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 # As the kernels have it: the smallest int64 (NaT) is a missing time, the next an unreadable one.
 _MISSING = np.iinfo(np.int64).min
 _UNREADABLE = _MISSING + 1
 _RESOLUTIONS = ("s", "ms", "us", "ns")
-# Rows of text that one thread turns into words at a time.
-_BLOCK = 1 << 19
-
-
-@dataclass(frozen=True)
-class Ids:
-    """Ids of some rows: whole numbers, or words of text with their hashes; and which of them are there."""
-
-    words: Words
-    hashes: Words = field(default_factory=lambda: _NO_WORDS)
-    bitmap: npt.NDArray[np.uint8] = field(default_factory=lambda: _ALL_VALID)
-    bit: int = 0
-
-    def slice(self, start: int, stop: int) -> Ids:
-        """The ids of rows start..stop."""
-        hashes = self.hashes[start:stop] if self.hashes.size else self.hashes
-        return Ids(self.words[start:stop], hashes, self.bitmap, self.bit + start if self.bitmap.size else 0)
 
 
 @dataclass(frozen=True)
@@ -111,7 +91,28 @@ def read_columns(
     table = open_table(data, wanted)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
-    pieces = {name: _pieces(table, name) for name in wanted}
+    return columns_of(
+        table,
+        wanted,
+        lambda pieces: read_times(pieces, date, date_format),
+        lambda pieces: read_amounts(pieces, amount or ""),
+        lambda pieces: read_ids(pieces, customer_id, run),
+    )
+
+
+def columns_of(
+    table: pa.Table | pd.DataFrame,
+    names: list[str],
+    times_of: Callable[[list[Any]], tuple[list[Integers], str, str | None]],
+    amounts_of: Callable[[list[Any]], list[Floats]],
+    ids_of: Callable[[list[Any]], IdsRead],
+    row: int = 0,
+) -> Columns:
+    """The columns of a table by their names (customer, date, amount or none), and by what reads each of them.
+
+    `row` is the number of its first row in the whole table.
+    """
+    pieces = {name: pieces_of(table, name) for name in names}
     problems: list[str] = []
 
     def tried(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,47 +122,26 @@ def read_columns(
             problems.append(str(error))
             return None
 
-    times = tried(_read_times, pieces[date], date, date_format)
-    amounts = [] if amount is None else tried(_read_amounts, pieces[amount], amount)
-    ids = tried(_read_ids, pieces[customer_id], customer_id, run)
+    times = tried(times_of, pieces[names[1]])
+    amounts = tried(amounts_of, pieces[names[2]]) if len(names) > 2 else []
+    ids = tried(ids_of, pieces[names[0]])
     if problems:
         raise DataError(" ".join(problems))
     when, resolution, zone = times
     parts, is_text, restore, owners = ids
     return Columns(
-        chunks=_align(parts, when, amounts),
+        chunks=_align(parts, when, amounts, row),
         is_text=is_text,
         restore=restore,
         resolution=resolution,
         time_zone=zone,
-        has_amount=amount is not None,
-        show=lambda name, numbers: [_shown(pieces[name], number) for number in numbers],
+        has_amount=len(names) > 2,
+        show=lambda name, numbers: [_shown(pieces[name], number - row) for number in numbers],
         owners=(pieces, owners),
     )
 
 
 # ---- pieces of a column ---------------------------------------------------------------------------------------
-
-
-def _pieces(table: pa.Table | pd.DataFrame, name: str) -> list[Any]:
-    """A column as what it consists of: arrays of PyArrow, or one Series of pandas."""
-    if isinstance(table, pa.Table):
-        column = table.column(name)
-        return list(column.chunks) if column.num_chunks else [pa.array([], type=column.type)]
-    series = table[name]
-    chunked = getattr(series.array, "_pa_array", None)
-    if chunked is None and isinstance(series.dtype, (pd.ArrowDtype, pd.StringDtype)):
-        chunked = pa.chunked_array(pa.array(series.array))
-    if isinstance(chunked, pa.ChunkedArray):
-        return list(chunked.chunks)
-    return [series]
-
-
-def _as_series(pieces: Sequence[Any]) -> pd.Series[Any]:
-    """All pieces as one Series of a plain pandas type."""
-    if len(pieces) == 1 and isinstance(pieces[0], pd.Series):
-        return pieces[0].reset_index(drop=True)
-    return to_pandas(pa.table({"column": pa.chunked_array(pieces)}))["column"]
 
 
 def _shown(pieces: Sequence[Any], number: int) -> str:
@@ -174,7 +154,7 @@ def _shown(pieces: Sequence[Any], number: int) -> str:
     raise IndexError(number)
 
 
-def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats]) -> tuple[Chunk, ...]:
+def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats], row: int) -> tuple[Chunk, ...]:
     """Cut the three columns at every place where one of them is cut."""
     columns: list[Any] = [ids, when, *([amounts] if amounts else [])]
     lengths = [[len(p.words if isinstance(p, Ids) else p) for p in column] for column in columns]
@@ -191,34 +171,14 @@ def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats]) -> tuple
             piece = column[places[k]]
             inner = (start - offsets[k], stop - offsets[k])
             parts.append(piece.slice(*inner) if isinstance(piece, Ids) else piece[inner[0] : inner[1]])
-        chunks.append(Chunk(parts[0], parts[1], parts[2] if amounts else np.empty(0), start))
+        chunks.append(Chunk(parts[0], parts[1], parts[2] if amounts else np.empty(0), row + start))
     return tuple(chunks)
-
-
-def _buffer(array: pa.Array, dtype: Any, place: int = 1) -> npt.NDArray[Any]:
-    """The values of a PyArrow array of numbers, in place."""
-    buffer = array.buffers()[place]
-    if buffer is None:
-        return np.empty(0, dtype=dtype)
-    return np.frombuffer(buffer, dtype=dtype)[array.offset : array.offset + len(array)]
-
-
-def _bitmap(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
-    """A PyArrow array's validity bitmap, empty where all are valid, and the place of its first row in it."""
-    buffer = array.buffers()[0]
-    if array.null_count == 0 or buffer is None:
-        return _ALL_VALID, 0
-    return np.frombuffer(buffer, dtype=np.uint8), array.offset
-
-
-def _nulls(array: pa.Array) -> npt.NDArray[np.bool_]:
-    return cast("npt.NDArray[np.bool_]", array.is_null().to_numpy(zero_copy_only=False))
 
 
 # ---- times ----------------------------------------------------------------------------------------------------
 
 
-def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[list[Integers], str, str | None]:
+def read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[list[Integers], str, str | None]:
     """Ticks of each piece, their resolution, and the time zone of their wall clock."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
@@ -232,37 +192,48 @@ def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[
         resolution = np.datetime_data(cast(Any, first.dtype))[0]
         if resolution in _RESOLUTIONS:
             return [np.ascontiguousarray(first.to_numpy().view(np.int64))], resolution, None
-    column = _as_series(pieces)
-    dates = parse_dates(column, name, date_format)
+    few = factored(pieces)
+    if few is not None:
+        dates = parse_dates(few.distinct, name, date_format, few.weights)
+        ticks, resolution, zone = ticks_of(dates, few.distinct.notna())
+        return [few.spread(ticks, _MISSING)], resolution, zone
+    column = as_series(pieces)
+    ticks, resolution, zone = ticks_of(parse_dates(column, name, date_format), column.notna())
+    return [ticks], resolution, zone
+
+
+def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, str, str | None]:
+    """Dates as ticks on the wall clock, their resolution and the name of their zone; where one is no date says so."""
     zone = getattr(dates.dtype, "tz", None)
     values = (dates if zone is None else dates.dt.tz_localize(None)).to_numpy()
     ticks = values.view(np.int64)
-    unreadable = np.isnat(values) & column.notna().to_numpy(dtype=bool)
+    unreadable = np.isnat(values) & present.to_numpy(dtype=bool)
     if unreadable.any():
         ticks = np.where(unreadable, _UNREADABLE, ticks)
     return (
-        [np.ascontiguousarray(ticks)],
+        np.ascontiguousarray(ticks),
         np.datetime_data(cast(Any, values.dtype))[0],
         None if zone is None else str(zone),
     )
 
 
 def _times_in_place(array: pa.Array) -> Integers:
-    values = _buffer(array, np.int64)
-    return np.where(_nulls(array), _MISSING, values) if array.null_count else values
+    values = buffer_of(array, np.int64)
+    return np.where(nulls_of(array), _MISSING, values) if array.null_count else values
 
 
 def _days(array: pa.Array) -> Integers:
-    values = _buffer(array, np.int32).astype(np.int64)
+    values = buffer_of(array, np.int32).astype(np.int64)
     if array.null_count:
-        values[_nulls(array)] = _MISSING
+        values[nulls_of(array)] = _MISSING
     return values
 
 
 # ---- amounts --------------------------------------------------------------------------------------------------
 
 
-def _read_amounts(pieces: list[Any], name: str) -> list[Floats]:
+def read_amounts(pieces: list[Any], name: str) -> list[Floats]:
+    """Amounts of each piece: NaN is a missing one, infinity an unreadable one."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
         if pa.types.is_floating(first.type) or pa.types.is_integer(first.type):
@@ -273,215 +244,35 @@ def _read_amounts(pieces: list[Any], name: str) -> list[Floats]:
                 return cast("list[Floats]", exact)
     elif isinstance(first, pd.Series) and isinstance(first.dtype, np.dtype) and first.dtype.kind in "fiu":
         return [np.ascontiguousarray(first.to_numpy(), dtype=np.float64)]
-    column = _as_series(pieces)
-    values = parse_amounts(column, name).to_numpy()
-    unreadable = np.isnan(values) & column.notna().to_numpy(dtype=bool)
-    return [np.where(unreadable, np.inf, values) if unreadable.any() else np.ascontiguousarray(values)]
+    few = factored(pieces)
+    if few is not None:
+        values = money_of(parse_amounts(few.distinct, name, few.weights), few.distinct.notna())
+        return [few.spread(values, np.nan)]
+    column = as_series(pieces)
+    return [money_of(parse_amounts(column, name), column.notna())]
+
+
+def money_of(amounts: pd.Series[Any], present: pd.Series[Any]) -> Floats:
+    """Amounts as kernels take them: infinite where there was something, and no number."""
+    values = amounts.to_numpy()
+    unreadable = np.isnan(values) & present.to_numpy(dtype=bool)
+    return np.where(unreadable, np.inf, values) if unreadable.any() else np.ascontiguousarray(values)
 
 
 def _float_piece(array: pa.Array) -> Floats:
     if pa.types.is_float64(array.type):
-        values = _buffer(array, np.float64)
+        values = buffer_of(array, np.float64)
     else:
-        values = _buffer(array, array.type.to_pandas_dtype()).astype(np.float64)
-    return np.where(_nulls(array), np.nan, values) if array.null_count else values
+        values = buffer_of(array, array.type.to_pandas_dtype()).astype(np.float64)
+    return np.where(nulls_of(array), np.nan, values) if array.null_count else values
 
 
 def _decimal_piece(array: pa.Array) -> Floats | None:
     """Decimals as the nearest floats; None where they have too many digits to say so by one division."""
     halves = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)
     low, high = halves[array.offset : array.offset + len(array)].T
-    nulls = _nulls(array) if array.null_count else np.zeros(len(array), dtype=bool)
+    nulls = nulls_of(array) if array.null_count else np.zeros(len(array), dtype=bool)
     fits = ((low >> 63) == high) & (np.abs(low) < 2**53)
     if not 0 <= array.type.scale <= 22 or not np.all(fits | nulls):
         return None
     return np.where(nulls, np.nan, low / 10.0**array.type.scale)
-
-
-# ---- ids ------------------------------------------------------------------------------------------------------
-
-_Read = tuple[list[Ids], bool, Callable[[Words], "pd.Index[Any]"], Any]
-
-
-def _read_ids(pieces: list[Any], name: str, run: Callable[..., Any]) -> _Read:
-    """Ids of each piece, whether they are text, how to give them back, and who owns their memory."""
-    first = pieces[0] if pieces else None
-    if isinstance(first, pa.Array):
-        kind = first.type
-        if pa.types.is_integer(kind) and kind != pa.uint64():
-            return [_number_piece(piece) for piece in pieces], False, _restore_numbers(kind.to_pandas_dtype()), pieces
-        if _is_textual(kind):
-            found = _text_ids(pieces, run)
-            if found is not None:
-                return found
-        elif pa.types.is_dictionary(kind) and _is_textual(kind.value_type):
-            return _dictionary_ids(pieces, name)
-    elif isinstance(first, pd.Series):
-        if isinstance(first.dtype, np.dtype) and first.dtype.kind in "iu" and first.dtype != np.uint64:
-            values = np.ascontiguousarray(first.to_numpy(), dtype=np.int64)
-            return [Ids(values.view(np.uint64))], False, _restore_numbers(first.dtype), pieces
-        if isinstance(first.dtype, pd.CategoricalDtype) and isinstance(first.dtype.categories.dtype, pd.StringDtype):
-            return _categorical_ids(first, name)
-    return _any_ids(_as_series(pieces), name)
-
-
-def _number_piece(array: pa.Array) -> Ids:
-    values = _buffer(array, array.type.to_pandas_dtype())
-    bitmap, bit = _bitmap(array)
-    return Ids(np.ascontiguousarray(values, dtype=np.int64).view(np.uint64), bitmap=bitmap, bit=bit)
-
-
-def _restore_numbers(dtype: Any) -> Callable[[Words], pd.Index[Any]]:
-    return lambda words: pd.Index(words.view(np.int64).astype(dtype, copy=False), copy=False)
-
-
-def _any_ids(column: pd.Series[Any], name: str) -> _Read:
-    """Ids of any type, by their place among the sorted distinct ones."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    present = ~(column.isna() | blank(column)).to_numpy(dtype=bool)
-    codes = np.zeros(len(column), dtype=np.int64)
-    uniques: pd.Index[Any] = pd.Index([])
-    if present.any():
-        codes[present], uniques = factorise_ids(column[present], name)
-    return [_coded(codes, present)], False, _restore_places(uniques), None
-
-
-def _coded(codes: Integers, present: npt.NDArray[np.bool_]) -> Ids:
-    bitmap = _ALL_VALID if present.all() else np.packbits(present, bitorder="little")
-    return Ids(codes.view(np.uint64), bitmap=bitmap)
-
-
-def _restore_places(uniques: pd.Index[Any]) -> Callable[[Words], pd.Index[Any]]:
-    return lambda words: uniques.take(words.view(np.int64))
-
-
-def _categorical_ids(column: pd.Series[Any], name: str) -> _Read:
-    places, uniques = _places_of(pd.Series(column.cat.categories), name)
-    codes = column.cat.codes.to_numpy()
-    found = np.append(places, -1)[codes]  # the code of a missing value is -1: the last
-    return [_coded(np.maximum(found, 0), found >= 0)], False, _restore_places(uniques), None
-
-
-def _dictionary_ids(pieces: list[Any], name: str) -> _Read:
-    """Ids that are text by way of a dictionary, which each piece may have another of."""
-    values = pa.chunked_array([piece.dictionary for piece in pieces])
-    places, uniques = _places_of(to_pandas(pa.table({"column": values}))["column"], name)
-    parts = []
-    start = 0
-    for piece in pieces:
-        of_piece = np.append(places[start : start + len(piece.dictionary)], -1)
-        start += len(piece.dictionary)
-        codes = piece.indices
-        numbers = _buffer(codes, codes.type.to_pandas_dtype()).astype(np.int64)
-        if codes.null_count:
-            numbers[_nulls(codes)] = len(of_piece) - 1
-        found = of_piece[numbers]
-        parts.append(_coded(np.maximum(found, 0), found >= 0))
-    return parts, False, _restore_places(uniques), None
-
-
-def _places_of(values: pd.Series[Any], name: str) -> tuple[Integers, pd.Index[Any]]:
-    """The place of each value among the sorted distinct ones, -1 for what is nobody's id."""
-    places = np.full(len(values), -1, dtype=np.int64)
-    present = ~(values.isna() | blank(values)).to_numpy(dtype=bool)
-    if not present.any():
-        return places, pd.Index([])
-    places[present], uniques = factorise_ids(values[present], name)
-    return places, uniques
-
-
-# ---- text -----------------------------------------------------------------------------------------------------
-
-
-def _is_textual(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_string_view(kind)
-        or types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_binary_view(kind)
-        or types.is_fixed_size_binary(kind)
-    )
-
-
-def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
-    """Ids that are text or bytes, where they lie; None if one is too long to be named by a word."""
-    from lifeworth.kernels import text
-    from lifeworth.kernels._jit import ready
-
-    kind = pieces[0].type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    parts, jobs, owners = [], [], []
-    for array in pieces:
-        words = np.zeros(len(array), dtype=np.uint64)
-        hashes = np.zeros(len(array), dtype=np.uint64)
-        parts.append(Ids(words, hashes))
-        fill, owned = _filler(array, int(is_text))
-        owners.append(owned)
-        jobs += [
-            (fill, start, min(start + _BLOCK, len(array)), words, hashes) for start in range(0, len(array), _BLOCK)
-        ]
-    for kernel in (text.words_from_long_offsets, text.words_from_short_offsets, text.words_of_fixed_width):
-        if any(job[0].func is kernel for job in jobs):
-            ready(kernel)
-    for _ in run(lambda job: job[0](*job[1:]), jobs):
-        pass
-    if any(np.any(part.words == text.LONG) for part in parts):
-        return None
-
-    def restore(words: Words) -> pd.Index[Any]:
-        return _text_index(words, is_text)
-
-    return parts, True, restore, (pieces, owners)
-
-
-def _filler(array: pa.Array, is_text: int) -> tuple[Any, Any]:
-    """A function of (start, stop, words, hashes) that fills words for an array; and what owns its memory."""
-    from functools import partial
-
-    from lifeworth.kernels import text
-
-    kind = array.type
-    buffers = array.buffers()
-    bitmap, bit = _bitmap(array)
-    types = pa.types
-    if types.is_fixed_size_binary(kind):
-        data = np.uint64((buffers[1].address if buffers[1] else 0) + array.offset * kind.byte_width)
-        return partial(text.words_of_fixed_width, data, kind.byte_width, bitmap, bit), buffers
-    if types.is_string_view(kind) or types.is_binary_view(kind):
-        views = np.uint64(buffers[1].address + 16 * array.offset)
-        others = np.array([buffer.address for buffer in buffers[2:]] or [0], dtype=np.uint64)
-        return partial(text.words_from_views, views, others, bitmap, bit, is_text), buffers
-    is_long = types.is_large_string(kind) or types.is_large_binary(kind)
-    offsets = np.frombuffer(buffers[1], dtype=np.int64 if is_long else np.int32)
-    offsets = offsets[array.offset : array.offset + len(array) + 1]
-    kernel = text.words_from_long_offsets if is_long else text.words_from_short_offsets
-    data = np.uint64(buffers[2].address if buffers[2] is not None else 0)
-    return partial(kernel, offsets, data, bitmap, bit, is_text), buffers
-
-
-def _text_index(words: Words, is_text: bool) -> pd.Index[Any]:
-    """The Index of the ids that words name."""
-    from lifeworth.kernels import text
-
-    offsets = np.empty(len(words) + 1, dtype=np.int64)
-    data = np.empty(text.total_length(words), dtype=np.uint8)
-    text.copy_bytes(words, offsets, data)
-    array = pa.Array.from_buffers(
-        pa.large_string() if is_text else pa.large_binary(),
-        len(words),
-        [None, pa.py_buffer(offsets), pa.py_buffer(data)],
-    )
-    chunked = pa.chunked_array([array])
-    if is_text:
-        return pd.Index(pd.array(chunked, dtype="str"), copy=False)
-    index: pd.Index[Any] = pd.Index(pd.arrays.ArrowExtensionArray(chunked), copy=False)
-    return index
-
-
-def examples(columns: Columns, name: str, numbers: Iterable[int]) -> list[str]:
-    """Values of a column in the first few of these rows."""
-    return columns.show(name, list(numbers)[:EXAMPLES])
