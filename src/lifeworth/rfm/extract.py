@@ -11,14 +11,17 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
+from lifeworth.rfm.source import open_columns
+from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit, elapsed, period_ordinal, period_start
 from lifeworth.transactions import REFUNDS, Audit, Refunds, wall_clock_edge
-from lifeworth.transactions.columns import Columns, read_columns
+from lifeworth.transactions.columns import Columns
 
 # Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
 _GAP = np.timedelta64(730, "D")
 _TOO_MUCH_MONEY = 1e300
+_Source = Columns | SpillStream
 # Customers that one thread finishes at a time.
 _BLOCK = 1 << 18
 
@@ -36,6 +39,11 @@ class Settings:
     date_format: str | None
     currency: str | None
     threads: int | None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns of customers, dates and, where there is money, amounts."""
+        return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
 
     def __post_init__(self) -> None:
         if self.refunds not in REFUNDS:
@@ -59,12 +67,14 @@ def rfm_summary(
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
+    memory_limit: int | str | None = None,
 ) -> RFM:
     """Summarise transactions to one row per customer.
 
     Parameters
     ----------
-    data : pandas, Polars or PyArrow table, DuckDB relation, or a path to a Parquet or CSV file.
+    data : pandas, Polars or PyArrow table, PyArrow RecordBatchReader, DuckDB relation, or a path: a Parquet or CSV
+        file, a folder of them, or a pattern such as "data/2024-*.parquet".
     customer_id, date, amount : column names; `amount=None` gives a table without money.
     period : purchases of a customer within one of these are one purchase: "h", "D", "W" (Monday
         to Sunday), "M" (calendar month).
@@ -77,6 +87,10 @@ def rfm_summary(
     date_format : strptime format where dates are text other than year-month-day.
     currency : name of the currency, carried along.
     threads : how many cores to use; default, all that numba may use. It changes no number.
+    memory_limit : how much memory this may take besides what the process has, as "4GB" or a number of bytes;
+        default, half of what is free. Files and batches that need more are put aside in a temporary folder (see
+        TMPDIR), customers together, and counted part by part. It changes no number. The result itself, 48 bytes
+        a customer and their ids, must fit.
 
     Returns
     -------
@@ -86,6 +100,7 @@ def rfm_summary(
     ------
     DataError : missing columns, unreadable columns, no usable rows.
     UsageError : a unit, date or policy that does not exist.
+    SourceError : files that cannot be read, or no room for temporary ones.
 
     Source
     ------
@@ -105,8 +120,10 @@ def rfm_summary(
     1         bob          0      0.0  3.0             0.0
     """
     settings = Settings(customer_id, date, amount, period, time_unit, refunds, date_format, currency, threads)
-    with workers(threads) as (run, count):
-        columns = read_columns(data, customer_id, date, amount, date_format, run)
+    with (
+        workers(threads) as (run, count),
+        open_columns(data, settings.names, date_format, run, memory_limit) as columns,
+    ):
         end = (
             None
             if observation_end is None
@@ -130,12 +147,13 @@ def train_test_split(
     date_format: str | None = None,
     currency: str | None = None,
     threads: int | None = None,
+    memory_limit: int | str | None = None,
 ) -> tuple[RFM, pd.DataFrame]:
     """Split transactions into a calibration RFM table and what its customers then did.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, refunds : as in `rfm_summary`.
+    data, customer_id, date, amount, period, time_unit, refunds, memory_limit : as in `rfm_summary`.
     train_end : calibration ends with the period this date falls in.
     test_end : the holdout ends with the period this date falls in; default, the last date.
 
@@ -158,8 +176,10 @@ def train_test_split(
     (23570, 19684, 39.0)
     """
     settings = Settings(customer_id, date, amount, period, time_unit, refunds, date_format, currency, threads)
-    with workers(threads) as (run, count):
-        columns = read_columns(data, customer_id, date, amount, date_format, run)
+    with (
+        workers(threads) as (run, count),
+        open_columns(data, settings.names, date_format, run, memory_limit) as columns,
+    ):
         edge = period_ordinal(wall_clock_edge(train_end, "train_end", columns.time_zone), period)
         last = (
             None
@@ -233,7 +253,13 @@ class _Table:
 
 
 def _summarise(
-    columns: Columns, settings: Settings, edge: int | None, last: int | None, argument: str, run: Run, threads: int
+    columns: _Source,
+    settings: Settings,
+    edge: int | None,
+    last: int | None,
+    argument: str,
+    run: Run,
+    threads: int,
 ) -> _Counted:
     """Count purchases up to `edge` (or `last`, or the last date) and, where there is an edge, from it to `last`."""
     from lifeworth.kernels import purchases
@@ -272,10 +298,17 @@ def _summarise(
 
         ready(kernels.summarise)
         stops = list(run(summarise, range(len(rooms))))
+        before = table.rows
         table.close(starts, stops, run)
+        if entries.keep is not None:
+            entries.keep(table.get("ids")[before : table.rows])
         totals[:] += sums.sum(axis=0)
 
-    account = sweep(columns, clock, settings.refunds == "drop", run, threads, count)
+    drop = settings.refunds == "drop"
+    if isinstance(columns, Columns):
+        account = sweep(columns, clock, drop, run, threads, count)
+    else:
+        account = sweep_stream(columns, clock, drop, run, threads, count)
     if settings.refunds == "error":
         _refuse_refunds(columns, settings, account)
     audit = _audit(columns, settings, account, totals)
@@ -359,7 +392,7 @@ def _fill_ages(table: _Table, end: int, scale: tuple[Any, Any, int], run: Run) -
 # ---- the account of rows --------------------------------------------------------------------------------------
 
 
-def _refuse_refunds(columns: Columns, settings: Settings, account: Account) -> None:
+def _refuse_refunds(columns: _Source, settings: Settings, account: Account) -> None:
     from lifeworth.kernels.partition import REFUND
 
     count, rows = account.of(REFUND)
@@ -372,7 +405,7 @@ def _refuse_refunds(columns: Columns, settings: Settings, account: Account) -> N
         )
 
 
-def _audit(columns: Columns, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
+def _audit(columns: _Source, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
     """The account of every row; a `DataError` if there is not a single one to count."""
     from lifeworth.kernels import partition as reasons
     from lifeworth.kernels import purchases
@@ -419,7 +452,7 @@ def _audit(columns: Columns, settings: Settings, account: Account, totals: npt.N
     )
 
 
-def _note_on_gap(columns: Columns, account: Account, argument: str) -> tuple[str, ...]:
+def _note_on_gap(columns: _Source, account: Account, argument: str) -> tuple[str, ...]:
     """A note where the last date, which is about to end the observed time, stands far from all others."""
     last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
     if last - before < _GAP:

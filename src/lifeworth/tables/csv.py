@@ -58,7 +58,7 @@ def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> 
         with readable(path):
             given = 0
             try:
-                for batch in _strict_batches(path, names, kind):
+                for batch in _strict_batches(path, names, kind, min(max(32 * rows, 1 << 16), 1 << 25)):
                     given += len(batch)
                     for start in range(0, len(batch), rows):
                         yield batch.slice(start, rows)
@@ -140,10 +140,10 @@ def _strictly(path: Path, names: list[str], kind: str) -> pa.Table:
     return strict.read_csv(path, **_strict_options(path, names, kind, _BLOCK))
 
 
-def _strict_batches(path: Path, names: list[str], kind: str) -> Iterator[pa.RecordBatch]:
+def _strict_batches(path: Path, names: list[str], kind: str, block: int) -> Iterator[pa.RecordBatch]:
     import pyarrow.csv as strict
 
-    with strict.open_csv(path, **_strict_options(path, names, kind, _BLOCK)) as reader:
+    with strict.open_csv(path, **_strict_options(path, names, kind, block)) as reader:
         yield from reader
 
 

@@ -51,7 +51,7 @@ class Columns:
     chunks : the rows.
     is_text : whether ids are words of text or bytes, or whole numbers.
     restore : turns ids or words, of distinct customers in ascending order, into an Index.
-    resolution : what `when` counts: "D", "s", "ms", "us" or "ns" since 1970, on the wall clock.
+    resolution : what `when` counts: "s", "ms", "us" or "ns" since 1970, on the wall clock.
     time_zone : name of the time zone the wall clock belongs to, or None.
     has_amount : whether there is money.
     show : turns a column's name and numbers of rows into text, for messages.
@@ -85,9 +85,7 @@ def read_columns(
     `run` maps a function over arguments, in threads perhaps. Parameters and errors otherwise are those of
     `read_transactions`.
     """
-    wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
+    wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     table = open_table(data, wanted)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
@@ -98,6 +96,13 @@ def read_columns(
         lambda pieces: read_amounts(pieces, amount or ""),
         lambda pieces: read_ids(pieces, customer_id, run),
     )
+
+
+def check_names(names: list[str]) -> list[str]:
+    """The names, or a `UsageError` if two of them are the same."""
+    if len(set(names)) < len(names):
+        raise UsageError(f"customer_id, date and amount must be different columns, not {names}.")
+    return names
 
 
 def columns_of(
@@ -187,7 +192,7 @@ def read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[l
         if pa.types.is_date64(first.type):
             return [_times_in_place(piece) for piece in pieces], "ms", None
         if pa.types.is_date32(first.type):
-            return [_days(piece) for piece in pieces], "D", None
+            return [_days(piece) for piece in pieces], "s", None
     elif isinstance(first, pd.Series) and first.dtype.kind == "M" and isinstance(first.dtype, np.dtype):
         resolution = np.datetime_data(cast(Any, first.dtype))[0]
         if resolution in _RESOLUTIONS:
@@ -223,7 +228,8 @@ def _times_in_place(array: pa.Array) -> Integers:
 
 
 def _days(array: pa.Array) -> Integers:
-    values = buffer_of(array, np.int32).astype(np.int64)
+    """Days as seconds, of which hours can be made as well."""
+    values = buffer_of(array, np.int32).astype(np.int64) * 86_400
     if array.null_count:
         values[nulls_of(array)] = _MISSING
     return values
