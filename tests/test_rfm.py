@@ -176,6 +176,18 @@ def test_months_on_both_sides():
     assert holdout[["frequency", "spend"]].to_numpy().tolist() == [[1, 4.0]]
 
 
+@pytest.mark.parametrize("period", ["h", "D", "W", "M"])
+def test_dates_without_a_time_of_day_are_midnights(period):
+    log = random_log(11)
+    log["date"] = log["date"].dt.normalize()
+    table = pa.Table.from_pandas(log)
+    days = table.set_column(1, "date", table["date"].cast(pa.date32()))
+    expected = lw.rfm_summary(log, period=period)
+    pd.testing.assert_frame_equal(
+        lw.rfm_summary(days, period=period).to_pandas(), expected.to_pandas(), check_exact=True
+    )
+
+
 def test_the_end_of_observation_moves_T_alone():
     frame = purchases(("a", "2024-01-01", 1.0), ("a", "2024-01-15", 1.0))
     ages = [lw.rfm_summary(frame, observation_end=end).T.item() for end in (None, "2024-01-15", "2024-01-29")]

@@ -32,7 +32,10 @@ INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 WrongUsage: Any = typer.BadParameter.__mro__[1]
 
 Input = Annotated[
-    Path, typer.Argument(help="Transactions or an RFM table: a .parquet or .csv file.", show_default=False)
+    Path,
+    typer.Argument(
+        help="Transactions or an RFM table: a .parquet or .csv file, a folder or a pattern.", show_default=False
+    ),
 ]
 CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
 Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
@@ -318,7 +321,7 @@ def _read_rfm(
     if any(given.values()):
         named = " and ".join(option for option, is_given in given.items() if is_given)
         raise UsageError(f"{path} is an RFM table already: {named} would change nothing; leave it away.")
-    if path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
+    if path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
         table = RFM.read_parquet(path)
         if time_unit not in (None, table.time_unit):
             raise UsageError(f'{path} is an RFM table in the time unit "{table.time_unit}", and not in "{time_unit}".')

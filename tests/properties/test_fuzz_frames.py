@@ -300,8 +300,8 @@ def sizes(tiny):
     with pytest.MonkeyPatch.context() as patch:
         if tiny:
             patch.setattr(engine, "_ENTRIES_PER_PARTITION", 2)
-            patch.setattr(engine, "_FEW_ROWS", 0)
-            patch.setattr(engine, "_MANY_ROWS", 1)
+            patch.setattr(engine, "FEW_ROWS", 0)
+            patch.setattr(engine, "MANY_ROWS", 1)
             patch.setattr(engine, "_STEPS_PER_LANE", 3)
             patch.setattr(engine, "_UNEVEN", tiny)
             patch.setattr(engine, "_MOST_PERIODS", 1 << 15 if tiny > 1 else 4)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm.account import audit_of, refuse_refunds
 from lifeworth.rfm.engine import Clock, Entries, ranges, sweep, workers
-from lifeworth.rfm.extract import Settings, audit_of, refuse_refunds
+from lifeworth.rfm.settings import Settings
 from lifeworth.timeunits import (
     TIME_UNITS,
     UNIT_NAMES,

@@ -22,16 +22,16 @@ from lifeworth.transactions.columns import Chunk, Columns
 from lifeworth.transactions.ids import ROWS_AT_A_TIME
 
 Integers = npt.NDArray[np.int64]
-_Part = list[tuple[Chunk, int, int]]
+Part = list[tuple[Chunk, int, int]]
 Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
 # Entries of a partition: as many as fit a core's cache beside the room they are sorted into.
 _ENTRIES_PER_PARTITION = 4096
 _MOST_BITS = 12
 # Below this many rows one thread is done before a second has started.
-_FEW_ROWS = 50_000
+FEW_ROWS = 50_000
 # From so many on, work is cut finer, to keep threads busy to the end and to give memory back early.
-_MANY_ROWS = 1_000_000
+MANY_ROWS = 1_000_000
 # Shared memory, which Python would ask for, has no huge pages, and costs several times the work to fill.
 _PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 # Lanes keep their results together, and give memory back after every step.
@@ -155,7 +155,7 @@ class Plan:
         return (int(self.kind == RANGED), np.uint64(self.least % 2**64), self.shift)
 
 
-class _Memory:
+class Memory:
     """Words that can be given back piece by piece, where the system knows how."""
 
     def __init__(self, words: int) -> None:
@@ -183,9 +183,10 @@ class Entries:
     memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
     lanes : for threads to take, each a list of ranges of partitions, one after the other. plan : how they were made.
     first_period, last_period : of all that count. periods : how many that is, or 0 if too many.
+    keep : what must be done with ids of the result before these entries are gone, or None.
     """
 
-    memory: _Memory
+    memory: Memory
     starts: Integers
     stops: Integers
     lanes: list[list[tuple[int, int]]]
@@ -193,6 +194,7 @@ class Entries:
     first_period: int
     last_period: int
     periods: int
+    keep: Callable[[npt.NDArray[np.uint64]], None] | None = None
 
     @property
     def most_customers(self) -> Integers:
@@ -217,20 +219,55 @@ def sweep(
     from lifeworth.kernels.purchases import RANGED
 
     n = len(columns)
-    if n < _FEW_ROWS:
+    if n < FEW_ROWS:
         run, threads = map, 1
-    many = n >= _MANY_ROWS
-    parts = _shares(columns.chunks, 2 * threads if many else threads)
+    many = n >= MANY_ROWS
+    parts = shares(columns.chunks, 2 * threads if many else threads)
     plan = _plan(columns, parts, run)
-    counts, accounts = _count(parts, plan, run)
+    counts, accounts = count_rows(parts, plan, run)
     if plan.kind == RANGED and counts.sum(axis=0).max() > _UNEVEN * n / plan.partitions + _ENTRIES_PER_PARTITION:
         plan = _hashed(n, plan.width)
-        counts, accounts = _count(parts, plan, run)
-    memory = _Memory(int(counts.sum()) * plan.width)
-    in_order = counts.T.ravel()
-    starts = np.ascontiguousarray((np.cumsum(in_order) - in_order).reshape(plan.partitions, len(parts)).T)
+        counts, accounts = count_rows(parts, plan, run)
+    memory, starts, stops, edges = scatter(parts, plan, run, clock, drop_refunds, counts, accounts)
+    account = merge(accounts, edges)
+    consume(ready_entries(memory, starts, stops, plan, account, clock, threads, many))
+    return account
+
+
+def scatter(
+    parts: list[Part],
+    plan: Plan,
+    run: Run,
+    clock: Clock,
+    drop_refunds: bool,
+    counts: Integers,
+    accounts: Integers,
+) -> tuple[Memory, Integers, Integers, Integers]:
+    """Write all entries, fill in the accounts; return them, where they start and stop, and the edges of time."""
+    memory = Memory(int(counts.sum()) * plan.width)
+    starts = places(counts)
     stops, edges = _scatter(parts, plan, run, clock.kernel_form, drop_refunds, memory.words, starts, accounts)
-    account = _merge(accounts, edges)
+    return memory, starts, stops, edges
+
+
+def places(counts: Integers) -> Integers:
+    """Where the entries of each task and partition begin: partition after partition, and in it task after task."""
+    in_order = counts.T.ravel()
+    return np.ascontiguousarray((np.cumsum(in_order) - in_order).reshape(counts.T.shape).T)
+
+
+def ready_entries(
+    memory: Memory,
+    starts: Integers,
+    stops: Integers,
+    plan: Plan,
+    account: Account,
+    clock: Clock,
+    threads: int,
+    many: bool,
+    keep: Callable[[npt.NDArray[np.uint64]], None] | None = None,
+) -> Entries:
+    """Entries with the lanes that so many threads take, once the account of all rows is known."""
     sizes = (stops - starts).sum(axis=0)
     lanes = ranges(sizes, 0, len(sizes), 1 if threads == 1 else _LANES_PER_THREAD * threads)
     steps = [ranges(sizes, first, last, _STEPS_PER_LANE if many else 1) for first, last in lanes]
@@ -239,11 +276,10 @@ def sweep(
     periods = last_period - first_period + 1
     if periods > _MOST_PERIODS:
         periods = 0
-    consume(Entries(memory, starts, stops, steps, plan, first_period, last_period, periods))
-    return account
+    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, keep)
 
 
-def _count(parts: list[_Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
+def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
     """Entries of each part in each partition, and the account so far: rows without an id."""
     from lifeworth.kernels import partition as kernels
     from lifeworth.kernels._jit import ready
@@ -262,12 +298,12 @@ def _count(parts: list[_Part], plan: Plan, run: Run) -> tuple[Integers, Integers
                 )  # fmt: skip
 
     ready(kernel)
-    _do(run, work, len(parts))
+    do(run, work, len(parts))
     return counts, accounts
 
 
 def _scatter(
-    parts: list[_Part],
+    parts: list[Part],
     plan: Plan,
     run: Run,
     clock: Integers,
@@ -295,7 +331,7 @@ def _scatter(
                 )  # fmt: skip
 
     ready(kernel)
-    _do(run, work, len(parts))
+    do(run, work, len(parts))
     return stops, edges
 
 
@@ -316,16 +352,17 @@ def _named(chunk: Chunk, plan: Plan, start: int, stop: int) -> Iterator[tuple[tu
         yield (keys[:n], others[:n] if plan.width > 3 else none, hashes[:n]), at, 0, n
 
 
-def _do(run: Run, work: Callable[[int], None], tasks: int) -> None:
+def do(run: Run, work: Callable[[int], None], tasks: int) -> None:
+    """Have a piece of work done for each of so many tasks."""
     for _ in run(work, range(tasks)):
         pass
 
 
-def _shares(chunks: tuple[Chunk, ...], parts: int) -> list[_Part]:
+def shares(chunks: tuple[Chunk, ...], parts: int) -> list[Part]:
     """Rows in so many parts of about equal size, each a list of chunks and ranges in them."""
     total = sum(map(len, chunks))
     size = math.ceil(total / parts)
-    shares: list[_Part] = [[]]
+    shares: list[Part] = [[]]
     room = size
     for chunk in chunks:
         start = 0
@@ -340,17 +377,18 @@ def _shares(chunks: tuple[Chunk, ...], parts: int) -> list[_Part]:
     return shares
 
 
-def _bits(n: int) -> int:
+def bits_for(n: int) -> int:
+    """Bits of a hash that share n entries out among partitions."""
     return min(max(math.ceil(math.log2(max(n / _ENTRIES_PER_PARTITION, 1))), 1), _MOST_BITS)
 
 
 def _hashed(n: int, width: int = 3) -> Plan:
     from lifeworth.kernels.purchases import HASHED
 
-    return Plan(HASHED, width, 0, 64 - _bits(n), 1 << _bits(n))
+    return Plan(HASHED, width, 0, 64 - bits_for(n), 1 << bits_for(n))
 
 
-def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
+def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
     """Choose how customers are told apart, and how many partitions there are."""
     from lifeworth.kernels import partition as kernels
     from lifeworth.kernels import text
@@ -358,7 +396,7 @@ def _plan(columns: Columns, parts: list[_Part], run: Run) -> Plan:
     from lifeworth.kernels.purchases import DIRECT, HASHED, NAMED, RANGED
 
     n = len(columns)
-    bits = _bits(n)
+    bits = bits_for(n)
     if columns.way in (
         text.FIXED,
         text.UUID,
@@ -396,7 +434,7 @@ def ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int
     return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
 
-def _merge(accounts: Integers, edges: Integers) -> Account:
+def merge(accounts: Integers, edges: Integers) -> Account:
     """One account of all tasks: counts added, the first rows of all."""
     from lifeworth.kernels.partition import DUPLICATE_TIME
 

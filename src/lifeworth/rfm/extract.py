@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,52 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import DataError, UsageError
+from lifeworth.errors import DataError
+from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
 from lifeworth.rfm.parts import Parts
+from lifeworth.rfm.settings import Settings
+from lifeworth.rfm.source import open_columns
+from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.rfm.table import RFM
-from lifeworth.timeunits import TimeUnit, check_time_unit, elapsed, period_ordinal, period_start
-from lifeworth.transactions import DUPLICATES, REFUNDS, Audit, Duplicates, Refunds, wall_clock_edge
-from lifeworth.transactions.columns import Columns, read_columns
+from lifeworth.timeunits import TimeUnit, elapsed, period_ordinal, period_start
+from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions.columns import Columns
 
-# Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
-_GAP = np.timedelta64(730, "D")
 _TOO_MUCH_MONEY = 1e300
 # Customers that one thread finishes at a time.
 _BLOCK = 1 << 18
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How transactions are read and counted: what all functions here have in common."""
-
-    customer_id: str
-    date: str
-    amount: str | None
-    period: TimeUnit
-    time_unit: TimeUnit
-    refunds: Refunds
-    duplicates: Duplicates
-    date_format: str | None
-    currency: str | None
-    threads: int | None
-    pushdown: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.refunds not in REFUNDS:
-            raise UsageError(f'refunds={self.refunds!r} is not a policy: use "net", "drop" or "error".')
-        if self.duplicates not in DUPLICATES:
-            raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
-        check_time_unit(self.period, "period")
-        check_time_unit(self.time_unit)
-        if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
-            raise UsageError(f"threads={self.threads!r} must be a whole number of at least 1, or None for all cores.")
-
-    def read(self, data: Any, run: Run) -> Columns:
-        """The columns of a table, by these settings."""
-        names = (self.customer_id, self.date, self.amount)
-        return read_columns(data, *names, self.date_format, run, drop_duplicates=self.duplicates == "drop")
 
 
 def rfm_summary(
@@ -73,12 +44,14 @@ def rfm_summary(
     currency: str | None = None,
     threads: int | None = None,
     pushdown: bool | None = None,
+    memory_limit: int | str | None = None,
 ) -> RFM:
     """Summarise transactions to one row per customer.
 
     Parameters
     ----------
-    data : pandas, Polars or PyArrow table, DuckDB relation, or a path to a Parquet or CSV file.
+    data : pandas, Polars or PyArrow table, PyArrow RecordBatchReader, DuckDB relation, or a path: a Parquet or CSV
+        file, a folder of them, or a pattern such as "data/2024-*.parquet".
     customer_id, date, amount : column names; `amount=None` gives a table without money.
     period : purchases of a customer within one of these are one purchase: "h", "D", "W" (Monday
         to Sunday), "M" (calendar month).
@@ -98,6 +71,10 @@ def rfm_summary(
         they take more than a quarter of the free memory, for fetching all is up to 3 times as fast (10 million
         rows: 0.6 s and 1.2 s with whole numbers for ids, 1.5 s and 4.1 s with text). It changes no number. It
         takes ids that are whole numbers, text, bytes or UUIDs, dates and times, and numeric amounts.
+    memory_limit : how much memory this may take besides what the process has, as "4GB" or a number of bytes;
+        default, half of what is free. Files and batches that need more are put aside in a temporary folder (see
+        TMPDIR), customers together, and counted part by part. It changes no number. The result itself, 48 bytes
+        a customer and their ids, must fit.
 
     Returns
     -------
@@ -107,6 +84,7 @@ def rfm_summary(
     ------
     DataError : missing columns, unreadable columns, no usable rows.
     UsageError : a unit, date or policy that does not exist, or a pushdown that is impossible.
+    SourceError : files that cannot be read, or no room for temporary ones.
 
     Source
     ------
@@ -126,7 +104,18 @@ def rfm_summary(
     1         bob          0      0.0  3.0             0.0
     """
     settings = Settings(
-        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads, pushdown
+        customer_id,
+        date,
+        amount,
+        period,
+        time_unit,
+        refunds,
+        duplicates,
+        date_format,
+        currency,
+        threads,
+        pushdown,
+        memory_limit,
     )
     with workers(threads) as (run, count):
         counted = _summarise(data, settings, None, ("observation_end", observation_end), run, count)
@@ -149,12 +138,13 @@ def train_test_split(
     currency: str | None = None,
     threads: int | None = None,
     pushdown: bool | None = None,
+    memory_limit: int | str | None = None,
 ) -> tuple[RFM, pd.DataFrame]:
     """Split transactions into a calibration RFM table and what its customers then did.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, refunds : as in `rfm_summary`.
+    data, customer_id, date, amount, period, time_unit, refunds, memory_limit : as in `rfm_summary`.
     train_end : calibration ends with the period this date falls in.
     test_end : the holdout ends with the period this date falls in; default, the last date.
 
@@ -177,7 +167,18 @@ def train_test_split(
     (23570, 19684, 39.0)
     """
     settings = Settings(
-        customer_id, date, amount, period, time_unit, refunds, duplicates, date_format, currency, threads, pushdown
+        customer_id,
+        date,
+        amount,
+        period,
+        time_unit,
+        refunds,
+        duplicates,
+        date_format,
+        currency,
+        threads,
+        pushdown,
+        memory_limit,
     )
     with workers(threads) as (run, count):
         counted = _summarise(data, settings, ("train_end", train_end), ("test_end", test_end), run, count)
@@ -252,12 +253,16 @@ class _Table:
             self.columns[name].resize(self.rows, refcheck=False)
 
 
-def _read(data: Any, settings: Settings, run: Run) -> Iterator[Columns]:
-    """The columns of transactions: all at once, or in parts of whole customers."""
-    names = (settings.customer_id, settings.date, settings.amount)
-    whole, parts = read_relation(data, *names, settings.pushdown)
-    for part in [whole] if parts is None else parts:
-        yield settings.read(part, run)
+def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillStream]:
+    """The columns of transactions: all at once, in parts of whole customers, or as a stream."""
+    whole, parts = read_relation(data, settings.customer_id, settings.date, settings.amount, settings.pushdown)
+    if parts is not None:
+        for part in parts:
+            yield settings.read(part, run)
+        return
+    drop = settings.duplicates == "drop"
+    with open_columns(whole, settings.names, settings.date_format, run, settings.memory_limit, drop) as columns:
+        yield columns
 
 
 def _summarise(
@@ -274,7 +279,7 @@ def _summarise(
     """
     from lifeworth.kernels import purchases
 
-    def period_at(end: tuple[str, Any], columns: Columns) -> int | None:
+    def period_at(end: tuple[str, Any], columns: Columns | SpillStream) -> int | None:
         argument, value = end
         if value is None and argument != "train_end":
             return None
@@ -284,12 +289,13 @@ def _summarise(
     totals = np.zeros(purchases.TOTALS, dtype=np.int64)
     edge: int | None = None
     last: int | None = None
-    for columns in _read(data, settings, run):
-        if not seen.rows:
-            edge = None if train_end is None else period_at(train_end, columns)
-            last = period_at(final, columns)
-        part, account = _count(columns, settings, edge, last, totals, run, threads)
-        seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
+    with closing(_read(data, settings, run)) as parts:
+        for columns in parts:
+            if not seen.rows:
+                edge = None if train_end is None else period_at(train_end, columns)
+                last = period_at(final, columns)
+            part, account = _count(columns, settings, edge, last, totals, run, threads)
+            seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
     if not seen.rows:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     account = seen.account
@@ -304,7 +310,7 @@ def _summarise(
             f"the data or of the test, {period_start(end, clock.period):%Y-%m-%d}. Choose an earlier train_end."
         )
     if last is None:
-        audit = replace(audit, notes=(*audit.notes, *_note_on_gap(seen, account, final[0])))
+        audit = replace(audit, notes=(*audit.notes, *note_on_gap(seen, account, final[0])))
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
@@ -335,7 +341,7 @@ def _summarise(
 
 
 def _count(
-    columns: Columns,
+    columns: Columns | SpillStream,
     settings: Settings,
     edge: int | None,
     last: int | None,
@@ -380,16 +386,23 @@ def _count(
 
         ready(kernels.summarise)
         stops = list(run(summarise, range(len(rooms))))
+        before = table.rows
         table.close(starts, stops, run)
+        if entries.keep is not None:
+            entries.keep(table.get("ids")[before : table.rows])
         totals[:] += sums.sum(axis=0)
 
-    account = sweep(columns, clock, settings.refunds == "drop", run, threads, count)
+    drop = settings.refunds == "drop"
+    if isinstance(columns, Columns):
+        account = sweep(columns, clock, drop, run, threads, count)
+    else:
+        account = sweep_stream(columns, clock, drop, run, threads, count)
     table.trim()
     _put_in_order(columns, table, kind, run)
     return table, account
 
 
-def _put_in_order(columns: Columns, table: _Table, kind: int, run: Run) -> None:
+def _put_in_order(columns: Columns | SpillStream, table: _Table, kind: int, run: Run) -> None:
     """Sort a table by its ids; where partitions are ranges of ids, they are in order already."""
     from lifeworth.kernels import purchases, text
     from lifeworth.kernels import rfm as kernels
@@ -433,79 +446,3 @@ def _fill_ages(born: npt.NDArray[np.float64], end: int, scale: tuple[Any, Any, i
         lambda start: ages(born, start, min(start + _BLOCK, len(born)), end, *scale), range(0, len(born), _BLOCK)
     ):
         pass
-
-
-# ---- the account of rows --------------------------------------------------------------------------------------
-
-
-def refuse_refunds(columns: Columns | Parts, settings: Settings, account: Account) -> None:
-    """Raise a `DataError` if there is a negative amount."""
-    from lifeworth.kernels.partition import REFUND
-
-    count, rows = account.of(REFUND)
-    if count:
-        who = ", ".join(columns.show(settings.customer_id, rows))
-        raise DataError(
-            f"{count:,} rows have a negative amount (first customers: {who}): "
-            'take them out, or say refunds="net" (they lower the spend of their own period) or refunds="drop" '
-            "(they are left out)."
-        )
-
-
-def audit_of(columns: Columns | Parts, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
-    """The account of every row; a `DataError` if there is not a single one to count."""
-    from lifeworth.kernels import partition as reasons
-    from lifeworth.kernels import purchases
-
-    money = settings.amount or ""
-    unusable = (
-        (reasons.NO_ID, "with a missing customer id", settings.customer_id),
-        (reasons.NO_TIME, "with a missing date", settings.customer_id),
-        (reasons.BAD_TIME, "with an unreadable date", settings.date),
-        (reasons.FAR_TIME, "with a date outside the years 1 to 9999", settings.date),
-        (reasons.DUPLICATE, "equal to an earlier row", settings.customer_id),
-        (reasons.NO_AMOUNT, "with a missing amount", settings.customer_id),
-        (reasons.BAD_AMOUNT, "with an unreadable or infinite amount", money),
-    )
-    unused = ((reasons.LATE, "after the end", settings.date), (reasons.DROPPED, "dropped as refunds", money))
-    left_out: dict[str, int] = {}
-    examples: dict[str, list[str]] = {}
-
-    def leave_out(reason: int, text: str, name: str) -> None:
-        count, rows = account.of(reason)
-        if count:
-            left_out[text] = count
-            examples[text] = columns.show(name, rows)
-
-    for entry in unusable:
-        leave_out(*entry)
-    if sum(left_out.values()) == len(columns):
-        listed = ", ".join(f"{count:,} {text}" for text, count in left_out.items())
-        raise DataError(f"None of the {len(columns):,} rows can be used: {listed}.")
-    for entry in unused:
-        leave_out(*entry)
-    if totals[purchases.NETTED_ROWS]:
-        left_out["in periods that refunds brought to nothing"] = int(totals[purchases.NETTED_ROWS])
-    if totals[purchases.HELD_OUT]:
-        left_out["in the holdout"] = int(totals[purchases.HELD_OUT])
-    return Audit(
-        rows_in=len(columns),
-        rows_used=int(totals[purchases.USED]),
-        left_out=left_out,
-        examples=examples,
-        refunds=account.of(reasons.REFUND)[0],
-        customers=int(totals[purchases.CUSTOMERS]),
-        customers_left_out=int(totals[purchases.SEEN] - totals[purchases.CUSTOMERS]),
-        notes=columns.notes,
-    )
-
-
-def _note_on_gap(columns: Parts, account: Account, argument: str) -> tuple[str, ...]:
-    """A note where the last date, which is about to end the observed time, stands far from all others."""
-    last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
-    if last - before < _GAP:
-        return ()
-    days = [np.datetime_as_string(when, unit="D") for when in (last, before)]
-    return (
-        f"Observation ends with the last date, {days[0]}, long after the one before it, {days[1]}: see {argument}.",
-    )

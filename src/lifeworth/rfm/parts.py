@@ -10,7 +10,6 @@ import pandas as pd
 
 from lifeworth.errors import DataError
 from lifeworth.rfm.engine import Account
-from lifeworth.transactions.columns import Columns
 
 
 class Parts:
@@ -37,7 +36,7 @@ class Parts:
         """Values of a column in rows of the account."""
         return [self.shown[name, number] for number in numbers]
 
-    def add(self, columns: Columns, account: Account, ids: pd.Index[Any], table: dict[str, Any]) -> None:
+    def add(self, columns: Any, account: Account, ids: pd.Index[Any], table: dict[str, Any]) -> None:
         """Take in a part that has been counted; its customers come after those of the parts before."""
         for reason in range(len(account.counts)):
             count, rows = account.of(reason)

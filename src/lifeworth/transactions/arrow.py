@@ -1,18 +1,37 @@
-"""PyArrow arrays as NumPy sees them, in place."""
+"""Columns in PyArrow's and pandas' memory: their pieces, values and gaps, without a copy where that can be."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lifeworth.tables import to_pandas
 
+Integers = npt.NDArray[np.int64]
 ALL_VALID: npt.NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
+# Rows that tell whether a column of text repeats itself.
+_SAMPLE = 1 << 16
+
+
+def pieces_of(table: pa.Table | pd.DataFrame, name: str) -> list[Any]:
+    """A column as what it consists of: arrays of PyArrow, or one Series of pandas."""
+    if isinstance(table, pa.Table):
+        column = table.column(name)
+        return list(column.chunks) if column.num_chunks else [pa.array([], type=column.type)]
+    series = table[name]
+    chunked = getattr(series.array, "_pa_array", None)
+    if chunked is None and isinstance(series.dtype, (pd.ArrowDtype, pd.StringDtype)):
+        chunked = pa.chunked_array(pa.array(series.array))
+    if isinstance(chunked, pa.ChunkedArray):
+        return list(chunked.chunks)
+    return [series]
 
 
 def as_series(pieces: Sequence[Any]) -> pd.Series[Any]:
@@ -22,7 +41,46 @@ def as_series(pieces: Sequence[Any]) -> pd.Series[Any]:
     return to_pandas(pa.table({"column": pa.chunked_array(pieces)}))["column"]
 
 
-def values_of(array: pa.Array, dtype: Any, place: int = 1) -> npt.NDArray[Any]:
+@dataclass(frozen=True, eq=False)
+class Factored:
+    """Text by its distinct values, in order of appearance: codes, -1 where there is none, and how often each is."""
+
+    distinct: pd.Series[Any]
+    codes: Integers
+    weights: Integers
+
+    def spread(self, values: npt.NDArray[Any], missing: Any) -> npt.NDArray[Any]:
+        """One of `values`, which stand for the distinct ones, for each row."""
+        return np.append(values, np.array([missing], dtype=values.dtype))[self.codes]
+
+
+def factored(pieces: Sequence[Any]) -> Factored | None:
+    """A column of text by its distinct values; None for another type, or where most values stand there once."""
+    if not pieces or not isinstance(pieces[0], pa.Array):
+        return None
+    chunked = pa.chunked_array(pieces)
+    kind = chunked.type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        return None
+    sample = chunked.slice(0, _SAMPLE).cast(pa.large_string())
+    if 2 * pc.count_distinct(sample, mode="all").as_py() > len(sample):
+        return None
+    encoded = pc.dictionary_encode(chunked.cast(pa.large_string())).unify_dictionaries()
+    codes = np.full(len(chunked), -1, dtype=np.int64)
+    start = 0
+    for chunk in encoded.chunks:
+        numbers = buffer_of(chunk.indices, np.int32).astype(np.int64)
+        if chunk.indices.null_count:
+            numbers[nulls_of(chunk.indices)] = -1
+        codes[start : start + len(chunk)] = numbers
+        start += len(chunk)
+    values = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.large_string())
+    weights = np.bincount(codes[codes >= 0], minlength=len(values)).astype(np.int64, copy=False)
+    return Factored(to_pandas(pa.table({"column": values}))["column"], codes, weights)
+
+
+def buffer_of(array: pa.Array, dtype: Any, place: int = 1) -> npt.NDArray[Any]:
     """The values of a PyArrow array of numbers, in place."""
     buffer = array.buffers()[place]
     if buffer is None:
@@ -39,5 +97,5 @@ def bitmap_of(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
 
 
 def nulls_of(array: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which values of a PyArrow array are missing."""
+    """True where an array has no value."""
     return cast("npt.NDArray[np.bool_]", array.is_null().to_numpy(zero_copy_only=False))

@@ -17,12 +17,10 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import open_table
-from lifeworth.transactions.arrow import as_series, nulls_of, values_of
-from lifeworth.transactions.ids import Ids, Restore, read_ids
+from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
+from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids
 from lifeworth.transactions.parse import parse_amounts, parse_dates
 
-Integers = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
 
 # As the kernels have it: the smallest int64 (NaT) is a missing time, the next an unreadable one, then a duplicate's.
@@ -91,13 +89,41 @@ def read_columns(
     earlier one. Parameters and errors otherwise are those of
     `read_transactions`.
     """
-    wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
+    wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     table = open_table(data, wanted)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
-    pieces = {name: _pieces(table, name) for name in wanted}
+    return columns_of(
+        table,
+        wanted,
+        lambda pieces: read_times(pieces, date, date_format),
+        lambda pieces: read_amounts(pieces, amount or ""),
+        lambda pieces: read_ids(pieces, customer_id, run),
+        drop_duplicates=drop_duplicates,
+    )
+
+
+def check_names(names: list[str]) -> list[str]:
+    """The names, or a `UsageError` if two of them are the same."""
+    if len(set(names)) < len(names):
+        raise UsageError(f"customer_id, date and amount must be different columns, not {names}.")
+    return names
+
+
+def columns_of(
+    table: pa.Table | pd.DataFrame,
+    names: list[str],
+    times_of: Callable[[list[Any]], tuple[list[Integers], str, str | None]],
+    amounts_of: Callable[[list[Any]], list[Floats]],
+    ids_of: Callable[[list[Any]], IdsRead],
+    row: int = 0,
+    drop_duplicates: bool = False,
+) -> Columns:
+    """The columns of a table by their names (customer, date, amount or none), and by what reads each of them.
+
+    `row` is the number of its first row in the whole table.
+    """
+    pieces = {name: pieces_of(table, name) for name in names}
     problems: list[str] = []
 
     def tried(read: Callable[..., Any], *arguments: Any) -> Any:
@@ -107,42 +133,28 @@ def read_columns(
             problems.append(str(error))
             return None
 
-    times = tried(_read_times, pieces[date], date, date_format)
-    amounts = [] if amount is None else tried(_read_amounts, pieces[amount], amount)
-    ids = tried(read_ids, pieces[customer_id], customer_id, run)
+    times = tried(times_of, pieces[names[1]])
+    amounts = tried(amounts_of, pieces[names[2]]) if len(names) > 2 else []
+    ids = tried(ids_of, pieces[names[0]])
     if problems:
         raise DataError(" ".join(problems))
     when, resolution, zone = times
     parts, way, restore, owners = ids
     if drop_duplicates:
-        when = _mark_duplicates([pieces[name] for name in wanted], when)
+        when = _mark_duplicates([pieces[name] for name in names], when)
     return Columns(
-        chunks=_align(parts, when, amounts),
+        chunks=_align(parts, when, amounts, row),
         way=way,
         restore=restore,
         resolution=resolution,
         time_zone=zone,
-        has_amount=amount is not None,
-        show=lambda name, numbers: [_shown(pieces[name], number) for number in numbers],
+        has_amount=len(names) > 2,
+        show=lambda name, numbers: [_shown(pieces[name], number - row) for number in numbers],
         owners=(pieces, owners),
     )
 
 
 # ---- pieces of a column ---------------------------------------------------------------------------------------
-
-
-def _pieces(table: pa.Table | pd.DataFrame, name: str) -> list[Any]:
-    """A column as what it consists of: arrays of PyArrow, or one Series of pandas."""
-    if isinstance(table, pa.Table):
-        column = table.column(name)
-        return list(column.chunks) if column.num_chunks else [pa.array([], type=column.type)]
-    series = table[name]
-    chunked = getattr(series.array, "_pa_array", None)
-    if chunked is None and isinstance(series.dtype, (pd.ArrowDtype, pd.StringDtype)):
-        chunked = pa.chunked_array(pa.array(series.array))
-    if isinstance(chunked, pa.ChunkedArray):
-        return list(chunked.chunks)
-    return [series]
 
 
 def _shown(pieces: Sequence[Any], number: int) -> str:
@@ -159,7 +171,7 @@ def _shown(pieces: Sequence[Any], number: int) -> str:
     raise IndexError(number)
 
 
-def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats]) -> tuple[Chunk, ...]:
+def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats], row: int) -> tuple[Chunk, ...]:
     """Cut the three columns at every place where one of them is cut."""
     columns: list[Any] = [ids, when, *([amounts] if amounts else [])]
     lengths = [[len(piece) for piece in column] for column in columns]
@@ -176,14 +188,14 @@ def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats]) -> tuple
             piece = column[places[k]]
             inner = (start - offsets[k], stop - offsets[k])
             parts.append(piece.slice(*inner) if isinstance(piece, Ids) else piece[inner[0] : inner[1]])
-        chunks.append(Chunk(parts[0], parts[1], parts[2] if amounts else np.empty(0), start))
+        chunks.append(Chunk(parts[0], parts[1], parts[2] if amounts else np.empty(0), row + start))
     return tuple(chunks)
 
 
 # ---- times ----------------------------------------------------------------------------------------------------
 
 
-def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[list[Integers], str, str | None]:
+def read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[list[Integers], str, str | None]:
     """Ticks of each piece, their resolution, and the time zone of their wall clock."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
@@ -192,21 +204,31 @@ def _read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[
         if pa.types.is_date64(first.type):
             return [_times_in_place(piece) for piece in pieces], "ms", None
         if pa.types.is_date32(first.type):
-            return [_midnights(piece) for piece in pieces], "s", None
+            return [_days(piece) for piece in pieces], "s", None
     elif isinstance(first, pd.Series) and first.dtype.kind == "M" and isinstance(first.dtype, np.dtype):
         resolution = np.datetime_data(cast(Any, first.dtype))[0]
         if resolution in _RESOLUTIONS:
             return [np.ascontiguousarray(first.to_numpy().view(np.int64))], resolution, None
+    few = factored(pieces)
+    if few is not None:
+        dates = parse_dates(few.distinct, name, date_format, few.weights)
+        ticks, resolution, zone = ticks_of(dates, few.distinct.notna())
+        return [few.spread(ticks, _MISSING)], resolution, zone
     column = as_series(pieces)
-    dates = parse_dates(column, name, date_format)
+    ticks, resolution, zone = ticks_of(parse_dates(column, name, date_format), column.notna())
+    return [ticks], resolution, zone
+
+
+def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, str, str | None]:
+    """Dates as ticks on the wall clock, their resolution and the name of their zone; where one is no date says so."""
     zone = getattr(dates.dtype, "tz", None)
     values = (dates if zone is None else dates.dt.tz_localize(None)).to_numpy()
     ticks = values.view(np.int64)
-    unreadable = np.isnat(values) & column.notna().to_numpy(dtype=bool)
+    unreadable = np.isnat(values) & present.to_numpy(dtype=bool)
     if unreadable.any():
         ticks = np.where(unreadable, _UNREADABLE, ticks)
     return (
-        [np.ascontiguousarray(ticks)],
+        np.ascontiguousarray(ticks),
         np.datetime_data(cast(Any, values.dtype))[0],
         None if zone is None else str(zone),
     )
@@ -221,14 +243,13 @@ def _mark_duplicates(columns: list[list[Any]], when: list[Integers]) -> list[Int
 
 
 def _times_in_place(array: pa.Array) -> Integers:
-    values = values_of(array, np.int64)
+    values = buffer_of(array, np.int64)
     return np.where(nulls_of(array), _MISSING, values) if array.null_count else values
 
 
-def _midnights(array: pa.Array) -> Integers:
-    """Days as the seconds at which they begin: periods may be shorter than days."""
-    values = values_of(array, np.int32).astype(np.int64)
-    values *= 86_400
+def _days(array: pa.Array) -> Integers:
+    """Days as seconds, of which hours can be made as well."""
+    values = buffer_of(array, np.int32).astype(np.int64) * 86_400
     if array.null_count:
         values[nulls_of(array)] = _MISSING
     return values
@@ -237,7 +258,8 @@ def _midnights(array: pa.Array) -> Integers:
 # ---- amounts --------------------------------------------------------------------------------------------------
 
 
-def _read_amounts(pieces: list[Any], name: str) -> list[Floats]:
+def read_amounts(pieces: list[Any], name: str) -> list[Floats]:
+    """Amounts of each piece: NaN is a missing one, infinity an unreadable one."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
         if pa.types.is_floating(first.type) or pa.types.is_integer(first.type):
@@ -248,17 +270,26 @@ def _read_amounts(pieces: list[Any], name: str) -> list[Floats]:
                 return cast("list[Floats]", exact)
     elif isinstance(first, pd.Series) and isinstance(first.dtype, np.dtype) and first.dtype.kind in "fiu":
         return [np.ascontiguousarray(first.to_numpy(), dtype=np.float64)]
+    few = factored(pieces)
+    if few is not None:
+        values = money_of(parse_amounts(few.distinct, name, few.weights), few.distinct.notna())
+        return [few.spread(values, np.nan)]
     column = as_series(pieces)
-    values = parse_amounts(column, name).to_numpy()
-    unreadable = np.isnan(values) & column.notna().to_numpy(dtype=bool)
-    return [np.where(unreadable, np.inf, values) if unreadable.any() else np.ascontiguousarray(values)]
+    return [money_of(parse_amounts(column, name), column.notna())]
+
+
+def money_of(amounts: pd.Series[Any], present: pd.Series[Any]) -> Floats:
+    """Amounts as kernels take them: infinite where there was something, and no number."""
+    values = amounts.to_numpy()
+    unreadable = np.isnan(values) & present.to_numpy(dtype=bool)
+    return np.where(unreadable, np.inf, values) if unreadable.any() else np.ascontiguousarray(values)
 
 
 def _float_piece(array: pa.Array) -> Floats:
     if pa.types.is_float64(array.type):
-        values = values_of(array, np.float64)
+        values = buffer_of(array, np.float64)
     else:
-        values = values_of(array, array.type.to_pandas_dtype()).astype(np.float64)
+        values = buffer_of(array, array.type.to_pandas_dtype()).astype(np.float64)
     return np.where(nulls_of(array), np.nan, values) if array.null_count else values
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.tables import to_pandas
-from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, nulls_of, values_of
+from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, buffer_of, nulls_of
 from lifeworth.transactions.parse import blank, factorise_ids
 
 Integers = npt.NDArray[np.int64]
@@ -64,21 +64,24 @@ class Text:
         keys_of(words, self.way, self.shared, keys, others, hashes)
 
 
-_Read = tuple[list[Ids], int | None, Restore, Any]
+IdsRead = tuple[list[Ids], int | None, Restore, Any]
 
 
-def read_ids(pieces: list[Any], name: str, run: Callable[..., Any]) -> _Read:
-    """Ids of each piece, whether they are text, how to give them back, and who owns their memory."""
+def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: bool = False) -> IdsRead:
+    """Ids of each piece, what keys they have (see `Columns`), how to give them back, and who owns their memory.
+
+    `by_address` : text is named by where it lies, however short, as it must be where not all of it is known.
+    """
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
         kind = first.type
         if pa.types.is_integer(kind) and kind != pa.uint64():
             return [_number_piece(piece) for piece in pieces], None, _restore_numbers(kind.to_pandas_dtype()), pieces
-        if _is_textual(kind):
-            found = _text_ids(pieces, run)
+        if is_textual(kind):
+            found = _text_ids(pieces, run, by_address)
             if found is not None:
                 return found
-        elif pa.types.is_dictionary(kind) and _is_textual(kind.value_type):
+        elif pa.types.is_dictionary(kind) and is_textual(kind.value_type):
             return _dictionary_ids(pieces, name)
     elif isinstance(first, pd.Series):
         if isinstance(first.dtype, np.dtype) and first.dtype.kind in "iu" and first.dtype != np.uint64:
@@ -90,7 +93,7 @@ def read_ids(pieces: list[Any], name: str, run: Callable[..., Any]) -> _Read:
 
 
 def _number_piece(array: pa.Array) -> Ids:
-    values = values_of(array, array.type.to_pandas_dtype())
+    values = buffer_of(array, array.type.to_pandas_dtype())
     bitmap, bit = bitmap_of(array)
     return Ids(np.ascontiguousarray(values, dtype=np.int64).view(np.uint64), bitmap=bitmap, bit=bit)
 
@@ -99,7 +102,7 @@ def _restore_numbers(dtype: Any) -> Restore:
     return lambda words, _: pd.Index(words.view(np.int64).astype(dtype, copy=False), copy=False)
 
 
-def _any_ids(column: pd.Series[Any], name: str) -> _Read:
+def _any_ids(column: pd.Series[Any], name: str) -> IdsRead:
     """Ids of any type, by their place among the sorted distinct ones."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
@@ -120,14 +123,14 @@ def _restore_places(uniques: pd.Index[Any]) -> Restore:
     return lambda words, _: uniques.take(words.view(np.int64))
 
 
-def _categorical_ids(column: pd.Series[Any], name: str) -> _Read:
+def _categorical_ids(column: pd.Series[Any], name: str) -> IdsRead:
     places, uniques = _places_of(pd.Series(column.cat.categories), name)
     codes = column.cat.codes.to_numpy()
     found = np.append(places, -1)[codes]  # the code of a missing value is -1: the last
     return [_coded(np.maximum(found, 0), found >= 0)], None, _restore_places(uniques), None
 
 
-def _dictionary_ids(pieces: list[Any], name: str) -> _Read:
+def _dictionary_ids(pieces: list[Any], name: str) -> IdsRead:
     """Ids that are text by way of a dictionary, which each piece may have another of."""
     values = pa.chunked_array([piece.dictionary for piece in pieces])
     places, uniques = _places_of(to_pandas(pa.table({"column": values}))["column"], name)
@@ -137,7 +140,7 @@ def _dictionary_ids(pieces: list[Any], name: str) -> _Read:
         of_piece = np.append(places[start : start + len(piece.dictionary)], -1)
         start += len(piece.dictionary)
         codes = piece.indices
-        numbers = values_of(codes, codes.type.to_pandas_dtype()).astype(np.int64)
+        numbers = buffer_of(codes, codes.type.to_pandas_dtype()).astype(np.int64)
         if codes.null_count:
             numbers[nulls_of(codes)] = len(of_piece) - 1
         found = of_piece[numbers]
@@ -158,7 +161,8 @@ def _places_of(values: pd.Series[Any], name: str) -> tuple[Integers, pd.Index[An
 # ---- text -----------------------------------------------------------------------------------------------------
 
 
-def _is_textual(kind: pa.DataType) -> bool:
+def is_textual(kind: pa.DataType) -> bool:
+    """Whether a type is one of text or bytes."""
     types = pa.types
     return bool(
         types.is_string(kind)
@@ -171,7 +175,7 @@ def _is_textual(kind: pa.DataType) -> bool:
     )
 
 
-def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
+def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> IdsRead | None:
     """Ids that are text or bytes, where they lie; None if one is too long to be named by a word."""
     from lifeworth.kernels import text
     from lifeworth.kernels._jit import ready
@@ -180,7 +184,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     fillers = [_filler(array, int(is_text)) for array in pieces]
     ready(text.survey, text.keys_of, *{filler.func for filler in fillers})
-    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH:
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH and not by_address:
         way, shared, prefix = text.FIXED, 0, b""
     else:
         jobs = [
@@ -191,7 +195,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any]) -> _Read | None:
         found = list(run(_survey, jobs))
         if any(one is None for one in found):
             return None
-        way, shared, prefix = _way(found)
+        way, shared, prefix = (text.POINTER, 0, b"") if by_address else _way(found)
 
     def restore(keys: Words, others: Words) -> pd.Index[Any]:
         return _text_index(keys, others, way, prefix, is_text)

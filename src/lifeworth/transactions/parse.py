@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -36,8 +37,35 @@ _CLEAR_FORMATS = (
 )
 
 
-def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any]:
-    """Dates of any kind as a datetime column, NaT where one cannot be read."""
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Dates that are written out, as text or as numbers such as 20240131, and the layouts they may have."""
+
+    column: pd.Series[Any]
+    name: str
+    layouts: tuple[str, ...]
+    needs_length: bool
+
+    def parse(self, layout: str) -> pd.Series[Any]:
+        """Dates as this layout has them, NaT where one cannot be read."""
+        try:
+            parsed = pd.to_datetime(self.column, format=layout, errors="coerce")
+        except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
+            if "timezone" not in str(error):
+                raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
+            raise mixed_zones(self.name) from error
+        if self.needs_length:
+            parsed = parsed.mask((self.column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
+        return cast("pd.Series[Any]", parsed)
+
+
+def mixed_zones(name: str) -> DataError:
+    """What to say of times that do not lie in one zone."""
+    return DataError(f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first.")
+
+
+def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any] | Written:
+    """A column of times as it is, or dates that are written out; a `DataError` for what can be neither."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         kind = column.dtype.categories.dtype
         column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be gaps
@@ -48,54 +76,72 @@ def parse_dates(column: pd.Series[Any], name: str, date_format: str | None) -> p
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
-        if column.dtype.kind == "b" or not _whole_numbers(column):
+        if column.dtype.kind == "b" or not whole_numbers(column):
             raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
         column = column.astype("string")
-        formats: tuple[str, ...] = (date_format or "%Y%m%d",)
+        layouts: tuple[str, ...] = (date_format or "%Y%m%d",)
     elif date_format is not None:
-        formats = (date_format,)
+        layouts = (date_format,)
     else:
-        formats = _CLEAR_FORMATS
+        layouts = _CLEAR_FORMATS
     present = column.notna()
     text = isinstance(column.dtype, pd.StringDtype)
     if column.dtype == object and present.any():
         kinds = {type(value) for value in column[present]}
         if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
             with contextlib.suppress(OverflowError, TypeError):  # beyond 64 bits
-                return parse_dates(column.where(present, None).astype("Int64"), name, date_format)
+                return prepare_dates(column.where(present, None).astype("Int64"), name, date_format)
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
         text = str in kinds
-        formats = formats if text else ("ISO8601",)
+        layouts = layouts if text else ("ISO8601",)
+    return Written(column, name, layouts, text and date_format is None)
+
+
+def parse_dates(
+    column: pd.Series[Any], name: str, date_format: str | None, weights: npt.NDArray[np.int64] | None = None
+) -> pd.Series[Any]:
+    """Dates of any kind as a datetime column, NaT where one cannot be read.
+
+    `weights` says how often each value stands in the column, where values are given once each.
+    """
+    written = prepare_dates(column, name, date_format)
+    if not isinstance(written, Written):
+        return written
+    present = written.column.notna()
+    there = weighed(present, weights)
     best: pd.Series[Any] | None = None
-    for layout in formats:
-        try:
-            parsed = pd.to_datetime(column, format=layout, errors="coerce")
-        except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
-            if "timezone" not in str(error):
-                raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
-            raise DataError(
-                f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first."
-            ) from error
-        if date_format is None and text:
-            parsed = parsed.mask((column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
-        if best is None or parsed.notna().sum() > best.notna().sum():
-            best = parsed
-        if bool((parsed.notna() == present).all()):
+    readable = -1
+    for layout in written.layouts:
+        parsed = written.parse(layout)
+        found = weighed(parsed.notna(), weights)
+        if found > readable:
+            best, readable = parsed, found
+        if found == there:
             break
     assert best is not None
-    unreadable = present & best.isna()
-    if _too_many(int(unreadable.sum()), int(present.sum())):
+    unread = written.column[present & best.isna()]
+    check_dates(name, there, readable, unread.iloc[0] if len(unread) else None)
+    return best
+
+
+def weighed(mask: pd.Series[Any], weights: npt.NDArray[np.int64] | None) -> int:
+    """How many rows the values of a mask stand for."""
+    return int(mask.sum() if weights is None else weights[mask.to_numpy(dtype=bool)].sum())
+
+
+def check_dates(name: str, present: int, readable: int, first: Any) -> None:
+    """Raise a `DataError` where too many values are no dates; `first` is the first that is none."""
+    if _too_many(present - readable, present):
         raise DataError(
-            f"Column {name!r} is not a column of dates: {int(unreadable.sum()):,} of "
-            f"{int(present.sum()):,} values cannot be read (the first: {_shown(column[unreadable].iloc[0])}). Write "
+            f"Column {name!r} is not a column of dates: {present - readable:,} of "
+            f"{present:,} values cannot be read (the first: {_shown(first)}). Write "
             'dates as year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
         )
-    return best
 
 
 def _too_many(unreadable: int, present: int) -> bool:
@@ -109,8 +155,18 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:56] + "..." + text[-1]
 
 
-def parse_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
-    """Amounts as float64, NaN where one cannot be read."""
+def parse_amounts(column: pd.Series[Any], name: str, weights: npt.NDArray[np.int64] | None = None) -> pd.Series[Any]:
+    """Amounts as float64, NaN where one cannot be read; `weights` as in `parse_dates`."""
+    values = read_amounts(column, name)
+    present = column.notna()
+    unreadable = present & values.isna()
+    if unreadable.any():
+        check_amounts(name, weighed(present, weights), weighed(unreadable, weights), column[unreadable].iloc[0])
+    return values
+
+
+def read_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
+    """`parse_amounts`, however many of them cannot be read."""
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column.dtype):
         column = column.astype(object).infer_objects()
     if getattr(column.dtype, "kind", "O") in "bcmM":
@@ -118,16 +174,16 @@ def parse_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
     parsed = pd.to_numeric(column, errors="coerce")
     if parsed.dtype.kind == "c":
         raise DataError(f"Column {name!r} holds complex numbers, not amounts of money.")
-    values = pd.Series(parsed.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
-    present = int(column.notna().sum())
-    unreadable = column.notna() & values.isna()
-    if _too_many(int(unreadable.sum()), present):
-        first = column[unreadable].iloc[0]
+    return pd.Series(parsed.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
+
+
+def check_amounts(name: str, present: int, unreadable: int, first: Any) -> None:
+    """Raise a `DataError` where too many values are no numbers; `first` is the first of these."""
+    if _too_many(unreadable, present):
         raise DataError(
-            f"Column {name!r} is not a column of amounts: {int(unreadable.sum()):,} of {present:,} values are "
+            f"Column {name!r} is not a column of amounts: {unreadable:,} of {present:,} values are "
             f"not numbers (the first: {_shown(first)}). Write amounts as plain numbers, as 12.50{_advice(str(first))}."
         )
-    return values
 
 
 def _advice(text: str) -> str:
@@ -148,7 +204,7 @@ def _advice(text: str) -> str:
     return f" ({', '.join(steps)})" if steps else ""
 
 
-def _whole_numbers(column: pd.Series[Any]) -> bool:
+def whole_numbers(column: pd.Series[Any]) -> bool:
     """Whether a column of floats holds whole numbers only, and none too large for a float to tell from the next."""
     values = column.dropna().to_numpy(dtype=np.float64)
     return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < 2**53))
@@ -176,7 +232,7 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
         ids = ids.astype(object).infer_objects()
     if pd.api.types.is_float_dtype(ids.dtype):
         # Whole-number ids become floats wherever one was missing in the column.
-        if not _whole_numbers(ids):
+        if not whole_numbers(ids):
             raise DataError(
                 f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids."
             )

@@ -1,0 +1,107 @@
+"""The account of rows: from what kernels have seen to what users read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.errors import DataError
+from lifeworth.rfm.engine import Account
+from lifeworth.rfm.settings import Settings
+from lifeworth.transactions import Audit
+
+# Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
+_GAP = np.timedelta64(730, "D")
+
+
+class Shown(Protocol):
+    """Columns, or what is left of columns that were counted in parts."""
+
+    @property
+    def resolution(self) -> str:
+        """What times count."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the audit."""
+
+    def __len__(self) -> int: ...
+
+    def show(self, name: str, numbers: Iterable[int]) -> list[str]:
+        """Values of a column in these rows, as text."""
+
+
+def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None:
+    """Raise a `DataError` if there is a negative amount."""
+    from lifeworth.kernels.partition import REFUND
+
+    count, rows = account.of(REFUND)
+    if count:
+        who = ", ".join(columns.show(settings.customer_id, rows))
+        raise DataError(
+            f"{count:,} rows have a negative amount (first customers: {who}): "
+            'take them out, or say refunds="net" (they lower the spend of their own period) or refunds="drop" '
+            "(they are left out)."
+        )
+
+
+def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
+    """The account of every row; a `DataError` if there is not a single one to count."""
+    from lifeworth.kernels import partition as reasons
+    from lifeworth.kernels import purchases
+
+    money = settings.amount or ""
+    unusable = (
+        (reasons.NO_ID, "with a missing customer id", settings.customer_id),
+        (reasons.NO_TIME, "with a missing date", settings.customer_id),
+        (reasons.BAD_TIME, "with an unreadable date", settings.date),
+        (reasons.FAR_TIME, "with a date outside the years 1 to 9999", settings.date),
+        (reasons.DUPLICATE, "equal to an earlier row", settings.customer_id),
+        (reasons.NO_AMOUNT, "with a missing amount", settings.customer_id),
+        (reasons.BAD_AMOUNT, "with an unreadable or infinite amount", money),
+    )
+    unused = ((reasons.LATE, "after the end", settings.date), (reasons.DROPPED, "dropped as refunds", money))
+    left_out: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
+
+    def leave_out(reason: int, text: str, name: str) -> None:
+        count, rows = account.of(reason)
+        if count:
+            left_out[text] = count
+            examples[text] = columns.show(name, rows)
+
+    for entry in unusable:
+        leave_out(*entry)
+    if sum(left_out.values()) == len(columns):
+        listed = ", ".join(f"{count:,} {text}" for text, count in left_out.items())
+        raise DataError(f"None of the {len(columns):,} rows can be used: {listed}.")
+    for entry in unused:
+        leave_out(*entry)
+    if totals[purchases.NETTED_ROWS]:
+        left_out["in periods that refunds brought to nothing"] = int(totals[purchases.NETTED_ROWS])
+    if totals[purchases.HELD_OUT]:
+        left_out["in the holdout"] = int(totals[purchases.HELD_OUT])
+    return Audit(
+        rows_in=len(columns),
+        rows_used=int(totals[purchases.USED]),
+        left_out=left_out,
+        examples=examples,
+        refunds=account.of(reasons.REFUND)[0],
+        customers=int(totals[purchases.CUSTOMERS]),
+        customers_left_out=int(totals[purchases.SEEN] - totals[purchases.CUSTOMERS]),
+        notes=columns.notes,
+    )
+
+
+def note_on_gap(columns: Shown, account: Account, argument: str) -> tuple[str, ...]:
+    """A note where the last date, which is about to end the observed time, stands far from all others."""
+    last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
+    if last - before < _GAP:
+        return ()
+    days = [np.datetime_as_string(when, unit="D") for when in (last, before)]
+    return (
+        f"Observation ends with the last date, {days[0]}, long after the one before it, {days[1]}: see {argument}.",
+    )

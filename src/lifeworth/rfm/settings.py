@@ -1,0 +1,52 @@
+"""How transactions are read and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lifeworth.errors import UsageError
+from lifeworth.rfm.engine import Run
+from lifeworth.timeunits import TimeUnit, check_time_unit
+from lifeworth.transactions import DUPLICATES, REFUNDS, Duplicates, Refunds
+from lifeworth.transactions.columns import Columns, read_columns
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How transactions are read and counted: what all functions here have in common."""
+
+    customer_id: str
+    date: str
+    amount: str | None
+    period: TimeUnit
+    time_unit: TimeUnit
+    refunds: Refunds
+    duplicates: Duplicates
+    date_format: str | None
+    currency: str | None
+    threads: int | None
+    pushdown: bool | None = None
+    memory_limit: int | str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns of customers, dates and, where there is money, amounts."""
+        return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
+
+    def __post_init__(self) -> None:
+        if self.refunds not in REFUNDS:
+            raise UsageError(f'refunds={self.refunds!r} is not a policy: use "net", "drop" or "error".')
+        if self.duplicates not in DUPLICATES:
+            raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
+        check_time_unit(self.period, "period")
+        check_time_unit(self.time_unit)
+        if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
+            raise UsageError(f"threads={self.threads!r} must be a whole number of at least 1, or None for all cores.")
+
+    def read(self, data: Any, run: Run) -> Columns:
+        """The columns of a table, by these settings."""
+        names = (self.customer_id, self.date, self.amount)
+        return read_columns(data, *names, self.date_format, run, drop_duplicates=self.duplicates == "drop")

@@ -1,0 +1,186 @@
+"""Where transactions come from: a table that fits in memory, or a stream of batches of one that does not."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lifeworth.errors import LifeworthError
+from lifeworth.rfm.budget import memory_budget
+from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
+from lifeworth.tables import Files, check_columns, find_files
+from lifeworth.tables.csv import plain_numbers
+from lifeworth.transactions.columns import Columns, check_names, read_columns
+from lifeworth.transactions.ids import is_textual
+from lifeworth.transactions.stream import Source, is_direct
+
+# A file that would fit if it grew so many times on its way into memory needs no closer look.
+_GROWTH = {"parquet": 40, "csv": 10, "tsv": 10}
+# Bytes a row needs besides its columns: its entry, and words and hashes of text; what is parsed by its value.
+_PER_ROW = 28
+_PER_TEXT = 16
+_PER_PARSED = 200
+_SAMPLE = 1 << 16
+# Shares of the budget: a batch of rows (there may be two), and the entries of a file (in two copies).
+_BATCHES = 8
+_FILES = 16
+_FEWEST_ROWS, _MOST_ROWS = 1 << 12, 1 << 21
+_FEWEST_BITS, _MOST_BITS, _UNKNOWN_BITS = 2, 10, 8
+
+
+@contextmanager
+def open_columns(
+    data: Any,
+    names: list[str],
+    date_format: str | None,
+    run: Callable[..., Any],
+    memory_limit: int | str | None,
+    drop_duplicates: bool = False,
+) -> Iterator[Columns | SpillStream]:
+    """The columns of transactions: of all rows, or of a stream where files or batches do not fit into the budget.
+
+    Errors are those of `transactions.columns.read_columns` and `budget.memory_budget`.
+    """
+    budget = memory_budget(memory_limit)
+    check_names(names)
+    given: Iterator[pa.RecordBatch] = iter(())
+    in_memory = [data, names[0], names[1], names[2] if len(names) > 2 else None, date_format, run]
+    if drop_duplicates:  # that takes all rows at once
+        yield read_columns(*in_memory, drop_duplicates=True)
+        return
+    if budget is None or not isinstance(data, (str, Path, pa.RecordBatchReader)):
+        yield read_columns(*in_memory)
+        return
+    if isinstance(data, pa.RecordBatchReader):
+        check_columns(data.schema.names, names)
+        schema = pa.schema([data.schema.field(name) for name in names])
+        begun, rest = _begin((batch.select(names) for batch in data), schema, budget)
+        if rest is None:
+            yield read_columns(pa.Table.from_batches(begun, schema), *in_memory[1:])
+            return
+        width = sum(batch.nbytes for batch in begun) / sum(map(len, begun))
+        given = chain((begun.popleft() for _ in range(len(begun))), rest)
+        files = None
+    else:
+        files = find_files(data)
+        if files.size() * _GROWTH[files.kind] <= budget:
+            yield read_columns(*in_memory)
+            return
+        schema = files.schema(names)
+        first = next(files.batches(schema, _SAMPLE), None)
+        width = first.nbytes / len(first) if first else 0.0
+        rows = files.rows()
+        if rows is not None and rows * _needed(schema, width) <= budget:
+            yield read_columns(*in_memory)
+            return
+    rows_at_once = int(min(max(budget / _BATCHES / (2 * width + _needed(schema, 0.0)), _FEWEST_ROWS), _MOST_ROWS))
+    with temporary_folder() as folder:
+        rows = None
+        if files is not None and files.kind == "parquet":
+            rows = files.rows()
+            source = Source(schema, lambda wanted: _read_files(files, schema, wanted, rows_at_once))
+        elif files is not None or not is_direct(schema.field(names[1]).type):
+            # What has to be read twice, and can be read once or with pains, is copied in the form of its memory.
+            given = given if files is None else files.batches(schema, rows_at_once)
+            path = folder / "copy.arrow"
+            rows, schema = _copy(given, schema, path, widen=files is not None)
+            source = Source(schema, partial(_read_copy, path, schema, rows_at_once))
+        else:
+            source = Source(schema, lambda wanted: _evenly(given, schema, rows_at_once))
+        stream = SpillStream(source, names, date_format, run, folder=folder, bits=_bits(rows, width, schema, budget))
+        yield stream
+
+
+def _needed(schema: pa.Schema, width: float) -> float:
+    """Bytes that a row takes in memory, when its columns take `width`."""
+    kinds = [field.type for field in schema]
+    return width + _PER_ROW + _PER_TEXT * is_textual(kinds[0]) + _PER_PARSED * (not is_direct(kinds[1]))
+
+
+def _begin(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, budget: int
+) -> tuple[deque[pa.RecordBatch], Iterator[pa.RecordBatch] | None]:
+    """Batches until they would no longer fit in memory, and those after them; None if that is all there is."""
+    begun: deque[pa.RecordBatch] = deque()
+    taken = 0.0
+    for batch in batches:
+        begun.append(batch)
+        taken += batch.nbytes + len(batch) * _needed(schema, 0.0)
+        if taken > budget:
+            return begun, batches
+    return begun, None
+
+
+def _bits(rows: int | None, width: float, schema: pa.Schema, budget: int) -> int:
+    """How many bits of the hash tell the file of a row: so many that the entries of one file fit."""
+    if rows is None:
+        return _UNKNOWN_BITS
+    text = width if is_textual(schema.field(0).type) or pa.types.is_dictionary(schema.field(0).type) else 0.0
+    share = rows * (48 + text) / (budget / _FILES)
+    return min(max(math.ceil(math.log2(max(share, 1.0))), _FEWEST_BITS), _MOST_BITS)
+
+
+def _evenly(batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
+    """Tables of about so many rows, of batches that may be much smaller or larger."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        for start in range(0, len(batch), rows):
+            waiting.append(batch.slice(start, rows))
+            if sum(map(len, waiting)) >= rows:
+                yield pa.Table.from_batches(waiting, schema)
+                waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting, schema)
+
+
+def _read_files(files: Files, schema: pa.Schema, names: list[str], rows: int) -> Iterator[pa.Table]:
+    some = pa.schema([schema.field(name) for name in names])
+    return _evenly(files.batches(some, rows), some, rows)
+
+
+# ---- copies ---------------------------------------------------------------------------------------------------
+
+
+def _copy(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path, widen: bool) -> tuple[int, pa.Schema]:
+    """Write batches to a file; return how many rows there are, and what types to read them as.
+
+    `widen` : columns of text that are whole numbers throughout are read as such, as those of a CSV file are.
+    """
+    rows = 0
+    whole = dict.fromkeys(schema.names, widen)
+    filled = dict.fromkeys(schema.names, False)
+    try:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            for batch in batches:
+                rows += len(batch)
+                for name in schema.names:
+                    column = batch.column(name)
+                    filled[name] |= column.null_count < len(column)
+                    whole[name] = whole[name] and plain_numbers(column) is not None
+                writer.write_batch(batch)
+    except LifeworthError:
+        raise
+    except OSError as error:
+        raise no_room(path.parent, error) from error
+    kinds = [(field.name, pa.int64() if whole[field.name] and filled[field.name] else field.type) for field in schema]
+    return rows, pa.schema(kinds)
+
+
+def _read_copy(path: Path, schema: pa.Schema, rows: int, names: list[str]) -> Iterator[pa.Table]:
+    some = pa.schema([schema.field(name) for name in names])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        # Not mapped into memory: what is mapped and looked at counts as memory used.
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            for batch in reader:
+                yield batch.select(names).cast(some)
+
+    return _evenly(batches(), some, rows)

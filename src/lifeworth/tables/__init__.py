@@ -1,0 +1,9 @@
+"""Tables of any kind, in memory or in files, as plain columns."""
+
+from lifeworth.tables.checks import check_columns as check_columns
+from lifeworth.tables.frames import column_names as column_names
+from lifeworth.tables.frames import open_table as open_table
+from lifeworth.tables.frames import read_table as read_table
+from lifeworth.tables.frames import to_pandas as to_pandas
+from lifeworth.tables.paths import Files as Files
+from lifeworth.tables.paths import find_files as find_files

@@ -1,0 +1,43 @@
+"""What columns a table must have, and what is said about a file that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from lifeworth.errors import DataError, LifeworthError, SourceError
+
+
+def check_columns(names: Iterable[str], wanted: list[str], where: str = "The table") -> None:
+    """Raise a `DataError` that names every wanted column that is missing, or stands there twice."""
+    names = list(names)
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise DataError(
+            f"{where} has no column {' and no column '.join(map(repr, missing))}; "
+            f"it has: {', '.join(map(str, names)) or 'no columns at all'}."
+        )
+    twice = [name for name in dict.fromkeys(wanted) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{where} has more than one column named {' and '.join(map(repr, twice))}.")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what may go wrong in reading a file into one sentence that names it."""
+    try:
+        yield
+    except LifeworthError:
+        raise
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{path} is empty.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{path} could not be read: it is not text in UTF-8 ({error.reason}); save it as UTF-8."
+        ) from error
+    except (OSError, ValueError) as error:  # pyarrow's and the CSV parser's errors are among these
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SourceError(f"{path} could not be read: {reason}") from error

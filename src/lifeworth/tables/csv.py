@@ -1,0 +1,176 @@
+"""CSV files: every column as text, or as whole numbers where all of it is; fast, and lenient where it must be.
+
+PyArrow reads what is plain. Whatever it refuses (short lines, another encoding, quotes that do not end) goes to
+pandas, which is slower and forgives more; both take the same values for missing ones.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lifeworth.errors import DataError
+from lifeworth.tables.checks import check_columns, readable
+
+_MISSING_VALUES = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+]  # fmt: skip
+_LONGEST = 10**18  # whole numbers of up to eighteen digits
+_BLOCK = 1 << 22
+_TEXT = pa.large_string()
+
+
+def schema(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Schema:
+    """The wanted columns (all, if None), checked in every file: all are text."""
+    names = wanted
+    for path in paths:
+        names = _check(path, names, kind)
+    return pa.schema([(name, _TEXT) for name in names or []])
+
+
+def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Table:
+    """Read the wanted columns (all, if None) of files that make one table."""
+    names = wanted
+    tables = []
+    for path in paths:
+        names = _check(path, names, kind)
+        with readable(path):
+            try:
+                tables.append(_strictly(path, names, kind))
+            except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
+                tables.append(_as_text(pd.read_csv(path, **_lenient(path, names, kind)), names))
+    table = pa.concat_tables(tables)
+    for place, name in enumerate(table.column_names):
+        table = table.set_column(place, name, numbers_from_text(table.column(place)))
+    return table
+
+
+def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> Iterator[pa.RecordBatch]:
+    """Rows of the files, in order, as text."""
+    for path in paths:
+        with readable(path):
+            given = 0
+            try:
+                for batch in _strict_batches(path, names, kind, min(max(32 * rows, 1 << 16), 1 << 25)):
+                    given += len(batch)
+                    for start in range(0, len(batch), rows):
+                        yield batch.slice(start, rows)
+            except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
+                with pd.read_csv(path, chunksize=rows, **_lenient(path, names, kind)) as chunks:
+                    for chunk in chunks:
+                        table = _as_text(chunk.iloc[given:], names)
+                        given -= min(len(chunk), given)
+                        yield from table.combine_chunks().to_batches()
+
+
+def numbers_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text that is whole numbers in their plain form as int64; any other as it is."""
+    if column.null_count == len(column):
+        return column
+    chunks = []
+    for chunk in column.chunks:
+        numbers = plain_numbers(chunk)
+        if numbers is None:
+            return column
+        chunks.append(numbers)
+    return pa.chunked_array(chunks, pa.int64())
+
+
+def plain_numbers(chunk: pa.Array) -> pa.Array | None:
+    """Text as int64, or None where one is not the plain form of a whole number: 007, +7 and -0 are text."""
+    if chunk.null_count < len(chunk) and not _looks_whole(chunk):
+        return None
+    try:
+        numbers = pc.cast(chunk, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    if pc.any(pc.greater_equal(pc.abs(numbers), _LONGEST)).as_py():
+        return None
+    return numbers if pc.all(pc.equal(pc.cast(numbers, chunk.type), chunk)).as_py() is not False else None
+
+
+def _looks_whole(chunk: pa.Array) -> bool:
+    """Whether the first value of all is a whole number: most columns of text tell at once that they are none."""
+    first = chunk[pc.index(chunk.is_valid(), True).as_py()].as_py()
+    return bool(first.lstrip("-").isdecimal())
+
+
+class _UnusualError(Exception):
+    """What the strict reader leaves to the lenient one."""
+
+
+def _separator(kind: str) -> str:
+    return "\t" if kind == "tsv" else ","
+
+
+def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict[str, Any]:
+    import pyarrow.csv as strict
+
+    if len(names) < 2:
+        raise _UnusualError  # a line without anything is a value there
+    with path.open("rb") as file:
+        if not path.is_file():
+            raise _UnusualError  # a pipe is read once, and not looked into
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(b"\0") >= 0:
+                raise _UnusualError
+            quoted = content.find(b'"') >= 0
+    return {
+        "read_options": strict.ReadOptions(block_size=block),
+        "parse_options": strict.ParseOptions(delimiter=_separator(kind), newlines_in_values=quoted),
+        "convert_options": strict.ConvertOptions(
+            include_columns=names,
+            column_types=dict.fromkeys(names, _TEXT),
+            null_values=_MISSING_VALUES,
+            strings_can_be_null=True,
+        ),
+    }
+
+
+def _strictly(path: Path, names: list[str], kind: str) -> pa.Table:
+    import pyarrow.csv as strict
+
+    return strict.read_csv(path, **_strict_options(path, names, kind, _BLOCK))
+
+
+def _strict_batches(path: Path, names: list[str], kind: str, block: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow.csv as strict
+
+    with strict.open_csv(path, **_strict_options(path, names, kind, block)) as reader:
+        yield from reader
+
+
+def _lenient(path: Path, names: list[str], kind: str) -> dict[str, Any]:
+    return {"usecols": names, "dtype": str, "sep": _separator(kind)}
+
+
+def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:
+    return pa.table({name: pa.chunked_array([pa.array(frame[name], _TEXT, from_pandas=True)]) for name in names})
+
+
+def _check(path: Path, wanted: list[str] | None, kind: str) -> list[str]:
+    """The wanted columns, or all, if the file has each of them once."""
+    with readable(path):
+        first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, sep=_separator(kind))
+        names = [str(name) for name in first.iloc[0]]
+        _check_separator(names, wanted, path)
+        wanted = names if wanted is None else wanted
+        check_columns(names, wanted, str(path))
+        return wanted
+
+
+def _check_separator(names: list[str], wanted: list[str] | None, path: Path) -> None:
+    """A file with another separator looks like one column with a long name: say so."""
+    other = next((mark for mark in ";\t|" if mark in names[0]), None)
+    if len(names) == 1 and other is not None and names != wanted:
+        raise DataError(
+            f"{path} has a single column, {names[0]!r}: its values seem to be separated by {other!r} and not by "
+            "commas. Save it with commas between values and a point in numbers (12.50), or as Parquet."
+        )

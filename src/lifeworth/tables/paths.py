@@ -1,0 +1,172 @@
+"""Paths: a file, a folder of files, or a pattern such as data/2024-*.parquet; whole, or batch by batch."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.tables import csv
+from lifeworth.tables.checks import check_columns, readable
+
+_KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv", ".tsv": "tsv"}
+# What a file is read in at a time, so that a row group of any size is never in memory as a whole.
+_BUFFER = 1 << 22
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one kind that make one table.
+
+    Attributes
+    ----------
+    paths : in the order in which they are read. kind : "parquet", "csv" or "tsv".
+    """
+
+    paths: tuple[Path, ...]
+    kind: str
+
+    def read(self, wanted: list[str] | None) -> pa.Table:
+        """Read the wanted columns (all, if None) of all files."""
+        if self.kind != "parquet":
+            return csv.read(self.paths, wanted, self.kind)
+        schema = self.schema(wanted)
+        tables = []
+        for path in self.paths:
+            import pyarrow.parquet as pq
+
+            with readable(path):
+                # Names of folders are no columns, even if they look like customer=7.
+                tables.append(pq.read_table(path, columns=schema.names, partitioning=None).cast(schema))
+        return pa.concat_tables(tables)
+
+    def schema(self, wanted: list[str] | None) -> pa.Schema:
+        """Names and common types of the wanted columns (all, if None): checked in every file."""
+        if self.kind != "parquet":
+            return csv.schema(self.paths, wanted, self.kind)
+        import pyarrow.parquet as pq
+
+        common = None
+        for path in self.paths:
+            with readable(path):
+                schema = pq.read_schema(path).remove_metadata()
+            names = wanted if wanted is not None else schema.names if common is None else common.names
+            check_columns(schema.names, names, str(path))
+            one = pa.schema([schema.field(name).remove_metadata().with_nullable(True) for name in names])
+            common = one if common is None else _common(common, one, path)
+        return common
+
+    def rows(self) -> int | None:
+        """How many rows there are, where that can be told without reading them."""
+        if self.kind != "parquet":
+            return None
+        import pyarrow.parquet as pq
+
+        total = 0
+        for path in self.paths:
+            with readable(path):
+                total += pq.read_metadata(path).num_rows
+        return total
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        total = 0
+        for path in self.paths:
+            with readable(path):
+                total += path.stat().st_size
+        return total
+
+    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """Batches of about so many rows, in order, with the columns and types of `schema`."""
+        if self.kind != "parquet":
+            yield from csv.batches(self.paths, schema.names, self.kind, rows)
+            return
+        import pyarrow.parquet as pq
+
+        for path in self.paths:
+            with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+                # The order of columns is that of the file: columns are asked for by name after it.
+                for batch in file.iter_batches(rows, columns=schema.names):
+                    yield batch.select(schema.names).cast(schema)
+
+
+def find_files(path: str | Path) -> Files:
+    """The files that a path names: a file, a folder (all in it, however deep), or a pattern with * ? [].
+
+    Names that begin with a dot or an underscore are passed over, but for a file named in full.
+
+    Raises
+    ------
+    SourceError : no such file, or an empty folder.
+    UsageError : a file of another kind, or of several kinds.
+    """
+    root = Path(path)
+    try:
+        if root.is_dir():
+            found = _inside(root)
+            if not found:
+                raise SourceError(f"{path} could not be read: the folder holds no .parquet or .csv file.")
+        elif root.exists():
+            found = [root]
+        elif glob.has_magic(str(path)):
+            found = []
+            for name in sorted(glob.iglob(str(path), recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+                match = Path(name)
+                if not match.name.startswith((".", "_")):
+                    found += _inside(match) if match.is_dir() else [match]
+            found = list(dict.fromkeys(found))
+            if not found:
+                raise SourceError(f"{path} could not be read: no file matches this pattern.")
+        else:
+            raise SourceError(f"{path} does not exist.")
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+    kinds: dict[str, Path] = {}
+    for file in found:
+        kind = _KINDS.get(file.suffix.lower())
+        if kind is None and len(found) == 1 and file == root:
+            raise UsageError(f"{path}: give a .parquet or .csv file.")
+        if kind is None:
+            raise UsageError(
+                f"{path}: {file.name} is neither a .parquet nor a .csv file; "
+                "take it out, or name the others with a pattern such as folder/*.parquet."
+            )
+        kinds.setdefault(kind, file)
+    if len(kinds) > 1:
+        (_, one), (_, other) = list(kinds.items())[:2]
+        raise UsageError(
+            f"{path}: {one.name} and {other.name} are files of different kinds; "
+            "name those of one kind with a pattern such as folder/*.parquet."
+        )
+    return Files(tuple(found), next(iter(kinds)))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """All files below a folder, in order of their names, without the hidden."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    )
+
+
+def _common(common: pa.Schema, one: pa.Schema, path: Path) -> pa.Schema:
+    fields = []
+    for name in common.names:
+        kinds = [common.field(name).type, one.field(name).type]
+        try:
+            fields.append(
+                pa.unify_schemas([pa.schema([(name, kind)]) for kind in kinds], promote_options="permissive").field(0)
+            )
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(
+                f"Column {name!r} is {kinds[1]} in {path}, and {kinds[0]} in the files before it: "
+                "convert them to one type first."
+            ) from error
+    return pa.schema(fields)
