@@ -228,7 +228,7 @@ class _Table:
 
     def get(self, name: str) -> npt.NDArray[Any]:
         """A column, or an empty one where the table has none of the name."""
-        return self.columns[name] if name in self.names else np.empty(0, dtype=_TYPES.get(name, np.float64))
+        return self.columns[name] if name in self.columns else np.empty(0, dtype=_TYPES.get(name, np.float64))
 
     def close(self, starts: list[int], stops: list[int], run: Run) -> None:
         """Bring the rows that tasks have written together."""
@@ -249,7 +249,7 @@ class _Table:
 
     def trim(self) -> None:
         """Give back the memory that was not needed."""
-        for name in self.names:
+        for name in self.columns:
             self.columns[name].resize(self.rows, refcheck=False)
 
 
@@ -411,6 +411,8 @@ def _put_in_order(columns: Columns | SpillStream, table: _Table, kind: int, run:
     if kind in (purchases.DIRECT, purchases.RANGED):
         return
     ids = table.get("ids")
+    if table.rows == 0:
+        return
     if columns.way is None:
         order = np.argsort(ids.view(np.int64))
     elif columns.way == text.POINTER:

@@ -115,13 +115,12 @@ def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict
 
     if len(names) < 2:
         raise _UnusualError  # a line without anything is a value there
-    with path.open("rb") as file:
-        if not path.is_file():
-            raise _UnusualError  # a pipe is read once, and not looked into
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if content.find(b"\0") >= 0:
-                raise _UnusualError
-            quoted = content.find(b'"') >= 0
+    if not path.is_file():
+        raise _UnusualError  # a pipe is read once, and not looked into
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"\0") >= 0:
+            raise _UnusualError
+        quoted = content.find(b'"') >= 0
     return {
         "read_options": strict.ReadOptions(block_size=block),
         "parse_options": strict.ParseOptions(delimiter=_separator(kind), newlines_in_values=quoted),
