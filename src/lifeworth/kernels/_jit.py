@@ -70,9 +70,9 @@ class _SourcesCache(FunctionCache):  # type: ignore[misc]
         )
 
 
-def _dispatcher(function: Callable[..., Any], *, parallel: bool) -> Any:
+def _dispatcher(function: Callable[..., Any], **options: Any) -> Any:
     """Return numba's dispatcher with the project's options and cache."""
-    dispatcher = numba.njit(parallel=parallel, **_OPTIONS)(function)
+    dispatcher = numba.njit(**_OPTIONS, **options)(function)
     # Where neither the package's folder nor the user's can be written, every process compiles for itself.
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = _SourcesCache(function)
@@ -81,7 +81,12 @@ def _dispatcher(function: Callable[..., Any], *, parallel: bool) -> Any:
 
 def njit[F: Callable[..., Any]](function: F) -> F:
     """Compile a scalar function: it is meant to be called from other kernels, and is compiled with them."""
-    return cast(F, _dispatcher(function, parallel=False))
+    return cast(F, _dispatcher(function))
+
+
+def inner[F: Callable[..., Any]](function: F) -> F:
+    """Compile a function for other kernels only: without the way in from Python, which takes longest for arrays."""
+    return cast(F, _dispatcher(function, no_cpython_wrapper=True))
 
 
 class RowFunction[F: Callable[..., Any]](Protocol):

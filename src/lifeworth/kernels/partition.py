@@ -27,7 +27,7 @@ from lifeworth.kernels._jit import (
     OFFSETS,
     SEED,
     VECTOR,
-    njit,
+    inner,
     rows,
 )
 from lifeworth.kernels.memory import as_bits
@@ -56,7 +56,7 @@ _LOWER = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
 
-@njit
+@inner
 def note(account: np.ndarray, reason: int, row: int) -> None:
     """Count a row under a reason, and keep its number if it is among the first."""
     seen = account[reason, 0]
@@ -65,7 +65,7 @@ def note(account: np.ndarray, reason: int, row: int) -> None:
     account[reason, 0] = seen + 1
 
 
-@njit
+@inner
 def _month_of(day: int) -> int:
     """Months since January 1970 of a day since 1970-01-01, in the Gregorian calendar.
 
@@ -80,7 +80,7 @@ def _month_of(day: int) -> int:
     return (year + era * 400 - 1_970) * 12 + month + 2
 
 
-@njit
+@inner
 def period_of(time: int, ticks: int, per_tick: float, kind: int) -> int:
     """Period that a time falls in: ticks are those of a step, per_tick its inverse.
 
@@ -176,7 +176,7 @@ def count_hashed(
             note(account, NO_ID, row + i)
 
 
-@njit
+@inner
 def _judge(time: int, period: int, money: float, lowest: int, highest: int, last: int) -> int:
     """Reason to leave a row out, REFUND for one to think about, or FINE."""
     if time <= DUPLICATE_TIME:

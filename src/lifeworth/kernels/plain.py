@@ -7,7 +7,7 @@ summed up in one loop that asks nothing. The sums are those of the general way, 
 
 import numpy as np
 
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_number
 from lifeworth.kernels.partition import NOT_COUNTED
 from lifeworth.kernels.purchases import FEW, period_in
@@ -16,7 +16,7 @@ _32 = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)
 
 
-@njit
+@inner
 def sort_plain(
     entries: np.ndarray,
     starts: np.ndarray,
@@ -106,7 +106,7 @@ def sort_plain(
     return n
 
 
-@njit
+@inner
 def summarise_plain(
     n: int,
     who: np.ndarray,

@@ -8,7 +8,7 @@ that rows came in.
 
 import numpy as np
 
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_bits, as_number
 from lifeworth.kernels.partition import NOT_COUNTED
 from lifeworth.kernels.text import same_bytes
@@ -35,19 +35,19 @@ _BYTE = np.uint64(0xFF)
 # ---- order within a customer ----------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _ordered_bits(money: float) -> np.uint64:
     """Return bits that sort as the numbers do."""
     bits = as_bits(money)
     return ~bits if bits & _SIGN else bits | _SIGN
 
 
-@njit
+@inner
 def _from_ordered_bits(bits: np.uint64) -> float:
     return as_number(bits & ~_SIGN) if bits & _SIGN else as_number(~bits)
 
 
-@njit
+@inner
 def _sort_bits(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, spare_other: np.ndarray) -> None:
     """Sort n words, and others along with them, byte by byte from the last: time in proportion to their number."""
     varying = np.uint64(0)
@@ -75,7 +75,7 @@ def _sort_bits(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, s
             other[i] = spare_other[i]
 
 
-@njit
+@inner
 def _sort_many(period: np.ndarray, amount: np.ndarray, start: int, stop: int) -> None:
     """`_sort_few` for a customer with a great many rows: first by amount, then by period, both stable."""
     n = stop - start
@@ -93,7 +93,7 @@ def _sort_many(period: np.ndarray, amount: np.ndarray, start: int, stop: int) ->
         period[start + i] = np.int32(np.int64(when[i]) - 2**31)
 
 
-@njit
+@inner
 def net(
     period: np.ndarray,
     amount: np.ndarray,
@@ -161,13 +161,13 @@ def net(
 # ---- customers within a partition -----------------------------------------------------------------------------
 
 
-@njit
+@inner
 def period_in(entry: np.uint64) -> np.int32:
     """Return the period in an entry's first word."""
     return np.int32(np.uint32(entry & _LOWER))
 
 
-@njit
+@inner
 def rows_in(starts: np.ndarray, stops: np.ndarray, partition: int) -> int:
     """Return how many entries a partition has."""
     total = 0
@@ -176,7 +176,7 @@ def rows_in(starts: np.ndarray, stops: np.ndarray, partition: int) -> int:
     return total
 
 
-@njit
+@inner
 def largest(starts: np.ndarray, stops: np.ndarray, first: int, last: int) -> int:
     """Return the most entries that a partition has."""
     most = 0
@@ -185,7 +185,7 @@ def largest(starts: np.ndarray, stops: np.ndarray, first: int, last: int) -> int
     return most
 
 
-@njit
+@inner
 def table_size(n: int) -> int:
     """Return the size of a hash table for n customers: a power of two, half empty."""
     size = 4
@@ -194,7 +194,7 @@ def table_size(n: int) -> int:
     return size
 
 
-@njit
+@inner
 def _put_in_order(n: int, customers: int, width: int, places: np.ndarray, ids: np.ndarray, others: np.ndarray) -> None:
     """Number customers anew, in the order of their ids: of numbers, or of pairs of words."""
     number = np.empty(customers, dtype=np.uint64)
@@ -224,7 +224,7 @@ def _put_in_order(n: int, customers: int, width: int, places: np.ndarray, ids: n
         places[i] = rank[places[i]]
 
 
-@njit
+@inner
 def number_customers(
     entries: np.ndarray,
     starts: np.ndarray,
@@ -274,7 +274,7 @@ def number_customers(
     return customers
 
 
-@njit
+@inner
 def group(
     entries: np.ndarray,
     starts: np.ndarray,
@@ -313,7 +313,7 @@ def group(
             n += 1
 
 
-@njit
+@inner
 def settle(
     entries: np.ndarray,
     starts: np.ndarray,
