@@ -505,3 +505,36 @@ def test_warnings_about_data_are_sentences_and_others_are_silent(run, shelf, mon
     monkeypatch.setattr("lifeworth.rfm.rfm_summary", warn)
     code, _, err = run("rfm", shelf / "tx.csv", "--out", "rfm.csv")
     assert (code, err) == (0, "lifeworth: warning: Something about the data.\n")
+
+
+# --- folders, memory, and the account of rows ----------------------------------------------------------------
+
+
+def test_a_folder_and_a_pattern_with_a_limit_and_an_account(run, tmp_path):
+    folder = tmp_path / "log"
+    folder.mkdir()
+    for month, rows in {
+        "01": "ann,2024-01-05,20\nann,2024-01-19,30\n",
+        "02": "bob,2024-02-12,15\n,2024-02-13,1\n",
+    }.items():
+        (folder / f"2024-{month}.csv").write_text("customer_id,date,amount\n" + rows)
+    for source in ("log", "log/2024-*.csv"):
+        code, out, _ = run("rfm", source, "--out", "rfm.csv", "--audit", "audit.csv", "--threads", "1")
+        assert code == 0
+        assert "4 rows in, 3 used for 2 customers; left out: 1 with a missing customer id." in " ".join(out.split())
+        assert "rows used" in out
+        assert (tmp_path / "audit.csv").read_text().splitlines()[0] == "reason,rows,examples"
+        whole = (tmp_path / "rfm.csv").read_text()
+        assert run("rfm", source, "--out", "rfm.csv", "--memory-limit", "1KB")[0] == 0
+        assert (tmp_path / "rfm.csv").read_text() == whole
+    code, _, err = run("rfm", "log", "--out", "rfm.csv", "--memory-limit", "much")
+    assert (code, "memory_limit='much' is not an amount of memory" in err) == (2, True)
+
+
+def test_options_that_change_nothing_are_refused(run, shelf, tmp_path):
+    lw.rfm_summary(shelf / "tx.csv").to_parquet(tmp_path / "rfm.parquet")
+    refused(
+        run("fit", "rfm.parquet", "--model", "model", "--refunds", "drop", "--date", "day"),
+        2,
+        r"rfm.parquet is an RFM table already: --date and --refunds would change nothing; leave it away",
+    )

@@ -102,6 +102,10 @@ def rfm(
     duplicates: Duplicates = "keep",
     currency: Currency = None,
     threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help='Memory to use, such as "4GB"; default: half of what is free.', show_default=False),
+    ] = None,
     audit: Annotated[
         Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
     ] = None,
@@ -124,6 +128,7 @@ def rfm(
         date_format=date_format,
         currency=currency,
         threads=threads,
+        memory_limit=memory_limit,
     )
     if audit is not None:
         with replacing(audit) as temporary:
