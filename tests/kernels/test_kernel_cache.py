@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,7 @@ def test_numba_cache_dir_is_honoured(package):
     assert not list((package / "lifeworth").rglob("*.nbi"))
 
 
-def test_stamp_sees_names_and_contents_and_is_cheap(tmp_path):
+def test_stamp_sees_names_and_contents(tmp_path):
     (tmp_path / "a.py").write_text("one")
     stamps = [_jit._stamp_of_folder.__wrapped__(tmp_path)]
     (tmp_path / "a.py").write_text("two")
@@ -121,10 +120,3 @@ def test_stamp_sees_names_and_contents_and_is_cheap(tmp_path):
     (tmp_path / "notes.txt").write_text("no source")
     assert _jit._stamp_of_folder.__wrapped__(tmp_path) == stamps[-1]
     assert len(set(stamps)) == 3
-    folder = Path(_jit.__file__).parent
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        _jit._stamp_of_folder.__wrapped__(folder)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.005

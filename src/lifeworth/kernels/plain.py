@@ -17,6 +17,34 @@ _LOWER = np.uint64(0xFFFFFFFF)
 
 
 @inner
+def _sort_amounts(n: int, who: np.ndarray, period: np.ndarray, amount: np.ndarray) -> None:
+    """Sort the amounts of one period: two have one sum, but of three and more the order matters."""
+    for i in range(2, n):
+        if who[i] == who[i - 2] and period[i] == period[i - 2]:
+            for top in range(i - 1, i + 1):
+                k = top
+                while k > 0 and who[k - 1] == who[i] and period[k - 1] == period[i] and amount[k - 1] > amount[k]:
+                    amount[k - 1], amount[k] = amount[k], amount[k - 1]
+                    k -= 1
+
+
+@inner
+def _sort_groups(n: int, who: np.ndarray, period: np.ndarray, amount: np.ndarray) -> None:
+    """Sort the rows of each customer, which lie together, by period, then amount."""
+    for i in range(1, n):
+        one = who[i]
+        when = period[i]
+        money = amount[i]
+        j = i - 1
+        while j >= 0 and who[j] == one and (period[j] > when or (period[j] == when and amount[j] > money)):
+            period[j + 1] = period[j]
+            amount[j + 1] = amount[j]
+            j -= 1
+        period[j + 1] = when
+        amount[j + 1] = money
+
+
+@inner
 def sort_plain(
     entries: np.ndarray,
     starts: np.ndarray,
@@ -44,7 +72,9 @@ def sort_plain(
     for k in range(counts.size):
         counts[k] = 0
     before = np.int64(-NOT_COUNTED)
-    in_order = True
+    place_before = np.int64(0)
+    in_time = True
+    grouped = True
     plain = True
     n = 0
     for task in range(starts.shape[0]):
@@ -56,8 +86,10 @@ def sort_plain(
             if when >= counts.size:
                 return -1
             counts[when] += 1
-            in_order &= when >= before
+            in_time &= when >= before
             before = when
+            grouped &= place >= place_before
+            place_before = place
             plain &= as_number(entries[width * j + 1]) >= 0.0
             n += 1
     total = np.int32(0)
@@ -69,6 +101,26 @@ def sort_plain(
         total += count
     if largest > FEW or not plain:
         return -1
+    if in_time or grouped:
+        # Rows that come by customer are taken as they come; those that come in time only need be brought together.
+        i = 0
+        for task in range(starts.shape[0]):
+            for j in range(starts[task, partition], stops[task, partition]):
+                word = entries[width * j]
+                place = np.int64(word >> _32) if width == 2 else np.int64(places[i])
+                k = np.int64(i)
+                if not grouped:
+                    k = np.int64(begins[place + 1])
+                    begins[place + 1] = np.int32(k + 1)
+                who[k] = np.int32(place)
+                period[k] = period_in(word)
+                amount[k] = as_number(entries[width * j + 1])
+                i += 1
+        if in_time:
+            _sort_amounts(n, who, period, amount)
+        else:
+            _sort_groups(n, who, period, amount)
+        return n
     total = np.int32(0)
     for k in range(counts.size):
         count = counts[k]
@@ -79,11 +131,9 @@ def sort_plain(
         for j in range(starts[task, partition], stops[task, partition]):
             word = entries[width * j]
             place = np.int64(word >> _32) if width == 2 else np.int64(places[i])
-            k = np.int64(i)
-            if not in_order:
-                when = np.int64(period_in(word)) - first_period
-                k = np.int64(counts[when])
-                counts[when] = np.int32(k + 1)
+            when = np.int64(period_in(word)) - first_period
+            k = np.int64(counts[when])
+            counts[when] = np.int32(k + 1)
             spare[2 * k] = np.uint64(place) << _32 | (word & _LOWER)
             spare[2 * k + 1] = entries[width * j + 1]
             i += 1
@@ -95,14 +145,7 @@ def sort_plain(
         who[k] = np.int32(place)
         period[k] = period_in(word)
         amount[k] = as_number(spare[2 * i + 1])
-    # Two amounts have one sum; of three and more of one period, the order matters.
-    for i in range(2, n):
-        if who[i] == who[i - 2] and period[i] == period[i - 2]:
-            for top in range(i - 1, i + 1):
-                k = top
-                while k > 0 and who[k - 1] == who[i] and period[k - 1] == period[i] and amount[k - 1] > amount[k]:
-                    amount[k - 1], amount[k] = amount[k], amount[k - 1]
-                    k -= 1
+    _sort_amounts(n, who, period, amount)
     return n
 
 
