@@ -141,7 +141,7 @@ DRAWS = 20_000
 @pytest.fixture(scope="module", params=[CDNOW, (2.0, 10.0, 0.05, 1.5), (0.05, 1.0, 3.0, 0.02)])
 def simulated(request):
     columns = [np.array(column) for column in zip(*CUSTOMERS, strict=True)]
-    draws = np.tile(np.array(request.param), (DRAWS, 1))
+    draws = np.tile(np.array(request.param), (DRAWS, 1, 1))
     keys = np.arange(len(CUSTOMERS), dtype=np.uint64)
     counts = bg_nbd.simulate_counts(draws, *columns, keys, 5)
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -195,7 +195,7 @@ def some_customers(size):
 
 
 def some_draws(size, centre):
-    return np.random.default_rng(9).gamma(50, 1 / 50, (size, len(centre))) * centre
+    return np.random.default_rng(9).gamma(50, 1 / 50, (size, 1, len(centre))) * centre
 
 
 def test_a_number_belongs_to_its_customer():
@@ -252,7 +252,7 @@ def test_history_of_new_customers():
     size = 40_000
     T = np.full(size, 30.0)
     keys = np.arange(size, dtype=np.uint64)
-    counts, times, rates, dropouts, alive = bg_nbd.simulate_history(np.array(CDNOW), T, keys, 11)
+    counts, times, rates, dropouts, alive = bg_nbd.simulate_history(np.array([CDNOW]), T, keys, 11)
     r, alpha, a, b = CDNOW
     assert counts.dtype == np.int32
     assert times.size == counts.sum()
@@ -265,10 +265,10 @@ def test_history_of_new_customers():
     # P(alive) of the histories is right on the whole: alive less its probability is zero on average
     last = np.zeros(size)
     last[owner.astype(np.int64)] = times  # ascending, so the last one stays
-    believed = bg_nbd.probability_alive_draws(np.array([CDNOW]), counts.astype(float), last, T)[:, 0]
+    believed = bg_nbd.probability_alive_draws(np.array([[CDNOW]]), counts.astype(float), last, T)[:, 0]
     assert abs(z_score(alive - believed, 0.0)) < LIMIT
     some = np.arange(100, 200)
-    fewer = bg_nbd.simulate_history(np.array(CDNOW), T[some], keys[some], 11)
+    fewer = bg_nbd.simulate_history(np.array([CDNOW]), T[some], keys[some], 11)
     assert np.array_equal(fewer[0], counts[some])
 
 
@@ -276,7 +276,7 @@ def test_history_of_new_customers():
 
 
 def test_spend_has_its_mean_and_is_spread_alike_with_and_without_weights():
-    draws = np.tile(np.array(SPEND), (DRAWS, 1))
+    draws = np.tile(np.array(SPEND), (DRAWS, 1, 1))
     x, z = np.array([0.0, 3.0, 3.0]), np.array([0.0, 35.0, 35.0])
     keys = np.arange(3, dtype=np.uint64)
     counts = np.tile(np.array([[1], [4], [0]], dtype=np.int32), (1, DRAWS))
@@ -306,7 +306,7 @@ def test_amounts_of_new_customers():
     keys = np.arange(30_000, dtype=np.uint64)
     counts = np.full(keys.size, 2, dtype=np.int32)
     counts[0] = 0
-    amounts = gamma_gamma.simulate_amounts(np.array(SPEND), keys, counts, 4)
+    amounts = gamma_gamma.simulate_amounts(np.array([SPEND]), keys, counts, 4)
     assert amounts.size == counts.sum()
     p, q, v = SPEND
     assert abs(z_score(amounts[::2], p * v / (q - 1))) < LIMIT
@@ -315,4 +315,4 @@ def test_amounts_of_new_customers():
     shared, own = float(mp.polygamma(1, q)), float(mp.polygamma(1, p))
     correlation = np.corrcoef(np.log(amounts[::2]), np.log(amounts[1::2]))[0, 1]
     assert correlation == pytest.approx(shared / (shared + own), abs=LIMIT / math.sqrt(keys.size))
-    assert np.array_equal(gamma_gamma.simulate_amounts(np.array(SPEND), keys[:9], counts[:9], 4), amounts[:16])
+    assert np.array_equal(gamma_gamma.simulate_amounts(np.array([SPEND]), keys[:9], counts[:9], 4), amounts[:16])
