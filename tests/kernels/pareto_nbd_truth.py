@@ -10,7 +10,7 @@ from pathlib import Path
 from mpmath import mp, mpf
 
 GOLDEN = Path(__file__).with_name("pareto_nbd_truth.json")
-LIKELIHOODS, FUTURES = 250, 120
+LIKELIHOODS, FUTURES = 120, 80
 
 # r, alpha, s, beta, x, t_x, T
 Customer = tuple[float, float, float, float, float, float, float]
@@ -68,7 +68,7 @@ def dropped_out_by_integral(r: mpf, alpha: mpf, s: mpf, beta: mpf, x: mpf, t_x: 
 
 def integrate_hump(log_density: object, end: mpf) -> mpf:
     """Integrate exp(log_density), which has one hump, from far below to the end."""
-    step = mpf(1) / 50
+    step = mpf(1) / 20
     z, best, start, points = end, log_density(end), end, [end]
     while True:
         z -= step
@@ -82,7 +82,7 @@ def integrate_hump(log_density: object, end: mpf) -> mpf:
         start = z
     inside = [p for p in points if log_density(p) > best - 80]
     top = min(max(inside) + step, end)
-    return mp.quad(lambda y: mp.exp(log_density(y)), mp.linspace(start, top, 80))
+    return mp.quad(lambda y: mp.exp(log_density(y)), mp.linspace(start, top, 40))
 
 
 def terms(customer: Customer, dropped_out: object = dropped_out_by_2f1) -> tuple[mpf, mpf]:
@@ -136,7 +136,7 @@ def write_golden() -> None:
     while len(likelihoods) < LIKELIHOODS:
         customer = some_customer(rng)
         # The difference of the 2F1 cancels where t_x nears T, and mpmath can give up digits unseen.
-        few, many = likelihood_and_gradient(customer, 150), likelihood_and_gradient(customer, 250)
+        few, many = likelihood_and_gradient(customer, 80), likelihood_and_gradient(customer, 110)
         if agree(few, many):
             likelihoods.append([*customer, *(mp.nstr(value, 20) for value in many)])
     futures: list[list[object]] = []

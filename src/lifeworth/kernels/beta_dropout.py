@@ -185,37 +185,48 @@ def gradient_of_count(r: float, a: float, b: float, x: float, faced: float) -> t
 
 
 @njit
+def _log_of_times(r: float, alpha: float, x: float, age: float) -> float:
+    """Log probability of x purchases, at their times, up to an age, but for what depends on x alone."""
+    return -r * math.log1p(age / alpha) - x * math.log(alpha + age)
+
+
+@njit
 def log_likelihood_of_times(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
 ) -> float:
     """Return the part of the log-likelihood with the times.
 
     The likelihood's two terms are those of a living customer and of one who dropped out at t_x; their ratio is
-    the odds of having dropped out. So the logarithm of the sum is a softplus, and nothing leaves log space.
+    the odds of having dropped out. The larger is taken out of the sum, and nothing leaves log space.
     """
-    survived = -r * math.log1p(T / alpha) - x * math.log(alpha + T)
     if faced == 0.0:
-        return survived
-    return survived + log_one_plus_exp(log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
+        return _log_of_times(r, alpha, x, T)
+    log_odds = log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    other = math.log1p(math.exp(-abs(log_odds)))
+    if log_odds > 0.0:
+        return _log_of_times(r, alpha, x, t_x) + math.log(a / (b + (faced - 1.0))) + other
+    return _log_of_times(r, alpha, x, T) + other
 
 
 @njit
 def times_with_gradient(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
 ) -> tuple[float, float, float, float, float]:
-    """Return `log_likelihood_of_times` and its derivatives with respect to r, alpha, a and b."""
+    """Return `log_likelihood_of_times` and its derivatives with respect to r, alpha, a and b.
+
+    They are means over both terms' shares of the likelihood.
+    """
+    value = log_likelihood_of_times(r, alpha, a, b, x, t_x, T, faced)
     by_r = -math.log1p(T / alpha)
     by_alpha = (r * (T / alpha) - x) / (alpha + T)
-    survived = r * by_r - x * math.log(alpha + T)
     if faced == 0.0:
-        return survived, by_r, by_alpha, 0.0, 0.0
-    gap = (T - t_x) / (alpha + t_x)
-    log_gap = math.log1p(gap)
-    log_odds = math.log(a / (b + (faced - 1.0))) + (r + x) * log_gap
-    dropped_out = logistic(log_odds)
-    by_r += dropped_out * log_gap
-    by_alpha -= dropped_out * (r + x) * gap / (alpha + T)
-    return survived + log_one_plus_exp(log_odds), by_r, by_alpha, dropped_out / a, -dropped_out / (b + (faced - 1.0))
+        return value, by_r, by_alpha, 0.0, 0.0
+    log_odds = log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    gone = logistic(log_odds)
+    alive = logistic(-log_odds)
+    by_r = alive * by_r - gone * math.log1p(t_x / alpha)
+    by_alpha = alive * by_alpha + gone * ((r * (t_x / alpha) - x) / (alpha + t_x))
+    return value, by_r, by_alpha, gone / a, -gone / (b + (faced - 1.0))
 
 
 # ---- what a customer will do ------------------------------------------------------------------------------
