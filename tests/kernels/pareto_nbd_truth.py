@@ -82,7 +82,8 @@ def integrate_hump(log_density: object, end: mpf) -> mpf:
         start = z
     inside = [p for p in points if log_density(p) > best - 80]
     top = min(max(inside) + step, end)
-    return mp.quad(lambda y: mp.exp(log_density(y)), mp.linspace(start, top, 40))
+    # Of the order of one, as mpmath judges errors by their absolute size.
+    return mp.exp(best) * mp.quad(lambda y: mp.exp(log_density(y) - best), mp.linspace(start, top, 40))
 
 
 def terms(customer: Customer, dropped_out: object = dropped_out_by_2f1) -> tuple[mpf, mpf]:
@@ -139,6 +140,7 @@ def write_golden() -> None:
         few, many = likelihood_and_gradient(customer, 80), likelihood_and_gradient(customer, 110)
         if agree(few, many):
             likelihoods.append([*customer, *(mp.nstr(value, 20) for value in many)])
+    rng = random.Random(31)
     futures: list[list[object]] = []
     while len(futures) < FUTURES:
         r, alpha, s, beta, x, _, T = some_customer(rng)
