@@ -79,7 +79,7 @@ def test_the_pymc_model_is_the_kernels_likelihood_plus_the_priors(sample):
             }
             parameters = model._parametrisation.to_parameters(values, rows.scale)
             vector = np.array([float(parameters[key]) for key in model.family.parameters])
-            ours = model.family.kernels.log_likelihood_sum(vector, *rows.columns.values(), rows.counts)
+            ours = model.family.kernels.log_likelihood_sum(vector[None], *rows.columns.values(), rows.counts)
             assert float(logp(point)) == pytest.approx(ours, rel=1e-10)
 
 
@@ -87,10 +87,9 @@ def test_distinct_rows_weigh_as_much_as_the_customers_behind_them(sample):
     model = lw.BetaGeo()
     rows = model.family.rows(sample)
     assert rows.customers == len(sample) > len(rows.counts)
-    each = model.family.kernels.log_likelihood_rows(
-        np.array([0.25, 4.0, 0.8, 2.5]), sample.frequency.astype(float), sample.recency, sample.T
-    )
-    ours = model.family.kernels.log_likelihood_sum(np.array([0.25, 4.0, 0.8, 2.5]), *rows.columns.values(), rows.counts)
+    theta = np.array([[0.25, 4.0, 0.8, 2.5]])
+    each = model.family.kernels.log_likelihood_rows(theta, sample.frequency.astype(float), sample.recency, sample.T)
+    ours = model.family.kernels.log_likelihood_sum(theta, *rows.columns.values(), rows.counts)
     assert ours == pytest.approx(each.sum(), rel=1e-12)
 
 

@@ -164,7 +164,7 @@ def test_intervals_cover_what_they_say_on_simulated_truth():
     inside, covered, customers = 0, 0, 100
     for world in range(60):
         keys = np.arange(customers, dtype=np.uint64) + np.uint64(1000 * world)
-        counts, times, *_ = bg_nbd.simulate_history(truth, np.full(customers, 78.0), keys, np.uint64(9))
+        counts, times, *_ = bg_nbd.simulate_history(truth[None], np.full(customers, 78.0), keys, np.uint64(9))
         who = np.repeat(np.arange(customers), counts)
         seen = times <= 39
         frequency = np.bincount(who[seen], minlength=customers)

@@ -110,8 +110,9 @@ def expected_purchases_new_customer(posterior: Posterior, lengths: Array, draws:
     """Expected repeat purchases of a customer within `lengths` of the first: (n,) means, or (n, draws)."""
     lengths = np.atleast_1d(np.asarray(lengths, dtype=np.float64))
     nothing = np.zeros(len(lengths))
-    kernel = posterior.family.kernels.expected_purchases_alive_draws
-    values = np.asarray(kernel(posterior.matrix, nothing, nothing, lengths))
+    kernels, parameters = posterior.family.kernels, posterior.matrix
+    values = np.asarray(kernels.expected_purchases_alive_draws(parameters, nothing, nothing, lengths))
+    values *= kernels.probability_alive_draws(parameters, *np.zeros((3, 1)))  # some leave at their first purchase
     return values if draws else values.mean(axis=1)
 
 

@@ -9,12 +9,17 @@ from lifeworth import predict
 from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior
 from lifeworth.inference.fit import infer
+from lifeworth.inference.pymc_model import build_model
 
 PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
 SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
+# Parameters in units of time.
+TIMES = ("alpha", "beta")
 # Parameters from which a family is simulated and which a fit must find again.
 TRUTH = {
     "bg_nbd": {"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5},
+    "mbg_nbd": {"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5},
+    "pareto_nbd": {"r": 0.6, "alpha": 8.0, "s": 0.7, "beta": 12.0},
     "gamma_gamma": {"p": 5.0, "q": 4.0, "v": 18.0},
 }
 
@@ -94,9 +99,9 @@ def test_means_are_the_means_of_draws(family, table):
 
 @pytest.mark.parametrize("family", PURCHASES, ids=_id)
 def test_the_unit_of_time_is_a_name_only(family, table):
-    """Times in days with alpha in days are the same customers as in weeks."""
+    """Times in days with alpha and beta in days are the same customers as in weeks."""
     weeks = _posterior(family)
-    scaled = {name: draws * 7 if name == "alpha" else draws for name, draws in weeks.draws.items()}
+    scaled = {name: draws * 7 if name in TIMES else draws for name, draws in weeks.draws.items()}
     days = Posterior.from_parameters(family, scaled, "D")
     frame = table.to_pandas().assign(recency=table.recency * 7, T=table.T * 7)
     in_days = lw.RFM.from_frame(frame, "D")
@@ -111,7 +116,7 @@ def test_simulated_customers_give_their_parameters_back(family):
     truth = np.array([TRUTH[family.name][name] for name in family.parameters])
     n = 20_000
     ages = np.linspace(30.0, 60.0, n)
-    counts, times, *_ = family.kernels.simulate_history(truth, ages, np.arange(n, dtype=np.uint64), np.uint64(3))
+    counts, times, *_ = family.kernels.simulate_history(truth[None], ages, np.arange(n, dtype=np.uint64), np.uint64(3))
     recency = np.zeros(n)
     np.maximum.at(recency, np.repeat(np.arange(n), counts), times)
     frame = pd.DataFrame({"customer_id": range(n), "frequency": counts, "recency": recency, "T": ages})
@@ -125,7 +130,7 @@ def test_simulated_spend_gives_its_parameters_back(family):
     truth = np.array([TRUTH[family.name][name] for name in family.parameters])
     n = 20_000
     counts = np.random.default_rng(1).integers(1, 6, n).astype(np.int32)
-    amounts = family.kernels.simulate_amounts(truth, np.arange(n, dtype=np.uint64), counts, np.uint64(3))
+    amounts = family.kernels.simulate_amounts(truth[None], np.arange(n, dtype=np.uint64), counts, np.uint64(3))
     means = np.add.reduceat(amounts, np.concatenate([[0], np.cumsum(counts)[:-1]])) / counts
     frame = pd.DataFrame(
         {"customer_id": range(n), "frequency": counts, "recency": 1.0, "T": 2.0, "monetary_value": means}
@@ -151,12 +156,116 @@ def _assert_near(family: Family, rows, truth: np.ndarray, found: np.ndarray) -> 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
 def test_counts_stand_for_customers(family, table):
     rows = family.rows(table)
-    theta = np.array(list(TRUTH[family.name].values()))
+    theta = np.array([list(TRUTH[family.name].values())])
     data = list(rows.columns.values())
     weights = np.arange(1.0, len(rows.counts) + 1)
     again = np.repeat(np.arange(len(weights)), weights.astype(int))
     expanded = family.kernels.log_likelihood_rows(theta, *[column[again] for column in data]).sum()
     assert family.kernels.log_likelihood_sum(theta, *data, weights) == pytest.approx(expanded, rel=1e-12)
+
+
+def _kernel_data(family: Family, table: lw.RFM) -> list[np.ndarray]:
+    return list(family.rows(table).columns.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_equal_parameters_for_each_customer_are_shared_ones(family, table):
+    """A matrix of one row and the same row for every customer: the same numbers, bit for bit but for sums."""
+    kernels, data = family.kernels, _kernel_data(family, table)
+    n = len(data[0])
+    shared = _posterior(family).matrix
+    own = np.repeat(shared, n, axis=1)
+    counts = np.arange(1.0, n + 1)
+    np.testing.assert_array_equal(
+        kernels.log_likelihood_rows(own[0], *data), kernels.log_likelihood_rows(shared[0], *data)
+    )
+    np.testing.assert_array_equal(
+        kernels.log_likelihood_gradient_rows(own[0], *data), kernels.log_likelihood_gradient_rows(shared[0], *data)
+    )
+    np.testing.assert_allclose(
+        kernels.log_likelihood_sum_draws(own, *data, counts),
+        kernels.log_likelihood_sum_draws(shared, *data, counts),
+        rtol=1e-14,
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_each_customer_is_judged_by_its_own_parameters(family, table):
+    """Customers of two kinds in one call are those of two calls."""
+    kernels, data = family.kernels, _kernel_data(family, table)
+    n = len(data[0])
+    posterior = _posterior(family)
+    one, other = posterior.matrix[0], posterior.matrix[1]
+    mixed = np.where(np.arange(n)[:, None] % 2 == 0, one, other)
+    for kernel in (kernels.log_likelihood_rows, kernels.log_likelihood_gradient_rows):
+        found, even, odd = kernel(mixed, *data), kernel(one, *data), kernel(other, *data)
+        np.testing.assert_array_equal(found[::2], even[::2])
+        np.testing.assert_array_equal(found[1::2], odd[1::2])
+        assert not np.array_equal(even, odd)
+    total = kernels.log_likelihood_sum(mixed, *data, np.ones(n))
+    assert total == pytest.approx(kernels.log_likelihood_rows(mixed, *data).sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_each_customer_is_predicted_and_simulated_by_its_own_parameters(family, table):
+    kernels = family.kernels
+    x, t_x, T = (np.ascontiguousarray(c, dtype=np.float64) for c in (table.frequency, table.recency, table.T))
+    n, t, keys = len(x), np.linspace(1.0, 50.0, len(x)), np.arange(len(x), dtype=np.uint64)
+    draws = _posterior(family).matrix[:6]
+    own = np.ascontiguousarray(draws[np.arange(6)[:, None] // 3 * 3 + np.arange(n) % 3, 0])
+    calls = (
+        lambda p: kernels.probability_alive_draws(p, x, t_x, T),
+        lambda p: kernels.expected_purchases_alive_draws(p, x, T, t),
+        lambda p: kernels.probability_no_purchase_draws(p, x, t_x, T, t),
+        lambda p: kernels.simulate_counts(p, x, t_x, T, t, keys, np.uint64(2)),
+    )
+    for call in calls:
+        found = call(own)
+        for s in range(6):
+            for kind in range(3):
+                # Draw numbers seed simulations, so the row stands where it stands in `own`.
+                alike = draws.copy()
+                alike[s] = draws[s // 3 * 3 + kind]
+                np.testing.assert_array_equal(found[kind::3, s], call(alike)[kind::3, s])
+    means = kernels.purchase_pmf_mean(own[:1], x, t_x, T, t, 3)
+    np.testing.assert_array_equal(means[1::3], kernels.purchase_pmf_mean(draws[1:2], x, t_x, T, t, 3)[1::3])
+    counts, times, *_ = kernels.simulate_history(own[0], T, keys, np.uint64(3))
+    again, _, *_ = kernels.simulate_history(draws[1], T, keys, np.uint64(3))
+    np.testing.assert_array_equal(counts[1::3], again[1::3])
+    assert len(times) == counts.sum()
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_the_gradient_of_a_sum_is_the_sum_of_gradients(family, table):
+    kernels, data = family.kernels, _kernel_data(family, table)
+    theta = _posterior(family).matrix[0]
+    counts = np.arange(1.0, len(data[0]) + 1)
+    value, gradient = kernels.log_likelihood_sum_gradient(theta[0], *data, counts)
+    assert value == kernels.log_likelihood_sum(theta, *data, counts)
+    each = kernels.log_likelihood_gradient_rows(theta, *data) * counts[:, None]
+    np.testing.assert_allclose(gradient, each.sum(axis=0), rtol=0, atol=1e-13 * np.abs(each).sum())
+    for place, parameter in enumerate(theta[0]):
+        step = 1e-5 * parameter
+        beside = [theta.copy(), theta.copy()]
+        beside[0][0, place] += step
+        beside[1][0, place] -= step
+        up, down = (kernels.log_likelihood_sum(point, *data, counts) for point in beside)
+        # central differences: the third derivative times 1e-10, and rounding of the sum over the step
+        assert gradient[place] == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-8 * abs(value) / parameter)
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_the_kernel_is_the_distribution_of_the_pymc_model(family, table):
+    """Row by row, weighted by counts, at the draws of a posterior."""
+    rows = family.rows(table)
+    model = build_model(family, rows, family.parametrisation("flat"))
+    logp = model.compile_logp(vars=[model["recency_frequency"]], sum=False)
+    for theta in _posterior(family).matrix[:4]:
+        point = {f"{name}_log__": np.log(value) for name, value in zip(family.parameters, theta[0], strict=True)}
+        theirs = np.asarray(logp(point)[0])
+        ours = rows.counts * family.kernels.log_likelihood_rows(theta, *rows.columns.values())
+        # their sums of log-gammas lose two or three digits for frequent buyers
+        np.testing.assert_allclose(theirs, ours, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("family", SPEND, ids=_id)

@@ -23,6 +23,11 @@ def vector(*values):
     return np.array(values, dtype=np.float64)
 
 
+def draws_of(*rows):
+    """Parameters that all customers share: (draws, 1, 4)."""
+    return np.array(rows, dtype=np.float64)[:, None, :]
+
+
 # ---- likelihood -------------------------------------------------------------------------------------------
 
 
@@ -87,7 +92,7 @@ def test_gradient_is_the_derivative_of_the_exact_likelihood(customer):
 
 def test_published_rows():
     """Rows checked against other systems: alpha in weeks; the second underflows outside log space."""
-    found = bg_nbd.log_likelihood_rows(vector(0.25, 4, 0.8, 2.5), vector(0, 200), vector(0, 38), vector(40, 40))
+    found = bg_nbd.log_likelihood_rows(vector([0.25, 4, 0.8, 2.5]), vector(0, 200), vector(0, 38), vector(40, 40))
     assert found == pytest.approx([-0.5994738, 100.7957], rel=0, abs=(5e-5))
     assert found[0] == pytest.approx(-0.5994738, rel=0, abs=5e-8)
 
@@ -105,24 +110,24 @@ def shop():
 
 def test_sums_are_those_of_the_rows(shop):
     x, t_x, T, counts = shop
-    each = bg_nbd.log_likelihood_rows(vector(*CDNOW), x, t_x, T)
+    each = bg_nbd.log_likelihood_rows(vector(CDNOW), x, t_x, T)
     truth = math.fsum(each * counts)
     # rows may differ in the last place between a table and a call; the sum itself adds no error
-    assert bg_nbd.log_likelihood_sum(vector(*CDNOW), x, t_x, T, counts) == pytest.approx(truth, rel=1e-14)
+    assert bg_nbd.log_likelihood_sum(vector(CDNOW), x, t_x, T, counts) == pytest.approx(truth, rel=1e-14)
     value, gradient = bg_nbd.log_likelihood_sum_gradient(vector(*CDNOW), x, t_x, T, counts)
-    assert value == bg_nbd.log_likelihood_sum(vector(*CDNOW), x, t_x, T, counts)
+    assert value == bg_nbd.log_likelihood_sum(vector(CDNOW), x, t_x, T, counts)
     partials = np.array([bg_nbd.log_likelihood_gradient(*CDNOW, *row) for row in zip(x, t_x, T, strict=True)])
     size = np.abs(partials * counts[:, None]).sum(axis=0)
     exact = np.array([math.fsum(column) for column in (partials * counts[:, None]).T])
     assert np.all(np.abs(gradient - exact) <= 1e-14 * size)
-    draws = np.array([CDNOW, (0.5, 3.0, 1.0, 2.0)])
+    draws = draws_of(CDNOW, (0.5, 3.0, 1.0, 2.0))
     found = bg_nbd.log_likelihood_sum_draws(draws, x, t_x, T, counts)
     assert found.tolist() == [bg_nbd.log_likelihood_sum(row, x, t_x, T, counts) for row in draws]
 
 
 def test_a_million_rows_keep_their_digits():
     x, t_x, T = np.full(10**6, 3.0), np.full(10**6, 20.0), np.full(10**6, 30.1)
-    total = bg_nbd.log_likelihood_sum(vector(*CDNOW), x, t_x, T, np.ones(10**6))
+    total = bg_nbd.log_likelihood_sum(vector(CDNOW), x, t_x, T, np.ones(10**6))
     assert total == pytest.approx(1e6 * bg_nbd.log_likelihood(*CDNOW, 3.0, 20.0, 30.1), rel=1e-15)
 
 
@@ -222,7 +227,7 @@ def test_expectation_is_additive_over_intervals(parameters, x, T, t_1, t_2):
     k = np.arange(size, dtype=float)
     still_customer = np.concatenate([[1.0], np.cumprod((c + k[:-1]) / (a + c + k[:-1]))])
     second = bg_nbd.expected_purchases_alive_draws(
-        np.array([parameters]), x + k, np.full(size, T + t_1), np.full(size, t_2)
+        draws_of(parameters), x + k, np.full(size, T + t_1), np.full(size, t_2)
     )[:, 0]
     first = bg_nbd.expected_purchases_alive(*parameters, x, T, t_1)
     both = bg_nbd.expected_purchases_alive(*parameters, x, T, t_1 + t_2)
@@ -275,7 +280,7 @@ def test_pmf_sums_to_one_and_has_the_expectation_for_mean(parameters, x, T, tau)
     t_x = 0.5 * T if x else 0.0
     n = r + x
     size = int(n * tau + 12 * math.sqrt(n * tau * (1 + tau)) + 60 * (1 + tau)) + 2
-    out = bg_nbd.purchase_pmf_mean(np.array([parameters]), vector(x), vector(t_x), vector(T), vector(t), size)[0]
+    out = bg_nbd.purchase_pmf_mean(draws_of(parameters), vector(x), vector(t_x), vector(T), vector(t), size)[0]
     alive = bg_nbd.probability_alive(*parameters, x, t_x, T)
     expected = alive * bg_nbd.expected_purchases_alive(*parameters, x, T, t)
     assert np.all(out >= 0)
@@ -287,14 +292,14 @@ def test_pmf_sums_to_one_and_has_the_expectation_for_mean(parameters, x, T, tau)
 def test_draws_are_the_scalars(shop):
     x, t_x, T, _ = (values[:40] for values in shop)
     t = np.linspace(0.0, 100.0, 40)
-    draws = np.array([CDNOW, (0.5, 3.0, 1.0, 2.0), (2.0, 30.0, 4.0, 0.2)])
+    draws = draws_of(CDNOW, (0.5, 3.0, 1.0, 2.0), (2.0, 30.0, 4.0, 0.2))
     for i, s in itertools.product(range(40), range(3)):
-        history = (*draws[s], x[i], t_x[i], T[i])
+        history = (*draws[s, 0], x[i], t_x[i], T[i])
         assert bg_nbd.probability_alive_draws(draws, x, t_x, T)[i, s] == pytest.approx(
             bg_nbd.probability_alive(*history), rel=1e-14
         )
         assert bg_nbd.expected_purchases_alive_draws(draws, x, T, t)[i, s] == pytest.approx(
-            bg_nbd.expected_purchases_alive(*draws[s], x[i], T[i], t[i]), rel=1e-13
+            bg_nbd.expected_purchases_alive(*draws[s, 0], x[i], T[i], t[i]), rel=1e-13
         )
         assert bg_nbd.probability_no_purchase_draws(draws, x, t_x, T, t)[i, s] == pytest.approx(
             bg_nbd.probability_no_purchase(*history, t[i]), rel=1e-14
@@ -302,13 +307,13 @@ def test_draws_are_the_scalars(shop):
     means = bg_nbd.purchase_pmf_mean(draws, x, t_x, T, t, 5)
     out = np.empty((3, 6))
     for s in range(3):
-        bg_nbd.purchase_pmf(*draws[s], x[7], t_x[7], T[7], t[7], out[s])
+        bg_nbd.purchase_pmf(*draws[s, 0], x[7], t_x[7], T[7], t[7], out[s])
     assert means[7] == pytest.approx(out.mean(axis=0), rel=1e-13)
 
 
 def test_read_only_arrays_are_taken_and_other_dtypes_are_refused():
     x = vector(1, 2)
     x.flags.writeable = False
-    assert bg_nbd.log_likelihood_rows(vector(*CDNOW), x, x, vector(3, 4)).shape == (2,)
+    assert bg_nbd.log_likelihood_rows(vector(CDNOW), x, x, vector(3, 4)).shape == (2,)
     with pytest.raises(TypeError):
-        bg_nbd.log_likelihood_rows(vector(*CDNOW), x.astype(np.int64), x, vector(3, 4))
+        bg_nbd.log_likelihood_rows(vector(CDNOW), x.astype(np.int64), x, vector(3, 4))

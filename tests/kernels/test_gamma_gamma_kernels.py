@@ -61,9 +61,9 @@ def test_sums_are_those_of_the_rows():
     x, z = rng.integers(1, 30, 300).astype(float), rng.gamma(3.0, 10.0, 300)
     counts = rng.integers(1, 9, 300).astype(float)
     row = np.array(CDNOW)
-    each = gamma_gamma.log_likelihood_rows(row, x, z)
+    each = gamma_gamma.log_likelihood_rows(row[None], x, z)
     assert each[5] == pytest.approx(gamma_gamma.log_likelihood(*CDNOW, x[5], z[5]), rel=1e-14)
-    total = gamma_gamma.log_likelihood_sum(row, x, z, counts)
+    total = gamma_gamma.log_likelihood_sum(row[None], x, z, counts)
     assert total == pytest.approx(math.fsum(each * counts), rel=1e-15)
     value, gradient = gamma_gamma.log_likelihood_sum_gradient(row, x, z, counts)
     assert value == total
@@ -71,7 +71,7 @@ def test_sums_are_those_of_the_rows():
     weighted = np.array(partials) * counts[:, None]
     exact_sums = [math.fsum(column) for column in weighted.T]
     assert np.all(np.abs(gradient - exact_sums) <= 1e-14 * np.abs(weighted).sum(axis=0))
-    draws = np.array([CDNOW, (2.0, 1.5, 4.0)])
+    draws = np.array([[CDNOW], [(2.0, 1.5, 4.0)]])
     found = gamma_gamma.log_likelihood_sum_draws(draws, x, z, counts)
     assert found.tolist() == [gamma_gamma.log_likelihood_sum(draw, x, z, counts) for draw in draws]
 
@@ -95,7 +95,7 @@ def test_expected_spend():
     assert gamma_gamma.expected_spend(0.1, 0.5, v, 4.0, 10.0) == math.inf
     near = 1.0 + 2.0**-40
     assert gamma_gamma.expected_spend(p, near, v, 0.0, 0.0) == pytest.approx(p * v * 2.0**40, rel=1e-15)
-    draws = np.array([CDNOW, (6.0, 0.5, 15.0)])
+    draws = np.array([[CDNOW], [(6.0, 0.5, 15.0)]])
     found = gamma_gamma.expected_spend_draws(draws, np.array([0.0, 2.0]), np.array([0.0, 35.0]))
     assert found[0].tolist() == [gamma_gamma.expected_spend(*CDNOW, 0.0, 0.0), math.inf]
     assert found[1, 0] == pytest.approx(gamma_gamma.expected_spend(*CDNOW, 2.0, 35.0), rel=1e-15)

@@ -20,6 +20,38 @@ from lifeworth.kernels._jit import NUMBER, rows
 def ask(x):
     return callee.answer(x)
 """
+# A factory that makes a kernel for two families, which differ in the scalar function that it closes over.
+FACTORY = """
+from lifeworth.kernels._jit import NUMBER, njit_at, rows
+
+def make(home, scalar):
+    @njit_at(home)
+    def twice(x):
+        return scalar(x) + scalar(x)
+
+    @rows(NUMBER, home=home)
+    def ask_twice(x):
+        return twice(x)
+
+    return ask_twice
+"""
+FAMILY = """
+from lifeworth.kernels import factory
+from lifeworth.kernels._jit import njit
+
+@njit
+def scalar(x):
+    return x {}
+
+ask_twice = factory.make(__name__, scalar)
+"""
+FAMILIES = """
+import json
+from lifeworth.kernels import one, other
+found = {family.__name__: family.ask_twice(10.0) for family in (one, other)}
+hits = [sum(family.ask_twice.dispatcher.stats.cache_hits.values()) for family in (one, other)]
+print(json.dumps([list(found.values()), hits]))
+"""
 USER = "import numba\n\n@numba.njit(cache=True)\ndef mine(x):\n    return x * 3\n"
 PROGRAM = """
 import json, sys
@@ -54,11 +86,11 @@ def package(tmp_path):
     return tmp_path
 
 
-def run(package: Path, **environment: str) -> dict[str, object]:
+def run(package: Path, program: str = PROGRAM, **environment: str) -> dict[str, object]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     settings = {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=package,
         env=inherited | settings | environment,
         capture_output=True,
@@ -87,6 +119,24 @@ def test_an_edited_callee_is_noticed_and_otherwise_the_cache_is_used(package):
         assert result["user_cache"] == "FunctionCache"
         assert result["config_unchanged"]
     assert (second["user_hits"], third["user_hits"]) == (1, 1)
+
+
+def test_kernels_that_a_factory_makes_are_cached_by_family(package):
+    """They share a source file, a line and a name, and must never share machine code."""
+    kernels = package / "lifeworth" / "kernels"
+    (kernels / "factory.py").write_text(FACTORY)
+    (kernels / "one.py").write_text(FAMILY.format("+ 1.0"))
+    (kernels / "other.py").write_text(FAMILY.format("* 3.0"))
+    assert run(package, FAMILIES) == [[22.0, 60.0], [0, 0]]
+    assert run(package, FAMILIES) == [[22.0, 60.0], [1, 1]]
+    (kernels / "other.py").write_text(FAMILY.format("* 4.0"))
+    assert run(package, FAMILIES) == [[22.0, 80.0], [0, 0]]
+
+
+def test_a_closure_without_a_home_is_refused():
+    factor = 2.0
+    with pytest.raises(TypeError, match="home"):
+        _jit.njit(lambda x: x * factor)
 
 
 def test_a_package_that_cannot_be_written_is_cached_for_the_user(package):

@@ -205,8 +205,8 @@ class Posterior:
 
     @property
     def matrix(self) -> npt.NDArray[np.float64]:
-        """(draws, parameters) in the family's order, C-contiguous: what kernels take."""
-        return np.ascontiguousarray(np.column_stack([self.draws[name] for name in self.family.parameters]))
+        """(draws, 1, parameters) in the family's order, C-contiguous: what kernels take where customers share them."""
+        return np.column_stack([self.draws[name] for name in self.family.parameters])[:, None, :].copy()
 
     def __len__(self) -> int:
         return len(self.draws[self.family.parameters[0]])

@@ -62,7 +62,7 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
 
     start = np.zeros(len(variables))
     for index, variable in enumerate(variables):
-        if variable.name in ("alpha", "v"):
+        if variable.name in ("alpha", "beta", "v"):
             start[index] = np.log(rows.scale)
         elif variable.name == "q":
             start[index] = np.log(3.0)

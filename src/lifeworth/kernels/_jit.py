@@ -4,6 +4,9 @@ numba stamps a function's file on disk with that function's own source only. A k
 file's function would go on running the old machine code after that other file was edited. Here every kernel
 carries the stamp of all kernel sources, so that an edit anywhere compiles anew, and nothing of numba's own is
 changed: functions that users compile themselves are cached as ever.
+
+Some kernels are made by a function that several families call (`purchase_rows`). Each is given a home, the
+family's module, and is cached under that name: two families never share a file.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 # Nobody passes a kernel to C as a callback, so its wrapper for that is left out: it takes time to compile.
@@ -27,6 +31,7 @@ INTEGER = numba.types.int64
 SEED = numba.types.uint64
 VECTOR = numba.types.Array(numba.types.float64, 1, "C", readonly=True)
 MATRIX = numba.types.Array(numba.types.float64, 2, "C", readonly=True)
+CUBE = numba.types.Array(numba.types.float64, 3, "C", readonly=True)
 KEYS = numba.types.Array(numba.types.uint64, 1, "C", readonly=True)
 OFFSETS = numba.types.Array(numba.types.int64, 1, "C", readonly=True)
 COUNTS = numba.types.Array(numba.types.int32, 1, "C", readonly=True)
@@ -69,9 +74,25 @@ class _SourcesCache(FunctionCache):  # type: ignore[misc]
             source_stamp=(self._impl.locator.get_source_stamp(), _stamp_of_folder(Path(__file__).parent)),
         )
 
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """Signature, machine, name and bytecode.
 
-def _dispatcher(function: Callable[..., Any], **options: Any) -> Any:
+        numba adds what a closure holds, and a compiled function there looks new to it in every process. What
+        ours hold follows from their home, which is in their name, and from the sources.
+        """
+        function = self._py_func
+        code = hashlib.sha256(function.__code__.co_code).hexdigest()
+        return sig, codegen.magic_tuple(), function.__module__, function.__qualname__, code
+
+
+def _dispatcher(function: Callable[..., Any], *, home: str | None = None, **options: Any) -> Any:
     """Return numba's dispatcher with the project's options and cache."""
+    if home is not None:
+        # numba names files by qualified name, and by the file that a function was written in.
+        function.__module__ = home
+        function.__qualname__ = f"{home.rpartition('.')[2]}.{function.__name__}"
+    elif function.__closure__ is not None:
+        raise TypeError(f"{function.__qualname__} closes over values, so its cache needs a home of its own.")
     dispatcher = numba.njit(**_OPTIONS, **options)(function)
     # Where neither the package's folder nor the user's can be written, every process compiles for itself.
     with contextlib.suppress(RuntimeError):
@@ -89,6 +110,15 @@ def inner[F: Callable[..., Any]](function: F) -> F:
     return cast(F, _dispatcher(function, no_cpython_wrapper=True))
 
 
+def njit_at[F: Callable[..., Any]](home: str) -> Callable[[F], F]:
+    """Compile a scalar function made for one family, whose module is its home."""
+
+    def decorate(function: F) -> F:
+        return cast(F, _dispatcher(function, home=home))
+
+    return decorate
+
+
 class RowFunction[F: Callable[..., Any]](Protocol):
     """A row function: a callable that knows how to compile itself ahead of its first call."""
 
@@ -97,14 +127,15 @@ class RowFunction[F: Callable[..., Any]](Protocol):
     dispatcher: Any
 
 
-def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False) -> Callable[[F], F]:
+def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, home: str | None = None) -> Callable[[F], F]:
     """Compile a function over customers, for one signature only, on its first call.
 
-    Other dtypes and layouts are refused with numba's TypeError instead of being compiled silently.
+    Other dtypes and layouts are refused with numba's TypeError instead of being compiled silently. A function
+    made for one family names that family's module as its home.
     """
 
     def decorate(function: F) -> F:
-        dispatcher = _dispatcher(function, parallel=parallel)
+        dispatcher = _dispatcher(function, parallel=parallel, home=home)
 
         def compile_now() -> None:
             if dispatcher.signatures:
@@ -141,3 +172,10 @@ def compile_all() -> int:
     for function in _all_rows:
         function.compile()
     return len(_all_rows)
+
+
+@njit
+def own_row(rows_of_parameters: int, i: int) -> int:
+    """Place of customer i's parameters: its own row, or the only one, which all customers share."""
+    # Of one type, as numba makes a float of what may be signed or unsigned.
+    return np.int64(i) if rows_of_parameters > 1 else np.int64(0)  # type: ignore[return-value]

@@ -1,7 +1,12 @@
-"""Purchases until dropout: what BG/NBD and its relatives expect of a customer who is alive.
+"""Purchases until dropout: what BG/NBD and MBG/NBD have in common.
 
-Purchases arrive at a rate of Gamma(n, 1) per unit of scaled time; after each, the customer drops out with a
-probability p of Beta(a, c). All arguments are positive and not checked here.
+Purchases arrive at a rate of Gamma(r, alpha). Now and then a customer faces dropout, with a probability p of
+Beta(a, b). The two models differ in when: BG/NBD's customers face it at each repeat purchase, MBG/NBD's at the
+first purchase too. `faced` says how often a customer who is alive has done so: x, or x + 1. Where it is 0,
+nobody has dropped out yet.
+
+In the expectation, n = r + x, c = b + faced, and tau = t/(alpha + T) is scaled time. Arguments are not
+checked here.
 """
 
 import math
@@ -9,7 +14,16 @@ import math
 import numpy as np
 
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.special import log_beta
+from lifeworth.kernels.random import log_gamma_variate, poisson, uniform
+from lifeworth.kernels.simulate import as_count, geometric
+from lifeworth.kernels.special import (
+    digamma_difference,
+    fill_negative_binomial,
+    log_beta,
+    log_gamma_ratio,
+    log_one_plus_exp,
+    logistic,
+)
 
 # Gauss-Legendre on a panel: 16 points reach rounding where panels are at most 2.5 long and poles pi away.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -144,3 +158,188 @@ def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
     if terms <= _LONGEST_SERIES and n * math.log1p(tau) < 690.0:
         return _expected_by_series(n, tau, a, c)
     return _expected_by_quadrature(n, tau, a, c)
+
+
+# ---- the likelihood ---------------------------------------------------------------------------------------
+
+
+@njit
+def log_odds_dropped_out(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
+) -> float:
+    """Log odds that a customer dropped out at t_x, when it faced dropout last: the ratio of the likelihood's terms."""
+    return math.log(a / (b + (faced - 1.0))) + (r + x) * math.log1p((T - t_x) / (alpha + t_x))
+
+
+@njit
+def log_likelihood_of_count(r: float, a: float, b: float, x: float, faced: float) -> float:
+    """Return the part of the log-likelihood without times: one value for all customers with the same x."""
+    return log_gamma_ratio(r, x) + (log_gamma_ratio(b, faced) - log_gamma_ratio(a + b, faced))
+
+
+@njit
+def gradient_of_count(r: float, a: float, b: float, x: float, faced: float) -> tuple[float, float, float, float]:
+    """Return the derivatives of `log_likelihood_of_count` with respect to r, alpha, a and b."""
+    by_total = digamma_difference(a + b, faced)
+    return digamma_difference(r, x), 0.0, -by_total, digamma_difference(b, faced) - by_total
+
+
+@njit
+def _log_of_times(r: float, alpha: float, x: float, age: float) -> float:
+    """Log probability of x purchases, at their times, up to an age, but for what depends on x alone."""
+    return -r * math.log1p(age / alpha) - x * math.log(alpha + age)
+
+
+@njit
+def log_likelihood_of_times(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
+) -> float:
+    """Return the part of the log-likelihood with the times.
+
+    The likelihood's two terms are those of a living customer and of one who dropped out at t_x; their ratio is
+    the odds of having dropped out. The larger is taken out of the sum, and nothing leaves log space.
+    """
+    if faced == 0.0:
+        return _log_of_times(r, alpha, x, T)
+    log_odds = log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    other = math.log1p(math.exp(-abs(log_odds)))
+    if log_odds > 0.0:
+        return _log_of_times(r, alpha, x, t_x) + math.log(a / (b + (faced - 1.0))) + other
+    return _log_of_times(r, alpha, x, T) + other
+
+
+@njit
+def times_with_gradient(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
+) -> tuple[float, float, float, float, float]:
+    """Return `log_likelihood_of_times` and its derivatives with respect to r, alpha, a and b.
+
+    They are means over both terms' shares of the likelihood.
+    """
+    value = log_likelihood_of_times(r, alpha, a, b, x, t_x, T, faced)
+    by_r = -math.log1p(T / alpha)
+    by_alpha = (r * (T / alpha) - x) / (alpha + T)
+    if faced == 0.0:
+        return value, by_r, by_alpha, 0.0, 0.0
+    log_odds = log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    gone = logistic(log_odds)
+    alive = logistic(-log_odds)
+    by_r = alive * by_r - gone * math.log1p(t_x / alpha)
+    by_alpha = alive * by_alpha + gone * ((r * (t_x / alpha) - x) / (alpha + t_x))
+    return value, by_r, by_alpha, gone / a, -gone / (b + (faced - 1.0))
+
+
+# ---- what a customer will do ------------------------------------------------------------------------------
+
+
+@njit
+def probability_alive(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
+) -> float:
+    """Probability that a customer has not dropped out at T."""
+    if faced == 0.0:
+        return 1.0
+    return logistic(-log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
+
+
+@njit
+def probability_dropped_out(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
+) -> float:
+    """One less `probability_alive`, exact also where it is small."""
+    if faced == 0.0:
+        return 0.0
+    return logistic(log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
+
+
+@njit
+def probability_no_purchase(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, faced: float
+) -> float:
+    """Probability of no purchase in (T, T + t], dropped out or not; 1 less that of staying and buying."""
+    silent = math.exp(-(r + x) * math.log1p(t / (alpha + T)))
+    alive = probability_alive(r, alpha, a, b, x, t_x, T, faced)
+    return alive * silent + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+
+
+@njit
+def purchase_pmf(
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    x: float,
+    t_x: float,
+    T: float,
+    t: float,
+    faced: float,
+    out: np.ndarray,
+) -> None:
+    """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
+
+    Of a customer alive at T: k arrivals without dropout, or at least k with dropout at the k-th.
+    """
+    c = b + faced
+    arrived = np.empty(out.size)
+    at_least = np.empty(out.size)
+    fill_negative_binomial(r + x, t / (alpha + T), arrived, at_least)
+    alive = probability_alive(r, alpha, a, b, x, t_x, T, faced)
+    out[0] = alive * arrived[0] + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    still_customer = 1.0
+    for k in range(1, out.size):
+        dropped_now = still_customer * (a / (a + c + (k - 1.0)))
+        still_customer *= (c + (k - 1.0)) / (a + c + (k - 1.0))
+        out[k] = alive * (arrived[k] * still_customer + at_least[k] * dropped_now)
+
+
+# ---- simulation -------------------------------------------------------------------------------------------
+
+
+@njit
+def _simulate_rate(state: np.ndarray, r: float, alpha: float, x: float, T: float) -> float:
+    """Draw a living customer's purchase rate, Gamma(r + x, alpha + T)."""
+    return math.exp(log_gamma_variate(state, r + x)) / (alpha + T)
+
+
+@njit
+def _simulate_log_survival(state: np.ndarray, a: float, c: float) -> float:
+    """Draw log(1 - p) of a living customer, p from Beta(a, c), as a ratio of gammas in logs."""
+    return -log_one_plus_exp(log_gamma_variate(state, a) - log_gamma_variate(state, c))
+
+
+@njit
+def simulate_purchases(
+    state: np.ndarray,
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    x: float,
+    t_x: float,
+    T: float,
+    t: float,
+    faced: float,
+) -> tuple[int, float, float]:
+    """Draw the number of purchases in (T, T + t], and of how many arrivals within what time they are the first."""
+    if uniform(state) < probability_dropped_out(r, alpha, a, b, x, t_x, T, faced):
+        return 0, 0.0, t
+    arrivals = poisson(state, _simulate_rate(state, r, alpha, x, T) * t)
+    if arrivals < 2.0:  # the first is made in any case
+        return int(arrivals), arrivals, t
+    return as_count(arrivals, geometric(state, _simulate_log_survival(state, a, b + faced))), arrivals, t
+
+
+@njit
+def simulate_life(
+    state: np.ndarray, r: float, alpha: float, a: float, b: float, T: float, faced: float
+) -> tuple[int, float, float, float, float, bool]:
+    """Draw a new customer's life to age T, with dropout faced so many times (0 or 1) at its beginning.
+
+    Returns the number of repeat purchases, of how many arrivals within what time they are the first, the
+    purchase rate, the probability to drop out, and whether the customer is alive at T.
+    """
+    log_survival = _simulate_log_survival(state, a, b)
+    rate = _simulate_rate(state, r, alpha, 0.0, 0.0)
+    last = geometric(state, log_survival) - faced
+    arrivals = poisson(state, rate * T)
+    return as_count(arrivals, last), arrivals, T, rate, -math.expm1(log_survival), arrivals < last

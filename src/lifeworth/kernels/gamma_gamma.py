@@ -5,8 +5,9 @@ Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value", brucehardie.co
 Parameters p, q, v are positive; v is in the currency of the amounts. A customer is x = repeat purchases and
 z = their mean amount. Arguments are not checked here.
 
-Row functions take `parameters` as float64 (draws, 3) in the order p, q, v, or one such row, and customers as
-contiguous float64 vectors of one length.
+Row functions take customers as contiguous float64 vectors of one length, and `parameters` as float64 in the
+order p, q, v: (draws, 1 or customers, 3), and those of one draw (1 or customers, 3), with one row where all
+customers share them.
 """
 
 import math
@@ -17,12 +18,14 @@ from numba import prange
 from lifeworth.kernels._jit import (
     COUNTS,
     COUNTS_BY_DRAW,
+    CUBE,
     KEYS,
     MATRIX,
     OFFSETS,
     SEED,
     VECTOR,
     njit,
+    own_row,
     rows,
 )
 from lifeworth.kernels.random import AMOUNTS, SPEND, log_gamma_variate, start_stream
@@ -63,34 +66,44 @@ def expected_spend(p: float, q: float, v: float, x: float, z: float) -> float:
     return p * (v + x * z) / excess
 
 
-@rows(VECTOR, VECTOR, VECTOR)
-def log_likelihood_rows(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Log-likelihood of each customer, (customers,)."""
-    p, q, v = parameters_row
+@rows(MATRIX, VECTOR, VECTOR)
+def log_likelihood_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Log-likelihood of each customer, (customers,); `parameters` are (1 or customers, 3)."""
     out = np.empty(x.size)
     for i in range(x.size):
+        p, q, v = parameters[own_row(parameters.shape[0], i)]
         out[i] = log_likelihood(p, q, v, x[i], z[i])
     return out
 
 
+@rows(MATRIX, VECTOR, VECTOR)
+def log_likelihood_gradient_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Derivatives of each customer's log-likelihood, (customers, 3); `parameters` are (1 or customers, 3)."""
+    out = np.empty((x.size, 3))
+    for i in range(x.size):
+        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        out[i, 0], out[i, 1], out[i, 2] = log_likelihood_gradient(p, q, v, x[i], z[i])
+    return out
+
+
 @njit
-def _sum_of_log_likelihoods(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
+def _sum_of_log_likelihoods(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
     """Sum over customers with Neumaier's compensation."""
-    p, q, v = parameters_row
     total = 0.0
     lost = 0.0
     for i in range(x.size):
+        p, q, v = parameters[own_row(parameters.shape[0], i)]
         total, lost = add_compensated(total, lost, counts[i] * log_likelihood(p, q, v, x[i], z[i]))
     return total + lost
 
 
-@rows(VECTOR, VECTOR, VECTOR, VECTOR)
-def log_likelihood_sum(parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
-    """Log-likelihood of all customers, each distinct (x, z) counted `counts` times."""
-    return _sum_of_log_likelihoods(parameters_row, x, z, counts)
+@rows(MATRIX, VECTOR, VECTOR, VECTOR)
+def log_likelihood_sum(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
+    """Log-likelihood of all customers, each row counted `counts` times; `parameters` are (1 or customers, 3)."""
+    return _sum_of_log_likelihoods(parameters, x, z, counts)
 
 
-@rows(MATRIX, VECTOR, VECTOR, VECTOR, parallel=True)
+@rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True)
 def log_likelihood_sum_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """`log_likelihood_sum` for each draw of the parameters, (draws,)."""
     out = np.empty(parameters.shape[0])
@@ -103,24 +116,28 @@ def log_likelihood_sum_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarra
 def log_likelihood_sum_gradient(
     parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """`log_likelihood_sum` and its derivatives with respect to p, q, v, (3,)."""
+    """`log_likelihood_sum` and its derivatives, (3,), with respect to parameters (3,) that all customers share."""
     p, q, v = parameters_row
-    total = np.zeros(3)
-    lost = np.zeros(3)
+    total = np.zeros(4)
+    lost = np.zeros(4)
     for i in range(x.size):
-        partials = log_likelihood_gradient(p, q, v, x[i], z[i])
-        for j in range(3):
-            total[j], lost[j] = add_compensated(total[j], lost[j], counts[i] * partials[j])
-    return _sum_of_log_likelihoods(parameters_row, x, z, counts), total + lost
+        by_p, by_q, by_v = log_likelihood_gradient(p, q, v, x[i], z[i])
+        terms = (log_likelihood(p, q, v, x[i], z[i]), by_p, by_q, by_v)
+        for j in range(4):
+            total[j], lost[j] = add_compensated(total[j], lost[j], counts[i] * terms[j])
+    total += lost
+    return total[0], total[1:].copy()
 
 
-@rows(MATRIX, VECTOR, VECTOR, parallel=True)
+@rows(CUBE, VECTOR, VECTOR, parallel=True)
 def expected_spend_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """`expected_spend` of each customer under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):
+        row = own_row(parameters.shape[1], i)
         for s in range(parameters.shape[0]):
-            out[i, s] = expected_spend(parameters[s, 0], parameters[s, 1], parameters[s, 2], x[i], z[i])
+            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
+            out[i, s] = expected_spend(p, q, v, x[i], z[i])
     return out
 
 
@@ -133,7 +150,7 @@ def _simulate_log_rate(state: np.ndarray, p: float, q: float, v: float, x: float
     return log_gamma_variate(state, p * x + q) - math.log(v + x * z)
 
 
-@rows(MATRIX, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, OFFSETS, VECTOR, parallel=True)
+@rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, OFFSETS, VECTOR, parallel=True)
 def simulate_spend(
     parameters: np.ndarray,
     x: np.ndarray,
@@ -152,11 +169,12 @@ def simulate_spend(
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))
     for i in prange(x.size):
+        row = own_row(parameters.shape[1], i)
         state = np.empty(2, dtype=np.uint64)
         for s in range(draws):
             if counts[i, s] == 0:
                 continue
-            p, q, v = parameters[s, 0], parameters[s, 1], parameters[s, 2]
+            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
             start_stream(state, seed, SPEND, keys[i], s)
             log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
             start = offsets[i * draws + s]
@@ -167,7 +185,7 @@ def simulate_spend(
     return out
 
 
-@rows(MATRIX, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
+@rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
 def simulate_spend_total(
     parameters: np.ndarray,
     x: np.ndarray,
@@ -184,21 +202,21 @@ def simulate_spend_total(
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))
     for i in prange(x.size):
+        row = own_row(parameters.shape[1], i)
         state = np.empty(2, dtype=np.uint64)
         for s in range(draws):
             if counts[i, s] == 0:
                 continue
-            p, q, v = parameters[s, 0], parameters[s, 1], parameters[s, 2]
+            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
             start_stream(state, seed, SPEND, keys[i], s)
             log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
             out[i, s] = math.exp(log_gamma_variate(state, p * counts[i, s]) - log_rate)
     return out
 
 
-@rows(VECTOR, KEYS, COUNTS, SEED)
-def simulate_amounts(parameters_row: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
-    """Simulate `counts[i]` (int32) amounts of each new customer, flat, customer after customer."""
-    p, q, v = parameters_row
+@rows(MATRIX, KEYS, COUNTS, SEED)
+def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+    """Simulate `counts[i]` (int32) amounts of each new customer, flat; `parameters` are (1 or customers, 3)."""
     length = 0
     for i in range(counts.size):
         length += counts[i]
@@ -206,6 +224,7 @@ def simulate_amounts(parameters_row: np.ndarray, keys: np.ndarray, counts: np.nd
     state = np.empty(2, dtype=np.uint64)
     at = 0
     for i in range(keys.size):
+        p, q, v = parameters[own_row(parameters.shape[0], i)]
         start_stream(state, seed, AMOUNTS, keys[i], 0)
         log_rate = _simulate_log_rate(state, p, q, v, 0.0, 0.0)
         for _ in range(counts[i]):

@@ -181,3 +181,26 @@ def fill_negative_binomial(n: float, tau: float, pmf: np.ndarray, tail: np.ndarr
         tail[last] = pmf[last] * negative_binomial_tail_ratio(float(last), n, tau)
         for k in range(last - 1, middle, -1):
             tail[k] = tail[k + 1] + pmf[k]
+
+
+@njit
+def add_negative_binomial(weight: float, n: float, tau: float, out: np.ndarray) -> None:
+    """Add weight * P(N = k) to out[k], k = 0, 1, ...; N as in `fill_negative_binomial`, 0 < tau < inf."""
+    last = out.size - 1
+    w = tau / (1.0 + tau)
+    log_none = -n * math.log1p(tau)
+    # Upwards from zero, or, where that would underflow, from the mode both ways.
+    start = 0
+    if log_none < -600.0:
+        start = int(min((n - 1.0) * tau, float(last)))
+        log_none = log_negative_binomial(float(start), n, tau)
+    at_start = weight * math.exp(log_none)
+    term = at_start
+    out[start] += term
+    for k in range(start, last):
+        term *= w * (n + k) / (k + 1.0)
+        out[k + 1] += term
+    term = at_start
+    for k in range(start, 0, -1):
+        term *= k / (w * (n + k - 1.0))
+        out[k - 1] += term

@@ -1,0 +1,18 @@
+"""MBG/NBD: BG/NBD whose customers may drop out at their first purchase too."""
+
+from lifeworth.families.base import Family
+from lifeworth.families.bg_nbd import BG_NBD
+
+# The parameters mean what they mean in BG/NBD, so the priors are the same.
+MBG_NBD = Family(
+    name="mbg_nbd",
+    label="MBG/NBD",
+    kind="purchases",
+    parameters=BG_NBD.parameters,
+    slots=BG_NBD.slots,
+    source=(
+        'Batislam, Denizel & Filiztekin (2007), "Empirical validation and comparison of models for customer base '
+        'analysis", International Journal of Research in Marketing 24(3)'
+    ),
+    distribution="ModifiedBetaGeoNBD",
+)

@@ -1,0 +1,57 @@
+"""Pareto/NBD: purchases at a steady rate until a customer drops out, at any time."""
+
+from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+
+# Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
+PARETO_NBD = Family(
+    name="pareto_nbd",
+    label="Pareto/NBD",
+    kind="purchases",
+    parameters=("r", "alpha", "s", "beta"),
+    slots=(
+        Slot(
+            ("r",),
+            (
+                Parametrisation(
+                    (Variable("r", prior=PriorSpec("LogNormal", {"mu": -0.5, "sigma": 1.25})),),
+                    lambda values, scale: {"r": values["r"]},
+                ),
+                itself("r"),
+            ),
+        ),
+        Slot(
+            ("alpha",),
+            (
+                Parametrisation(
+                    (Variable("alpha_scaled", prior=PriorSpec("LogNormal", {"mu": 0.0, "sigma": 1.25})),),
+                    lambda values, scale: {"alpha": values["alpha_scaled"] * scale},
+                ),
+                itself("alpha"),
+            ),
+        ),
+        Slot(
+            ("s",),
+            (
+                # Few customers ever show when they left, so the data say less about s and beta than about r
+                # and alpha; a tighter prior keeps s from zero, where nobody ever leaves.
+                Parametrisation(
+                    (Variable("s", prior=PriorSpec("LogNormal", {"mu": -0.5, "sigma": 1.0})),),
+                    lambda values, scale: {"s": values["s"]},
+                ),
+                itself("s"),
+            ),
+        ),
+        Slot(
+            ("beta",),
+            (
+                Parametrisation(
+                    (Variable("beta_scaled", prior=PriorSpec("LogNormal", {"mu": 1.0, "sigma": 1.25})),),
+                    lambda values, scale: {"beta": values["beta_scaled"] * scale},
+                ),
+                itself("beta"),
+            ),
+        ),
+    ),
+    source='Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1)',
+    distribution="ParetoNBD",
+)

@@ -1,0 +1,350 @@
+"""Pareto/NBD: gamma-distributed purchase rates, exponential lifetimes whose rates are gamma-distributed.
+
+Schmittlein, Morrison & Colombo (1987), "Counting Your Customers: Who Are They and What Will They Do Next?",
+Management Science 33(1); Fader & Hardie (2005), "A Note on Deriving the Pareto/NBD Model and Related
+Expressions", brucehardie.com note 009.
+
+Parameters r, alpha (of the purchase rate lambda) and s, beta (of the dropout rate mu) are positive. A customer
+is x = repeat purchases, t_x = age at the last of them, T = age, 0 <= t_x <= T, with t_x = 0 where x = 0; alpha,
+beta, t_x, T and the horizon t are all in one unit of time. Arguments are not checked here.
+
+What a customer does who drops out is an integral over the time of dropout. Its published forms, differences of
+two 2F1, cancel; here it is integrated as it stands, with positive terms only. Row functions are described in
+`purchase_rows`; their parameters are in the order r, alpha, s, beta.
+"""
+
+import math
+
+import numpy as np
+
+from lifeworth.kernels._jit import njit
+from lifeworth.kernels.purchase_rows import likelihood_rows, prediction_rows, simulation_rows
+from lifeworth.kernels.random import exponential, log_gamma_variate, poisson, uniform
+from lifeworth.kernels.simulate import as_count
+from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
+
+# Gauss-Legendre on a panel. Eight points reach rounding where the integrand spans a factor of e^2.5 or less.
+_MANY_NODES, _MANY_WEIGHTS = (0.5 * values for values in np.polynomial.legendre.leggauss(16))
+_MANY_NODES = _MANY_NODES + 0.5
+_FEW_NODES, _FEW_WEIGHTS = (0.5 * values for values in np.polynomial.legendre.leggauss(8))
+_FEW_NODES = _FEW_NODES + 0.5
+_LONGEST_PANEL = 2.5  # the integrand's poles are pi away from the line
+_STEEPEST_PANEL = 12.0  # 16 points integrate exp(12 y) over (0, 1) to rounding
+_FOR_EVER = 700.0  # exp() of the longest time in logs
+
+
+# ---- the time of dropout ----------------------------------------------------------------------------------
+
+
+@njit
+def _dropped_out(
+    n: float, s: float, alpha: float, beta: float, length: float
+) -> tuple[float, float, float, float, float, float, float]:
+    """Integrate g(u) = (1 + u/alpha)^-n (1 + u/beta)^-s / (beta + u) over u in (0, length).
+
+    Returns the integral and, under the density that g is then, the means of log(1 + u/alpha), alpha/(alpha + u)
+    and u/(alpha + u), and the same three of beta; all zero where length is.
+
+    Over y = log(1 + u/m), m the smaller of alpha and beta and M the larger, g du is exp(-c y - d log(1 + (m/M)
+    expm1(y))) dy, up to a factor: log-concave, and analytic in a strip of half-width pi. Panels walk from y = 0
+    towards the tail and stop where it no longer counts.
+    """
+    if alpha < beta:
+        m, ratio, c, d = alpha, alpha / beta, n - 1.0, s + 1.0
+    else:
+        m, ratio, c, d = beta, beta / alpha, s, n
+    end = min(math.log1p(length / m), _FOR_EVER)
+    total = 0.0
+    log_small, early_small, late_small = 0.0, 0.0, 0.0
+    log_large, early_large, late_large = 0.0, 0.0, 0.0
+    nodes, weights = _MANY_NODES, _MANY_WEIGHTS
+    if end <= 1.25 and end * (abs(c) + d) <= 2.5:
+        nodes, weights = _FEW_NODES, _FEW_WEIGHTS
+    at = 0.0
+    while at < end:
+        grown = ratio * math.expm1(at)
+        share = (ratio + grown) / (1.0 + grown)  # -(c + d share) is the slope of the integrand's logarithm
+        slope = c + d * share
+        if total * slope * 1e-17 > math.exp(-c * at - d * math.log1p(grown)):
+            break
+        step = min(_LONGEST_PANEL, _STEEPEST_PANEL / (abs(c) + d * share))
+        if step < end - at or nodes.size == 16:
+            reach = min(share * math.exp(step), 1.0)
+            curved = min(reach, 1.0 - share, 0.25)
+            step = min(step, _STEEPEST_PANEL / (abs(c) + d * reach), 4.5 / math.sqrt(1.0 + d * curved))
+        step = min(step, end - at)
+        for i in range(nodes.size):
+            y = at + step * nodes[i]
+            small = math.expm1(y)
+            large = ratio * small
+            log_ratio = math.log1p(large)
+            weight = step * weights[i] * math.exp(-c * y - d * log_ratio)
+            total += weight
+            log_small += weight * y
+            log_large += weight * log_ratio
+            early = weight / (1.0 + small)
+            early_small += early
+            late_small += early * small
+            early = weight / (1.0 + large)
+            early_large += early
+            late_large += early * large
+        at += step
+    if not total > 0.0:
+        return end - end, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # nothing, or nan
+    scale = 1.0 / total
+    log_small, early_small, late_small = log_small * scale, early_small * scale, late_small * scale
+    log_large, early_large, late_large = log_large * scale, early_large * scale, late_large * scale
+    if alpha < beta:
+        return ratio * total, log_small, early_small, late_small, log_large, early_large, late_large
+    return total, log_large, early_large, late_large, log_small, early_small, late_small
+
+
+@njit
+def _log_odds(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, integral: float) -> float:
+    """Log odds that a customer has dropped out, given the integral over the time since t_x."""
+    gap = T - t_x
+    towards_end = (r + x) * math.log1p(gap / (alpha + t_x)) + s * math.log1p(gap / (beta + t_x))
+    return towards_end + math.log(s * integral)
+
+
+@njit
+def _log_odds_dropped_out(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
+    """Log odds that a customer has dropped out since t_x: the ratio of the likelihood's two terms."""
+    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    return _log_odds(r, alpha, s, beta, x, t_x, T, integral)
+
+
+# ---- the likelihood ---------------------------------------------------------------------------------------
+
+
+@njit
+def _of_count(r: float, alpha: float, s: float, beta: float, x: float) -> float:
+    """Return the part of the log-likelihood without times: one value for all customers with the same x."""
+    return log_gamma_ratio(r, x)
+
+
+@njit
+def _gradient_of_count(r: float, alpha: float, s: float, beta: float, x: float) -> tuple[float, float, float, float]:
+    """Return the derivatives of `_of_count`."""
+    return digamma_difference(r, x), 0.0, 0.0, 0.0
+
+
+@njit
+def _log_term(r: float, alpha: float, s: float, beta: float, x: float, age: float) -> float:
+    """Log probability of x purchases, at their times, and no dropout up to an age, less `_of_count`."""
+    return -r * math.log1p(age / alpha) - x * math.log(alpha + age) - s * math.log1p(age / beta)
+
+
+@njit
+def _sum_of_terms(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, integral: float, log_odds: float
+) -> float:
+    """Logarithm of the likelihood's two terms together, the larger taken out."""
+    if log_odds > 0.0:
+        gone = _log_term(r, alpha, s, beta, x, t_x) + math.log(s * integral)
+        return gone + math.log1p(math.exp(-log_odds))
+    return _log_term(r, alpha, s, beta, x, T) + math.log1p(math.exp(log_odds))
+
+
+@njit
+def _of_times(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
+    """Return the part of the log-likelihood with the times."""
+    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
+    return _sum_of_terms(r, alpha, s, beta, x, t_x, T, integral, log_odds)
+
+
+@njit
+def _times_with_gradient(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float
+) -> tuple[float, float, float, float, float]:
+    """Return `_of_times` and its derivatives with respect to r, alpha, s and beta.
+
+    They are means over both terms' shares of the likelihood, and over the time of dropout.
+    """
+    alpha_x = alpha + t_x
+    beta_x = beta + t_x
+    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _dropped_out(
+        r + x, s, alpha_x, beta_x, T - t_x
+    )
+    log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
+    gone = logistic(log_odds)
+    alive = logistic(-log_odds)
+    by_r = -alive * math.log1p(T / alpha) - gone * (math.log1p(t_x / alpha) + log_alpha)
+    by_alpha = alive * (r * (T / alpha) - x) / (alpha + T)
+    by_alpha += gone * ((r * (t_x / alpha) - x) * early_alpha / alpha_x + r * late_alpha / alpha)
+    by_s = -alive * math.log1p(T / beta) + gone * (1.0 / s - (math.log1p(t_x / beta) + log_beta))
+    by_beta = alive * s * (T / beta) / (beta + T)
+    by_beta += gone * ((s * (t_x / beta) - 1.0) * early_beta / beta_x + s * late_beta / beta)
+    value = _sum_of_terms(r, alpha, s, beta, x, t_x, T, integral, log_odds)
+    return value, by_r, by_alpha, by_s, by_beta
+
+
+@njit
+def log_likelihood(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
+    """Log-likelihood of one customer; Fader & Hardie (2005), before their integral is taken.
+
+    Its two terms are those of a customer alive at T and of one who dropped out since t_x. Nothing ever leaves log
+    space, and neither term is computed from the other.
+    """
+    return _of_count(r, alpha, s, beta, x) + _of_times(r, alpha, s, beta, x, t_x, T)
+
+
+@njit
+def log_likelihood_gradient(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float
+) -> tuple[float, float, float, float]:
+    """Return the derivatives of `log_likelihood` with respect to r, alpha, s and beta."""
+    _, by_r, by_alpha, by_s, by_beta = _times_with_gradient(r, alpha, s, beta, x, t_x, T)
+    return by_r + digamma_difference(r, x), by_alpha, by_s, by_beta
+
+
+# ---- what a customer will do ------------------------------------------------------------------------------
+
+
+@njit
+def probability_alive(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
+    """Probability that a customer has not dropped out at T; Schmittlein, Morrison & Colombo (1987) eq. (11)-(13)."""
+    return logistic(-_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
+
+
+@njit
+def expected_purchases_alive(r: float, alpha: float, s: float, beta: float, x: float, T: float, t: float) -> float:
+    """Purchases expected in (T, T + t] of a customer alive at T; new customers have x = T = 0.
+
+    The mean rate (r + x)/(alpha + T) times the mean lifetime within t. Schmittlein, Morrison & Colombo (1987)
+    eq. (22), divided by P(alive), has a pole at s = 1; with expm1 there is none.
+    """
+    rate = (r + x) / (alpha + T)
+    log_ages = math.log1p(t / (beta + T))
+    if s == 1.0:
+        return rate * (beta + T) * log_ages
+    return rate * (beta + T) * (math.expm1((1.0 - s) * log_ages) / (1.0 - s))
+
+
+@njit
+def probability_no_purchase(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
+) -> float:
+    """Probability of no purchase in (T, T + t]: gone by T, alive and silent to its end, or silent until dropout."""
+    log_odds = _log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)
+    stayed = math.exp(-(r + x) * math.log1p(t / (alpha + T)) - s * math.log1p(t / (beta + T)))
+    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + T, beta + T, t)
+    return logistic(log_odds) + logistic(-log_odds) * (stayed + s * integral)
+
+
+@njit
+def _add_pmf_of_dropped_out(n: float, s: float, alpha: float, beta: float, t: float, out: np.ndarray) -> None:
+    """Add to out[k] the probability of k purchases before dropout within t, of a customer alive at its start.
+
+    The integral over the time u of dropout of P(k purchases in u), for all k at the same nodes, over y as in
+    `_dropped_out`. P(k purchases in u) is a hump, as narrow as the square root of its place, or the rising side
+    of one that t cuts off. Panels walk back from the end: as steep as its highest k at first, and ever longer,
+    as only the flatter ones still count.
+    """
+    if alpha < beta:
+        m, ratio = alpha, alpha / beta
+    else:
+        m, ratio = beta, beta / alpha
+    end = min(math.log1p(t / m), _FOR_EVER)
+    k = out.size - 1.0
+    at = end
+    while at > 0.0:
+        beyond = math.expm1(at)
+        of_small = beyond / (1.0 + beyond)
+        tau = beyond if alpha < beta else ratio * beyond
+        silence = 1.0 / (1.0 + tau)
+        narrow = 3.5 * of_small / math.sqrt(1.0 + n * tau * silence + (s + 1.0) * of_small)
+        rising = max(_STEEPEST_PANEL * of_small / (k * silence + 1e-9), 0.3 * (end - at))
+        below = max(at - min(_LONGEST_PANEL, narrow, rising), 0.0)
+        if below < 0.05 * at:
+            below = 0.0
+        for i in range(_MANY_NODES.size):
+            y = below + (at - below) * _MANY_NODES[i]
+            beyond = math.expm1(y)
+            if alpha < beta:
+                tau = beyond
+                density = ratio * math.exp(y - (s + 1.0) * math.log1p(ratio * beyond))
+            else:
+                tau = ratio * beyond
+                density = math.exp(-s * y)
+            add_negative_binomial((at - below) * _MANY_WEIGHTS[i] * s * density, n, tau, out)
+        at = below
+
+
+@njit
+def purchase_pmf(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float, out: np.ndarray
+) -> None:
+    """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
+
+    Fader & Hardie (2014), "Deriving the conditional PMF of the Pareto/NBD model", brucehardie.com note 028,
+    before its integral is taken: k purchases and alive at the end, or k purchases until dropout.
+    """
+    out[:] = 0.0
+    log_odds = _log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)
+    stayed = math.exp(-s * math.log1p(t / (beta + T)))
+    add_negative_binomial(stayed, r + x, t / (alpha + T), out)
+    _add_pmf_of_dropped_out(r + x, s, alpha + T, beta + T, t, out)
+    alive = logistic(-log_odds)
+    for k in range(out.size):
+        out[k] *= alive
+    out[0] += logistic(log_odds)
+
+
+# ---- simulation -------------------------------------------------------------------------------------------
+
+
+@njit
+def _simulate_purchases(
+    state: np.ndarray, r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
+) -> tuple[int, float, float]:
+    """Draw the number of purchases in (T, T + t], twice as count and number, and the time alive in it."""
+    if uniform(state) < logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)):
+        return 0, 0.0, t
+    count, arrivals, within, _, _, _ = _simulate_alive(state, r + x, alpha + T, s, beta + T, t)
+    return count, arrivals, within
+
+
+@njit
+def _simulate_alive(
+    state: np.ndarray, n: float, alpha: float, s: float, beta: float, t: float
+) -> tuple[int, float, float, float, float, bool]:
+    """Draw the next t of a living customer whose rates are Gamma(n, alpha) and Gamma(s, beta)."""
+    rate = math.exp(log_gamma_variate(state, n)) / alpha
+    log_dropout = log_gamma_variate(state, s) - math.log(beta)
+    lifetime = math.exp(math.log(exponential(state)) - log_dropout)
+    within = min(lifetime, t)
+    arrivals = poisson(state, rate * within)
+    return as_count(arrivals, arrivals), arrivals, within, rate, math.exp(log_dropout), lifetime > t
+
+
+@njit
+def _simulate_life(
+    state: np.ndarray, r: float, alpha: float, s: float, beta: float, T: float
+) -> tuple[int, float, float, float, float, bool]:
+    """Draw a new customer's life to age T; dropout is the rate mu."""
+    return _simulate_alive(state, r, alpha, s, beta, T)
+
+
+# ---- over customers and draws -----------------------------------------------------------------------------
+
+_likelihood = likelihood_rows(__name__, _of_count, _gradient_of_count, _of_times, _times_with_gradient)
+log_likelihood_rows = _likelihood.log_likelihood_rows
+log_likelihood_gradient_rows = _likelihood.log_likelihood_gradient_rows
+log_likelihood_sum = _likelihood.log_likelihood_sum
+log_likelihood_sum_draws = _likelihood.log_likelihood_sum_draws
+log_likelihood_sum_gradient = _likelihood.log_likelihood_sum_gradient
+
+_predictions = prediction_rows(
+    __name__, probability_alive, expected_purchases_alive, probability_no_purchase, purchase_pmf
+)
+probability_alive_draws = _predictions.probability_alive_draws
+expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
+probability_no_purchase_draws = _predictions.probability_no_purchase_draws
+purchase_pmf_mean = _predictions.purchase_pmf_mean
+
+_simulations = simulation_rows(__name__, _simulate_purchases, _simulate_life)
+simulate_counts = _simulations.simulate_counts
+simulate_times = _simulations.simulate_times
+simulate_history = _simulations.simulate_history
