@@ -64,7 +64,9 @@ class Model[F: Fit]:
         Parameters
         ----------
         rfm : RFM table.
-        method : "auto" or "nuts" (draws of the posterior by NUTS), "map" (the mode: one point).
+        method : "laplace" (draws around the mode, weighted: fast, with a certificate), "nuts" (PyMC's
+            model, sampled: half a minute), "auto" (the first, and the second where the certificate
+            fails), or "map" (the mode: one point).
         draws : posterior draws to keep, over all chains.
         seed : the same seed gives the same draws.
         progress : called with (what, share done) now and then.
