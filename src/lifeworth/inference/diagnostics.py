@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -130,6 +131,19 @@ def judge_laplace(k_hat: float, ess: float, proposals: int) -> Diagnostics:
     elif ess < ESS_WARN:
         doubtful.append(f"The weighted draws are worth only {ess:.0f}: draw more for steady intervals.")
     return Diagnostics("laplace", k_hat=k_hat, ess=ess).with_findings(failed, doubtful)
+
+
+def relative_ess(samples: Mapping[str, npt.NDArray[np.float64]]) -> float:
+    """Effective draws per draw of chains (chains, draws), the mean over variables; 1 for a single, unordered set."""
+    shape = next(iter(samples.values())).shape
+    if shape[0] == 1:
+        return 1.0
+    import arviz_stats
+    from arviz_base import from_dict
+
+    found = arviz_stats.ess(from_dict({"posterior": dict(samples)})["posterior"], method="mean")
+    mean = float(np.mean([float(found[name]) for name in found.data_vars]))
+    return mean / float(shape[0] * shape[1])
 
 
 def _worst(figures: Any, pick: Any) -> float:

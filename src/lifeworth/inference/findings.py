@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.families.base import Family, Parametrisation, Rows, Variable
+from lifeworth.inference.checks import independence
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.priors import PriorTable, UnknownDensityError
 
@@ -28,7 +29,7 @@ def examined(
     """Add to a sampler's verdict what its draws say.
 
     Prior and data in conflict, variables the data do not speak of, parameters at the edge of their
-    support or running away, and draws under which the model has no mean.
+    support or running away, draws under which the model has no mean, and spend that goes with frequency.
     """
     failed: list[str] = []
     doubtful: list[str] = []
@@ -51,6 +52,10 @@ def examined(
                     f"{definition.name} is at most {definition.no_mean_below:g} in {share:.1%} of the draws, "
                     f"where {family.label} has no mean; the default priors keep it above."
                 )
+    if family.kind == "spend":
+        related = independence(rows)
+        if related.doubtful:
+            doubtful.append(related.advice)
     return diagnostics.with_findings(failed, doubtful)
 
 
