@@ -293,6 +293,7 @@ def _purchase_rows(rfm: RFM) -> Rows:
             f"None of the {len(rfm):,} customers bought a second time, so the data cannot say how often customers come "
             "back: wait for repeat purchases, or look at a longer time."
         )
+    _refuse_one(len(rfm))
     first, _, counts = distinct(rfm.frequency, rfm.recency, rfm.T)
     between = float(rfm.recency.sum()) / repeats
     columns = {
@@ -309,6 +310,11 @@ def _purchase_rows(rfm: RFM) -> Rows:
     return Rows(columns, counts.astype(np.float64), scale)
 
 
+def _refuse_one(customers: int) -> None:
+    if customers == 1:
+        raise DataError("A single customer cannot show how customers differ: a model needs several that came back.")
+
+
 def _spend_rows(rfm: RFM) -> Rows:
     if rfm.monetary_value is None:
         raise DataError(
@@ -322,7 +328,8 @@ def _spend_rows(rfm: RFM) -> Rows:
             "so a model of spend has nothing to learn from."
         )
     x, z = rfm.frequency[use].astype(np.float64), rfm.monetary_value[use]
-    if use.sum() > 1 and np.all(z == z[0]):
+    _refuse_one(len(z))
+    if np.all(z == z[0]):
         raise DataError(
             f"Every customer spends exactly {z[0]:g}: a model of how spend differs has nothing to learn from. "
             "Value purchases at that amount instead."

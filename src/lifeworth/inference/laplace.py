@@ -99,7 +99,8 @@ class _Round:
         """How many equally weighted draws these are worth for the mean of a parameter, of the worst one."""
         values = self.frame.target.parameters(self.frame.positions(self.z))
         spread = (values - self.weights @ values) ** 2
-        return float(((self.weights @ spread) / (self.weights**2 @ spread)).min())
+        worth = (self.weights @ spread) / (self.weights**2 @ spread)
+        return min(float(worth.min()), float(len(self.weights)))
 
     @property
     def good(self) -> bool:
