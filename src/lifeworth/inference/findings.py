@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 # The prior leaves less than this beyond the posterior's median: two sides that contradict each other.
 _CONFLICT = 0.01
 # The posterior is as wide as its prior, all but so much.
-_UNINFORMED = 0.95
+_UNINFORMED = 0.9
 # A 90 % interval that spans such a factor, or a chance this near to 0 or 1.
 _RUNAWAY_WARN, _RUNAWAY_FAIL = 1e3, 1e6
 _EDGE = 1e-3
@@ -72,9 +72,9 @@ def _against_prior(variable: Variable, values: Array) -> list[str]:
             f"Prior and data disagree on {variable.name}: the posterior is around {middle:.3g}, "
             f"and the prior leaves {beyond:.1g} beyond."
         ]
-    quartiles = prior.quantile(np.array([0.25, 0.75]))
-    of_prior = np.diff(_on_line(variable, quartiles))[0]
-    of_posterior = np.diff(_on_line(variable, np.quantile(values, [0.25, 0.75])))[0]
+    edges = np.array([0.1, 0.9])
+    of_prior = np.diff(_on_line(variable, prior.quantile(edges)))[0]
+    of_posterior = np.diff(_on_line(variable, np.quantile(values, edges)))[0]
     if of_posterior > _UNINFORMED * of_prior:
         return [f"The data say next to nothing about {variable.name}: its posterior is as wide as its prior."]
     return []

@@ -32,7 +32,8 @@ _GOOD_K_HAT, _GOOD_SHARE = 0.5, 0.5
 # Below so many likelihoods of rows, all are computed; above, most are interpolated.
 _FEW_LIKELIHOODS = 500_000
 _DEGREES = (3, 4, 5, 6)
-_CHECKS = 30
+_MANY_ROWS = 5000
+_CHECKS = 20
 # Errors of interpolated log densities: a posterior mean moves by at most so many standard deviations, one
 # tenth of the Monte Carlo error of 1,000 draws; and no single weight is wrong by more than a fifth.
 _ERROR, _LARGEST_ERROR = 0.003, 0.2
@@ -155,7 +156,9 @@ class _Frame:
 
     def widths(self) -> Array:
         """How far the density reaches on both sides of each axis, (2, variables), in units of a normal's."""
-        reach = np.array([0.5, 1.0, 2.0, 3.0, 4.5, 6.0])
+        # With many rows the posterior is near to normal, and two looks a side are enough.
+        many = len(self.target.rows.counts) > _MANY_ROWS
+        reach = np.array([1.0, 3.0] if many else [0.5, 1.0, 2.0, 3.0, 4.5, 6.0])
         size = len(self.centre)
         points = np.concatenate([side * far * np.eye(size) for side in (-1, 1) for far in reach])
         fall = -self.log_target(points).reshape(2, len(reach), size)
@@ -204,8 +207,12 @@ class _Frame:
             # Far out, where weights are small, errors matter less.
             importance = np.exp(-(z**2).sum(axis=1) / 8)
             powers = _monomials(z, degree)
-            fitted = np.linalg.lstsq(powers[design] * importance[design, None], values[design] * importance[design])[0]
-            found = powers @ fitted
+            weighted = powers[design] * importance[design, None]
+            # Columns of one length make these equations well conditioned; they take a tenth of the time of a QR.
+            lengths = np.sqrt((weighted**2).sum(axis=0))
+            weighted = weighted / lengths
+            fitted = np.linalg.solve(weighted.T @ weighted, weighted.T @ (values[design] * importance[design]))
+            found = powers @ (fitted / lengths)
             error = (found - values)[checks]
             share = np.exp(values[checks])
             if math.sqrt(float(share @ error**2 / share.sum())) < _ERROR and np.abs(error).max() < _LARGEST_ERROR:

@@ -72,7 +72,7 @@ def log_likelihoods(family: Family, parameters: Array, columns: list[Array]) -> 
     def fill(draw: int) -> None:
         out[:, draw] = kernel(np.ascontiguousarray(parameters[draw]), *columns)
 
-    kernel(np.ascontiguousarray(parameters[0]), *[column[:1] for column in columns])  # compiled in one thread
+    kernel.compile()  # in one thread: two that compile at once disturb each other
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         list(pool.map(fill, range(len(parameters))))
     return out

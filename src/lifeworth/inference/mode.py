@@ -20,7 +20,7 @@ FLAT = 20.0
 _NEAR = 1e-7
 _LONGEST_STEP, _STEPS = 2.0, 200
 # Above so many rows, the search begins on so many customers.
-_MANY_ROWS, _FEWER_CUSTOMERS = 20_000, 20_000
+_MANY_ROWS, _FEWER_CUSTOMERS = 5_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def climb(target: Target, start: Array | None = None, curvature: Array | None = 
 
     With many rows, the way is found on a sample of the customers and only its end on all of them.
     """
-    if start is None and len(target.rows.counts) > _MANY_ROWS:
+    many = len(target.rows.counts) > _MANY_ROWS and target.rows.customers > 2 * _FEWER_CUSTOMERS
+    if start is None and many:
         fewer = target.sample(_FEWER_CUSTOMERS)
         near = climb(fewer, target.start())
         if near is not None:

@@ -124,6 +124,7 @@ class Target:
 
     def _pieces(self, parameters: Array) -> Iterator[tuple[float, Array]]:
         kernel = self.family.kernels.log_likelihood_sum_gradient
+        kernel.compile()  # in one thread: two that compile at once disturb each other
         self.evaluations += 1
         if len(self._slices) == 1:
             yield kernel(parameters, *self._data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, cast
@@ -183,6 +184,7 @@ class GammaGamma(SpendModel):
     family = FAMILIES["gamma_gamma"]
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of what makes draws."""
     return {name: importlib.metadata.version(name) for name in _MADE_WITH}
