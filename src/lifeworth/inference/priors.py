@@ -14,8 +14,9 @@ from lifeworth.families.base import PriorSpec, Variable
 Array = npt.NDArray[np.float64]
 Density = Callable[[Array], Array]
 
-# Where a variable may lie on its line, by quadrature: e^-50 to e^50, or that near 0 and 1.
-_EDGE, _POINTS = 50.0, 8001
+# Where a variable may lie on its line: e^-50 to e^50, or that near 0 and 1. The fine grid covers what the coarse one
+# found to hold all but e^-40 of the probability.
+_EDGE, _POINTS, _NEGLIGIBLE = 50.0, 4001, 40.0
 
 
 class UnknownDensityError(UsageError):
@@ -140,11 +141,18 @@ class PriorTable:
     def __init__(self, variable: Variable) -> None:
         assert variable.prior is not None
         self.variable = variable
-        self._at = np.linspace(-_EDGE, _EDGE, _POINTS)
-        with np.errstate(all="ignore"):
-            heights = log_density(variable.prior)(from_line(variable, self._at)) + log_jacobian(variable, self._at)
-        heights = np.where(np.isfinite(heights), heights, -np.inf)
-        weights = np.exp(heights - heights.max())
+        density = log_density(variable.prior)
+
+        def heights(at: Array) -> Array:
+            with np.errstate(all="ignore"):
+                found = density(from_line(variable, at)) + log_jacobian(variable, at)
+            found = np.where(np.isfinite(found), found, -np.inf)
+            return np.asarray(found - found.max())
+
+        coarse = np.linspace(-_EDGE, _EDGE, _POINTS)
+        held = np.flatnonzero(heights(coarse) > -_NEGLIGIBLE)
+        self._at = np.linspace(coarse[max(held[0] - 1, 0)], coarse[min(held[-1] + 1, _POINTS - 1)], _POINTS)
+        weights = np.exp(heights(self._at))
         steps = np.concatenate([[0.0], (weights[1:] + weights[:-1]) / 2])
         self._below = np.cumsum(steps) / steps.sum()
 

@@ -63,7 +63,7 @@ def compare(fits: Mapping[str, Fit], rfm: RFM) -> pd.DataFrame:
                 "elpd_diff": best.elpd - result.elpd,
                 "weight": weights[name],
                 "se": result.se,
-                "dse": float(np.sqrt(result.counts @ (difference - mean) ** 2 * customers / max(customers - 1, 1))),
+                "dse": float(np.sqrt(result.counts @ (difference - mean) ** 2)),
                 "warning": result.warning,
             }
         )
