@@ -176,6 +176,24 @@ def test_it_is_the_posterior_of_nuts(model, whole):
     _assert_same_posterior(model().fit(table, "laplace", draws=4000), model().fit(table, "nuts", draws=4000))
 
 
+@pytest.mark.slow
+def test_it_is_the_posterior_of_nuts_on_a_million():
+    """By week: a million customers in some 15,000 distinct rows."""
+    from lifeworth.families import FAMILIES
+
+    customers = 1_000_000
+    age = np.random.default_rng(1).integers(1, 53, customers).astype(float)
+    keys = np.arange(customers, dtype=np.uint64)
+    truth = np.array([0.25, 4.4, 0.8, 2.5])
+    counts, times, *_ = FAMILIES["bg_nbd"].kernels.simulate_history(truth, age, keys, np.uint64(1))
+    recency = np.zeros(customers)
+    np.maximum.at(recency, np.repeat(keys.astype(int), counts), np.ceil(times))
+    table = lw.RFM.from_frame(
+        pd.DataFrame({"customer_id": keys.astype(int), "frequency": counts, "recency": recency, "T": age}), "W"
+    )
+    _assert_same_posterior(lw.BetaGeo().fit(table, "laplace", draws=4000), lw.BetaGeo().fit(table, "nuts", draws=4000))
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_it_is_the_posterior_of_nuts_on_few_customers(few, model):
     _assert_same_posterior(model().fit(few, "laplace", draws=4000), model().fit(few, "nuts", draws=4000))
@@ -363,3 +381,22 @@ def test_no_time_and_a_single_customer_get_a_sentence():
         good = {"frequency": [2, 1], "recency": [3.0, 1.0], "T": [5.0, 4.0], "monetary_value": [3.0, 4.0]}
         with pytest.raises(lw.DataError, match=says):
             table(**{**good, column: [good[column][0], value]})
+
+
+def test_one_figure_speaks_for_each_method():
+    from lifeworth.inference.diagnostics import Diagnostics, judge_laplace
+
+    assert Diagnostics("nuts", r_hat=1.0042).figure == "R-hat 1.004"
+    assert judge_laplace(0.21, 1800, 2000).figure == "k-hat 0.21"
+    assert Diagnostics("map").figure == ""
+
+
+def test_certificates_are_judged_by_their_figures():
+    from lifeworth.inference.diagnostics import judge_laplace
+
+    verdicts = [judge_laplace(k, ess, 4000).verdict for k, ess in ((0.69, 500), (0.71, 500), (0.1, 300), (0.1, 50))]
+    assert verdicts == ["ok", "fail", "warn", "fail"]
+    assert judge_laplace(np.inf, 500, 4000).verdict == "fail"
+    assert judge_laplace(0.1, np.nan, 4000).verdict == "fail"
+    # From fewer weights, only a lighter tail can be trusted.
+    assert judge_laplace(0.68, 500, 1000).verdict == "fail"

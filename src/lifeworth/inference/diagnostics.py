@@ -54,6 +54,18 @@ class Diagnostics:
         """Whether the draws are those of the posterior, as far as the sampler's own figures can tell."""
         return self.verdict != "fail"
 
+    @property
+    def figure(self) -> str:
+        """The one figure to show where there is room for one: R-hat, or k-hat."""
+        if self.r_hat is not None:
+            return f"R-hat {self.r_hat:.3f}"
+        return "" if self.k_hat is None else f"k-hat {self.k_hat:.2f}"
+
+    @property
+    def how(self) -> str:
+        """How the draws were made, in words."""
+        return {"nuts": "NUTS", "laplace": "importance sampling around the mode"}.get(self.method, self.method)
+
     def with_findings(self, failed: list[str], doubtful: list[str]) -> Diagnostics:
         """The same, with more reasons to fail or to look."""
         found: Verdict = "fail" if failed else "warn" if doubtful else "ok"

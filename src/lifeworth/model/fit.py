@@ -134,7 +134,7 @@ class Fit:
         >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
         >>> result = lw.BetaGeo().fit(calibration).loo(calibration)
         >>> round(result.elpd), result.warning
-        (-9586, False)
+        (-9587, False)
         """
         from lifeworth.inference.diagnostics import relative_ess
         from lifeworth.inference.loo import leave_one_out

@@ -310,6 +310,6 @@ def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
         parameters=rows,
         verdict=fit.diagnostics.verdict,
         reasons=fit.diagnostics.reasons,
-        note=f"{len(fit.posterior):,} posterior draws by {fit.diagnostics.method.upper()} from "
+        note=f"{len(fit.posterior):,} posterior draws by {fit.diagnostics.how} from "
         f"{fit.origin.customers:,} customers. {fit.family.source}.",
     )
