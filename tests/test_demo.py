@@ -64,7 +64,7 @@ def test_the_model_it_saves_scores_and_has_a_card(done):
         again = lw.load(folder).predict(evidence.calibration, "39W", seed=1)
         pd.testing.assert_series_equal(again["clv"], evidence.customers["clv"])
         card = (folder / "README.md").read_text(encoding="utf-8")
-        for part in ("fitted on | 2,357 customers", "## On the holdout", "## Not to be used for", "R-hat"):
+        for part in ("fitted on | 2,357 customers", "## On the holdout", "## Not to be used for", "k-hat"):
             assert part in card
         assert (folder / "tracking.png").exists()
 

@@ -22,7 +22,9 @@ _ROOMS = {
     "GammaGamma": "model",
     "CLV": "model",
     "Fit": "model",
+    "compare": "model",
     "fit_clv": "model",
+    "independence_check": "model",
     "load": "model",
     "historical_clv": "historical",
     "LifeworthError": "errors",
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from lifeworth.model import BetaGeo as BetaGeo
     from lifeworth.model import Fit as Fit
     from lifeworth.model import GammaGamma as GammaGamma
+    from lifeworth.model import compare as compare
     from lifeworth.model import fit_clv as fit_clv
+    from lifeworth.model import independence_check as independence_check
     from lifeworth.model import load as load
     from lifeworth.rfm import RFM as RFM
     from lifeworth.rfm import cohort_table as cohort_table

@@ -159,7 +159,7 @@ def fit(
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
     currency: Currency = None,
-    method: Annotated[str, typer.Option(help="auto, nuts or map.")] = "auto",
+    method: Annotated[str, typer.Option(help="auto, laplace, nuts or map.")] = "auto",
     draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
     seed: Seed = 0,
 ) -> None:

@@ -132,7 +132,7 @@ def _print(screen: Console, evidence: Evidence) -> None:
         for index, (name, draws) in enumerate(fit.draws.items()):
             published = PUBLISHED[fit.family.name][name]
             colour = {"ok": "green", "warn": "yellow", "fail": "red"}[fit.diagnostics.verdict]
-            verdict = f"[{colour}]{fit.diagnostics.verdict}[/] R-hat {fit.diagnostics.r_hat:.3f}" if index == 0 else ""
+            verdict = f"[{colour}]{fit.diagnostics.verdict}[/] {fit.diagnostics.figure}" if index == 0 else ""
             rows.append(
                 [
                     fit.family.label if index == 0 else "",

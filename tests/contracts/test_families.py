@@ -1,5 +1,7 @@
 """What every family of the registry promises."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +15,6 @@ from lifeworth.inference.pymc_model import build_model
 
 PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
 SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
-# Parameters in units of time.
-TIMES = ("alpha", "beta")
 # Parameters from which a family is simulated and which a fit must find again.
 TRUTH = {
     "bg_nbd": {"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5},
@@ -99,9 +99,9 @@ def test_means_are_the_means_of_draws(family, table):
 
 @pytest.mark.parametrize("family", PURCHASES, ids=_id)
 def test_the_unit_of_time_is_a_name_only(family, table):
-    """Times in days with alpha and beta in days are the same customers as in weeks."""
+    """Times in days with parameters in days are the same customers as in weeks."""
     weeks = _posterior(family)
-    scaled = {name: draws * 7 if name in TIMES else draws for name, draws in weeks.draws.items()}
+    scaled = {p.name: weeks.draws[p.name] * (7 if p.dimension == "time" else 1) for p in family.definitions}
     days = Posterior.from_parameters(family, scaled, "D")
     frame = table.to_pandas().assign(recency=table.recency * 7, T=table.T * 7)
     in_days = lw.RFM.from_frame(frame, "D")
@@ -284,9 +284,29 @@ def test_expected_spend_lies_between_the_customers_and_the_populations_mean(fami
 def test_the_unit_of_money_is_a_name_only(family, table):
     euros = _posterior(family)
     cents = Posterior.from_parameters(
-        family, {name: draws * 100 if name == "v" else draws for name, draws in euros.draws.items()}, None
+        family, {p.name: euros.draws[p.name] * (100 if p.dimension == "money" else 1) for p in family.definitions}, None
     )
     in_cents = lw.RFM.from_frame(table.to_pandas().assign(monetary_value=table.monetary_value * 100), "W")
     np.testing.assert_allclose(
         predict.expected_spend(cents, in_cents), 100 * predict.expected_spend(euros, table), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_what_is_known_of_a_parameter_is_said(family):
+    assert len(set(family.parameters)) == len(family.parameters)
+    for definition in family.definitions:
+        assert definition.meaning and definition.start > 0
+        assert ("{unit}" in definition.meaning) == (definition.dimension != "none"), definition.name
+        assert definition.dimension in ("none", "time" if family.kind == "purchases" else "money")
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_arguments_stand_in_the_order_of_pymc_marketings_generator(family):
+    """Seen from outside: parameters far apart, and a generator that is told them by position."""
+    from pymc_marketing.clv import distributions
+
+    kind = getattr(distributions, family.distribution)
+    assert sorted(family.arguments) == sorted(family.parameters)
+    taken = inspect.signature(kind.rv_op.rng_fn).parameters
+    assert [name for name in taken if name in family.parameters] == list(family.arguments)

@@ -16,6 +16,7 @@ from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit
 
 Kind = Literal["purchases", "spend"]
+Dimension = Literal["none", "time", "money"]
 Values = Mapping[str, Any]
 
 
@@ -43,6 +44,34 @@ class PriorSpec:
         if not all(isinstance(value, (int, float)) for value in arguments.values()):
             raise UsageError(f"The prior of {name} must have plain numbers as its arguments, not {arguments}.")
         return cls(str(content["dist"]), {key: float(value) for key, value in arguments.items()})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is known of a parameter before any data.
+
+    Attributes
+    ----------
+    name : as in the formulas.
+    meaning : for people, in one line; `{unit}` is where the unit it is counted in goes.
+    dimension : what it is counted in: "time", "money" or "none".
+    start : where a search may begin; of a typical time or typical spend, where it has a dimension.
+    no_mean_below : at this value and below, the model's expectations are infinite (None: nowhere).
+    """
+
+    name: str
+    meaning: str
+    dimension: Dimension = "none"
+    start: float = 1.0
+    no_mean_below: float | None = None
+
+    def describe(self, unit: str) -> str:
+        """Its meaning, with the unit of time or of money it is counted in."""
+        return self.meaning.format(unit=unit)
+
+    def in_unit(self, scale: float) -> float:
+        """One unit of this parameter in data whose typical time or spend is `scale`."""
+        return 1.0 if self.dimension == "none" else scale
 
 
 @dataclass(frozen=True)
@@ -110,19 +139,26 @@ class Family:
     ----------
     name, label : the registry's key, and the name people use.
     kind : "purchases" or "spend".
-    parameters : in the order of the kernels' columns.
+    definitions : its parameters, in the order of the kernels' columns.
     slots : the parametrisations to choose from.
     source : where the model comes from.
     distribution : name of its distribution in pymc_marketing.clv.distributions (purchases).
+    arguments : the order in which the random generator of that distribution takes the parameters.
     """
 
     name: str
     label: str
     kind: Kind
-    parameters: tuple[str, ...]
+    definitions: tuple[Parameter, ...]
     slots: tuple[Slot, ...]
     source: str
     distribution: str = ""
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the kernels' columns."""
+        return tuple(parameter.name for parameter in self.definitions)
 
     @property
     def kernels(self) -> ModuleType:
@@ -257,6 +293,7 @@ def _purchase_rows(rfm: RFM) -> Rows:
             f"None of the {len(rfm):,} customers bought a second time, so the data cannot say how often customers come "
             "back: wait for repeat purchases, or look at a longer time."
         )
+    _refuse_one(len(rfm))
     first, _, counts = distinct(rfm.frequency, rfm.recency, rfm.T)
     between = float(rfm.recency.sum()) / repeats
     columns = {
@@ -264,7 +301,18 @@ def _purchase_rows(rfm: RFM) -> Rows:
         "t_x": rfm.recency[first],
         "T": rfm.T[first],
     }
-    return Rows(columns, counts.astype(np.float64), scale=between if between > 0 else max(float(rfm.T.mean()), 1.0))
+    scale = between if between > 0 else float(rfm.T.mean())
+    if scale == 0:
+        raise DataError(
+            f"No time has passed for any of the {len(rfm):,} customers (T is 0 for all), "
+            "so the data cannot say how often customers come back: set a later observation_end."
+        )
+    return Rows(columns, counts.astype(np.float64), scale)
+
+
+def _refuse_one(customers: int) -> None:
+    if customers == 1:
+        raise DataError("A single customer cannot show how customers differ: a model needs several that came back.")
 
 
 def _spend_rows(rfm: RFM) -> Rows:
@@ -280,7 +328,8 @@ def _spend_rows(rfm: RFM) -> Rows:
             "so a model of spend has nothing to learn from."
         )
     x, z = rfm.frequency[use].astype(np.float64), rfm.monetary_value[use]
-    if use.sum() > 1 and np.all(z == z[0]):
+    _refuse_one(len(z))
+    if np.all(z == z[0]):
         raise DataError(
             f"Every customer spends exactly {z[0]:g}: a model of how spend differs has nothing to learn from. "
             "Value purchases at that amount instead."

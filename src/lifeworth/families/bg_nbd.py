@@ -1,13 +1,18 @@
 """BG/NBD: purchases at a steady rate until a customer drops out after one of them."""
 
-from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 
 # Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
 BG_NBD = Family(
     name="bg_nbd",
     label="BG/NBD",
     kind="purchases",
-    parameters=("r", "alpha", "a", "b"),
+    definitions=(
+        Parameter("r", "shape of purchase rates over customers"),
+        Parameter("alpha", "rate of purchase rates, in {unit}", "time"),
+        Parameter("a", "dropout: a / (a + b) is the mean chance to leave after a purchase"),
+        Parameter("b", "dropout: with a"),
+    ),
     slots=(
         Slot(
             ("r",),
@@ -49,4 +54,5 @@ BG_NBD = Family(
     ),
     source='Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2)',
     distribution="BetaGeoNBD",
+    arguments=("a", "b", "r", "alpha"),
 )

@@ -1,6 +1,6 @@
 """Gamma-Gamma: each customer's purchases scatter around a mean spend of their own."""
 
-from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 
 # q > 1 by construction: at q <= 1 the population has no mean spend. Money is in units of the
 # data's mean spend, so that euros or cents change nothing.
@@ -8,7 +8,11 @@ GAMMA_GAMMA = Family(
     name="gamma_gamma",
     label="Gamma-Gamma",
     kind="spend",
-    parameters=("p", "q", "v"),
+    definitions=(
+        Parameter("p", "shape of a customer's own amounts"),
+        Parameter("q", "shape of how customers differ", start=3.0, no_mean_below=1.0),
+        Parameter("v", "scale of how customers differ, in {unit}", "money"),
+    ),
     slots=(
         Slot(
             ("p",),

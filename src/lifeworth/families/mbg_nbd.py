@@ -8,11 +8,12 @@ MBG_NBD = Family(
     name="mbg_nbd",
     label="MBG/NBD",
     kind="purchases",
-    parameters=BG_NBD.parameters,
+    definitions=BG_NBD.definitions,
     slots=BG_NBD.slots,
     source=(
         'Batislam, Denizel & Filiztekin (2007), "Empirical validation and comparison of models for customer base '
         'analysis", International Journal of Research in Marketing 24(3)'
     ),
     distribution="ModifiedBetaGeoNBD",
+    arguments=("a", "b", "r", "alpha"),
 )

@@ -1,13 +1,18 @@
 """Pareto/NBD: purchases at a steady rate until a customer drops out, at any time."""
 
-from lifeworth.families.base import Family, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 
 # Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
 PARETO_NBD = Family(
     name="pareto_nbd",
     label="Pareto/NBD",
     kind="purchases",
-    parameters=("r", "alpha", "s", "beta"),
+    definitions=(
+        Parameter("r", "shape of purchase rates over customers"),
+        Parameter("alpha", "rate of purchase rates, in {unit}", "time"),
+        Parameter("s", "shape of dropout rates over customers"),
+        Parameter("beta", "rate of dropout rates, in {unit}", "time"),
+    ),
     slots=(
         Slot(
             ("r",),
@@ -54,4 +59,5 @@ PARETO_NBD = Family(
     ),
     source='Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1)',
     distribution="ParetoNBD",
+    arguments=("r", "alpha", "s", "beta"),
 )

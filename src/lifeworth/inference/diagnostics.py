@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Verdict = Literal["ok", "warn", "fail"]
+_VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
 
 # Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and localization":
 # R-hat below 1.01, and an effective sample of 100 per chain. Beyond the second limit nothing is published.
@@ -17,6 +20,8 @@ ESS_WARN, ESS_FAIL = 400.0, 100.0
 # Betancourt (2016), "Diagnosing suboptimal cotangent disintegrations": energies that do not mix.
 BFMI_WARN = 0.3
 DIVERGENCES_FAIL = 0.02
+# Vehtari, Simpson, Gelman, Yao & Gabry (2024), "Pareto smoothed importance sampling": beyond, weights have no use.
+K_HAT_FAIL = 0.7
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,9 @@ class Diagnostics:
     ----------
     method : how the draws were made.
     verdict : "ok", "warn" (look before use) or "fail" (jobs refuse it).
-    reasons : one sentence per finding; empty when ok.
-    r_hat, ess : worst over the parameters (rank-normalised split R-hat; bulk and tail effective sample).
+    reasons : one sentence per finding.
+    r_hat, ess : worst over the parameters (rank-normalised split R-hat; bulk and tail effective sample of
+        NUTS, or effective sample of the weighted proposals for the mean), before draws are thinned.
     divergences : divergent transitions after warm-up.
     bfmi : lowest over the chains.
     k_hat : Pareto shape of the importance weights, where there are any.
@@ -42,6 +48,29 @@ class Diagnostics:
     r_hat: float | None = None
     divergences: int | None = None
     bfmi: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the draws are those of the posterior, as far as the sampler's own figures can tell."""
+        return self.verdict != "fail"
+
+    @property
+    def figure(self) -> str:
+        """The one figure to show where there is room for one: R-hat, or k-hat."""
+        if self.r_hat is not None:
+            return f"R-hat {self.r_hat:.3f}"
+        return "" if self.k_hat is None else f"k-hat {self.k_hat:.2f}"
+
+    @property
+    def how(self) -> str:
+        """How the draws were made, in words."""
+        return {"nuts": "NUTS", "laplace": "importance sampling around the mode"}.get(self.method, self.method)
+
+    def with_findings(self, failed: list[str], doubtful: list[str]) -> Diagnostics:
+        """The same, with more reasons to fail or to look."""
+        found: Verdict = "fail" if failed else "warn" if doubtful else "ok"
+        verdict = max(self.verdict, found, key=_VERDICTS.index)
+        return replace(self, verdict=verdict, reasons=(*self.reasons, *failed, *doubtful))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -96,15 +125,37 @@ def judge_nuts(
         doubtful.append(f"{divergences} of {diverging.size} transitions diverged: the tails may be a little short.")
     if bfmi < BFMI_WARN:
         doubtful.append(f"The energy of the chains mixes slowly (BFMI {bfmi:.2f}).")
-    return Diagnostics(
-        method="nuts",
-        verdict="fail" if failed else "warn" if doubtful else "ok",
-        reasons=(*failed, *doubtful),
-        ess=ess,
-        r_hat=r_hat,
-        divergences=divergences,
-        bfmi=bfmi,
-    )
+    figures = Diagnostics("nuts", ess=ess, r_hat=r_hat, divergences=divergences, bfmi=bfmi)
+    return figures.with_findings(failed, doubtful)
+
+
+def judge_laplace(k_hat: float, ess: float, proposals: int) -> Diagnostics:
+    """Judge weighted draws: the tail of their weights, and how many independent draws they are worth."""
+    limit = min(K_HAT_FAIL, 1 - 1 / math.log10(proposals))
+    failed: list[str] = []
+    doubtful: list[str] = []
+    if not k_hat <= limit:
+        failed.append(
+            f"The importance weights of the fast path have too heavy a tail (k-hat {k_hat:.2f}, above {limit:.2f})."
+        )
+    if not ess >= ESS_FAIL:
+        failed.append(f"The weighted draws are worth only {ess:.0f} (at least {ESS_FAIL:.0f} are needed).")
+    elif ess < ESS_WARN:
+        doubtful.append(f"The weighted draws are worth only {ess:.0f}: draw more for steady intervals.")
+    return Diagnostics("laplace", k_hat=k_hat, ess=ess).with_findings(failed, doubtful)
+
+
+def relative_ess(samples: Mapping[str, npt.NDArray[np.float64]]) -> float:
+    """Effective draws per draw of chains (chains, draws), the mean over variables; 1 for a single, unordered set."""
+    shape = next(iter(samples.values())).shape
+    if shape[0] == 1:
+        return 1.0
+    import arviz_stats
+    from arviz_base import from_dict
+
+    found = arviz_stats.ess(from_dict({"posterior": dict(samples)})["posterior"], method="mean")
+    mean = float(np.mean([float(found[name]) for name in found.data_vars]))
+    return mean / float(shape[0] * shape[1])
 
 
 def _worst(figures: Any, pick: Any) -> float:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from lifeworth.families.base import Family
 
-def counted_purchases(
-    name: str, distribution: str, parameters: dict[str, Any], T: Any, counts: Any, **kwargs: Any
-) -> Any:
+
+def counted_purchases(name: str, family: Family, parameters: dict[str, Any], T: Any, counts: Any, **kwargs: Any) -> Any:
     """(recency, frequency) of distinct rows by one of pymc-marketing's distributions.
 
     The log likelihood of a row is that of all the customers it stands for: its own, times their count.
     """
     from pymc_marketing.clv import distributions
 
-    kind = getattr(distributions, distribution)
+    kind = getattr(distributions, family.distribution)
     names = tuple(parameters)
 
     def logp(value: Any, *inputs: Any) -> Any:
@@ -28,18 +27,14 @@ def counted_purchases(
 
     def random(*inputs: Any, rng: Any = None, size: Any = None) -> Any:
         *values, age, _ = inputs
-        return _draw(kind, dict(zip(names, values, strict=True)), age, rng, size)
+        named = dict(zip(names, values, strict=True))
+        # pymc-marketing's generator takes its arguments by position.
+        return kind.rv_op.rng_fn(rng, *[np.asarray(named[key]) for key in family.arguments], age, size)
 
     scalars = ",".join(["()"] * (len(names) + 2))
     return pm.CustomDist(
         name, *parameters.values(), T, counts, logp=logp, random=random, signature=f"{scalars}->(2)", **kwargs
     )
-
-
-def _draw(kind: Any, values: dict[str, Any], age: Any, rng: Any, size: Any) -> Any:
-    """Draw with pymc-marketing's generator, which takes its arguments by position, in an order of its own."""
-    order: Sequence[str] = kind.dist.__func__.__code__.co_varnames[1 : 1 + len(values)]
-    return kind.rv_op.rng_fn(rng, *[np.asarray(values[name]) for name in order], age, size)
 
 
 def _gamma_gamma_logp(z: Any, p: Any, q: Any, v: Any, x: Any, count: Any) -> Any:

@@ -3,94 +3,131 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import FitError
 from lifeworth.families.base import Family, Parametrisation, Rows
-from lifeworth.inference.priors import log_density
+from lifeworth.inference.target import Target
+
+Array = npt.NDArray[np.float64]
 
 # A variable known to a factor of e^20 only, by all customers together, is one that runs away.
-_FLAT = 20.0
+FLAT = 20.0
+# The search ends where the mode is this near, in standard deviations of the posterior.
+_NEAR = 1e-7
+_LONGEST_STEP, _STEPS = 2.0, 200
+# Above so many rows, the search begins on so many customers.
+_MANY_ROWS, _FEWER_CUSTOMERS = 5_000, 10_000
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Where the log density is highest.
+
+    Attributes
+    ----------
+    position : on the line.
+    value : the log density there.
+    curvature : minus its second derivatives.
+    """
+
+    position: Array
+    value: float
+    curvature: Array
+
+
+def climb(target: Target, start: Array | None = None, curvature: Array | None = None) -> Mode | None:
+    """Climb by Newton's method; None where no maximum is found.
+
+    With many rows, the way is found on a sample of the customers and only its end on all of them.
+    """
+    many = len(target.rows.counts) > _MANY_ROWS and target.rows.customers > 2 * _FEWER_CUSTOMERS
+    if start is None and many:
+        fewer = target.sample(_FEWER_CUSTOMERS)
+        near = climb(fewer, target.start())
+        if near is not None:
+            start, curvature = near.position, near.curvature * (target.rows.customers / _FEWER_CUSTOMERS)
+    given = curvature is not None
+    position = target.start() if start is None else start
+    value, slope = target.gradient(position)
+    for _ in range(_STEPS):
+        if not np.isfinite(value):
+            return None
+        if curvature is None:
+            curvature = target.curvature(position)
+        step = _newton(curvature, slope)
+        distance = math.sqrt(max(float(slope @ step), 0.0))
+        if distance < _NEAR:
+            break
+        found = _line_search(target, position, value, slope, step, distance)
+        if found is None:
+            if not given:
+                return None
+            given, curvature = False, None
+            continue
+        moved, value, steeper = found
+        # A curvature that was given is good near the mode: mended by what each step shows, it need not be made anew.
+        curvature = _mended(curvature, moved - position, slope - steeper) if given else None
+        position, slope = moved, steeper
+    else:
+        return None
+    return Mode(position, value, target.curvature(position))
+
+
+def _newton(curvature: Array, slope: Array) -> Array:
+    """Newton's step, uphill also where the curvature is not that of a hill, and not too long."""
+    values, vectors = np.linalg.eigh(curvature)
+    values = np.maximum(np.abs(values), 1e-9 * max(float(np.abs(values).max()), 1e-300))
+    step: Array = vectors @ ((vectors.T @ slope) / values)
+    return step * min(1.0, _LONGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
+
+
+def _line_search(
+    target: Target, position: Array, value: float, slope: Array, step: Array, distance: float
+) -> tuple[Array, float, Array] | None:
+    """Halve the step until it climbs; near the mode, where rounding hides the climb, take it as it is."""
+    for _ in range(30):
+        moved = position + step
+        new, steeper = target.gradient(moved)
+        if np.isfinite(new) and (new >= value + 1e-4 * float(slope @ step) or distance < 1e-3):
+            return moved, new, steeper
+        step = step / 2
+    return None
+
+
+def _mended(curvature: Array, step: Array, change: Array) -> Array:
+    """The curvature after a step over which the slope fell by `change` (Broyden, Fletcher, Goldfarb, Shanno)."""
+    along = float(step @ change)
+    before = curvature @ step
+    if along <= 1e-10 * float(step @ before):
+        return curvature
+    return curvature + np.outer(change, change) / along - np.outer(before, before) / float(step @ before)
 
 
 def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> dict[str, float]:
     """Parameters at the maximum of log likelihood plus log prior density of the variables.
 
-    The search runs over the logs (logits) of the variables, with the kernel's gradient; densities are
-    those of the variables themselves, so that flat priors give the maximum-likelihood estimate.
+    The search runs over the logs (logits) of the variables; densities are those of the variables
+    themselves, so that flat priors give the maximum-likelihood estimate.
 
     Raises
     ------
-    FitError : no maximum was found; parameters that run away are named.
+    FitError : no maximum was found.
     """
-    from scipy.optimize import minimize
-
-    variables = parametrisation.variables
-    priors = [None if v.prior is None else log_density(v.prior) for v in variables]
-    data = list(rows.columns.values())
-    kernel = family.kernels.log_likelihood_sum_gradient
-    customers = rows.customers
-
-    def values(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.array(
-            [
-                np.exp(u) if v.support == "positive" else 1 / (1 + np.exp(-u))
-                for v, u in zip(variables, position, strict=True)
-            ]
-        )
-
-    def log_parameters(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        named = dict(zip((v.name for v in variables), values(position), strict=True))
-        found = parametrisation.to_parameters(named, rows.scale)
-        return np.log([found[name] for name in family.parameters])
-
-    def log_prior(position: npt.NDArray[np.float64]) -> float:
-        return sum(density(value) for density, value in zip(priors, values(position), strict=True) if density)
-
-    def objective(position: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        parameters = np.exp(log_parameters(position))
-        value, gradient = kernel(parameters, *data, rows.counts)
-        total = value + log_prior(position)
-        if not np.isfinite(total):
-            return np.inf, np.zeros_like(position)
-        # Only the map from variables to parameters and the priors are differenced: smooth, and free of data.
-        slope = _differences(log_parameters, position).T @ (gradient * parameters) + _differences(log_prior, position)
-        return -total / customers, -slope / customers
-
-    start = np.zeros(len(variables))
-    for index, variable in enumerate(variables):
-        if variable.name in ("alpha", "beta", "v"):
-            start[index] = np.log(rows.scale)
-        elif variable.name == "q":
-            start[index] = np.log(3.0)
-    found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 1000})
-    slope = float(np.max(np.abs(found.jac)))
-    if not np.isfinite(found.fun) or slope > 1e-5 or _widest(objective, found.x) > _FLAT * math.sqrt(customers):
-        at = ", ".join(
-            f"{n} = {v:.3g}" for n, v in zip(family.parameters, np.exp(log_parameters(found.x)), strict=True)
-        )
+    mode = climb(Target(family, rows, parametrisation, on_line=False))
+    if mode is None or np.linalg.eigvalsh(mode.curvature)[0] <= 1 / FLAT**2:
+        where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
         raise FitError(
-            f"{family.label}: no maximum was found on these {customers:,} customers (the search stopped at {at}); "
+            f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
             'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
         )
-    return dict(zip(family.parameters, np.exp(log_parameters(found.x)).tolist(), strict=True))
+    found = Target(family, rows, parametrisation).parameters(mode.position)
+    return dict(zip(family.parameters, found.tolist(), strict=True))
 
 
-def _widest(objective: Any, position: npt.NDArray[np.float64]) -> float:
-    """Largest standard deviation, over the logs of the variables, of one customer's likelihood at the mode."""
-    hessian = _differences(lambda at: objective(at)[1], position, step=1e-4)
-    least = float(np.linalg.eigvalsh((hessian + hessian.T) / 2)[0])
-    return 1 / math.sqrt(least) if least > 0 else math.inf
-
-
-def _differences(function: Any, position: npt.NDArray[np.float64], step: float = 1e-5) -> npt.NDArray[np.float64]:
-    """Central differences, a column per coordinate: the error is of order step squared, 1e-10."""
-    columns = []
-    for index in range(len(position)):
-        shift = np.zeros_like(position)
-        shift[index] = step
-        columns.append((np.asarray(function(position + shift)) - np.asarray(function(position - shift))) / (2 * step))
-    return np.stack(columns, axis=-1)
+def _listed(family: Family, rows: Rows, parametrisation: Parametrisation, mode: Mode) -> str:
+    found = Target(family, rows, parametrisation).parameters(mode.position)
+    return ", ".join(f"{name} = {value:.3g}" for name, value in zip(family.parameters, found, strict=True))

@@ -1,13 +1,26 @@
-"""Priors: from names to pymc_extras objects, and their log densities for the mode."""
+"""Priors: from names to pymc_extras objects, and to densities that need no PyMC."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from lifeworth.errors import UsageError
-from lifeworth.families.base import PriorSpec
+from lifeworth.families.base import PriorSpec, Variable
+
+Array = npt.NDArray[np.float64]
+Density = Callable[[Array], Array]
+
+# Where a variable may lie on its line: e^-50 to e^50, or that near 0 and 1. The fine grid covers what the coarse one
+# found to hold all but e^-40 of the probability.
+_EDGE, _POINTS, _NEGLIGIBLE = 50.0, 4001, 40.0
+
+
+class UnknownDensityError(UsageError):
+    """A prior whose density is not in the table below; PyMC knows it."""
 
 
 def to_prior(spec: PriorSpec) -> Any:
@@ -17,41 +30,137 @@ def to_prior(spec: PriorSpec) -> Any:
     return Prior(spec.distribution, **spec.arguments)
 
 
-def _scipy(name: str, arguments: dict[str, float]) -> Any:
-    """The frozen scipy distribution of a PyMC distribution and its arguments."""
-    from scipy import stats
+def _beta(alpha: float, beta: float) -> Density:
+    return lambda x: (alpha - 1) * np.log(x) + (beta - 1) * np.log1p(-x)
 
-    table: dict[str, Callable[..., Any]] = {
-        "Beta": lambda alpha, beta: stats.beta(alpha, beta),
-        "Exponential": lambda lam=None, scale=None: stats.expon(scale=scale if lam is None else 1 / lam),
-        "Gamma": lambda alpha, beta=1.0: stats.gamma(alpha, scale=1 / beta),
-        "HalfCauchy": lambda beta=1.0: stats.halfcauchy(scale=beta),
-        "HalfNormal": lambda sigma=1.0: stats.halfnorm(scale=sigma),
-        "HalfStudentT": lambda nu, sigma=1.0: stats.t(nu, scale=sigma),
-        "InverseGamma": lambda alpha, beta=1.0: stats.invgamma(alpha, scale=beta),
-        "LogNormal": lambda mu=0.0, sigma=1.0: stats.lognorm(sigma, scale=math.exp(mu)),
-        "Pareto": lambda alpha, m: stats.pareto(alpha, scale=m),
-        "TruncatedNormal": _truncated_normal,
-        "Uniform": lambda lower=0.0, upper=1.0: stats.uniform(lower, upper - lower),
-        "Weibull": lambda alpha, beta: stats.weibull_min(alpha, scale=beta),
-    }
-    if name not in table:
-        raise UsageError(
-            f'method="map" does not know the density of {name} (it knows {", ".join(table)}): use method="nuts".'
+
+def _exponential(lam: float | None = None, scale: float = 1.0) -> Density:
+    rate = 1 / scale if lam is None else lam
+    return lambda x: -rate * x
+
+
+def _gamma(
+    alpha: float | None = None, beta: float | None = None, mu: float | None = None, sigma: float | None = None
+) -> Density:
+    if mu is not None and sigma is not None:
+        alpha, beta = (mu / sigma) ** 2, mu / sigma**2
+    if alpha is None:
+        raise TypeError("give alpha and beta, or mu and sigma")
+    shape, rate = alpha, 1.0 if beta is None else beta
+    return lambda x: (shape - 1) * np.log(x) - rate * x
+
+
+def _half_cauchy(beta: float = 1.0) -> Density:
+    return lambda x: -np.log1p((x / beta) ** 2)
+
+
+def _half_normal(sigma: float = 1.0) -> Density:
+    return lambda x: -0.5 * (x / sigma) ** 2
+
+
+def _half_student(nu: float, sigma: float = 1.0) -> Density:
+    return lambda x: -0.5 * (nu + 1) * np.log1p((x / sigma) ** 2 / nu)
+
+
+def _inverse_gamma(alpha: float, beta: float = 1.0) -> Density:
+    return lambda x: -(alpha + 1) * np.log(x) - beta / x
+
+
+def _log_normal(mu: float = 0.0, sigma: float = 1.0) -> Density:
+    return lambda x: -np.log(x) - 0.5 * ((np.log(x) - mu) / sigma) ** 2
+
+
+def _pareto(alpha: float, m: float) -> Density:
+    return lambda x: np.where(x >= m, -(alpha + 1) * np.log(x), -np.inf)
+
+
+def _truncated_normal(mu: float = 0.0, sigma: float = 1.0, lower: float = -np.inf, upper: float = np.inf) -> Density:
+    return lambda x: np.where((lower <= x) & (x <= upper), -0.5 * ((x - mu) / sigma) ** 2, -np.inf)
+
+
+def _uniform(lower: float = 0.0, upper: float = 1.0) -> Density:
+    return lambda x: np.where((lower <= x) & (x <= upper), 0.0, -np.inf)
+
+
+def _weibull(alpha: float, beta: float) -> Density:
+    return lambda x: (alpha - 1) * np.log(x) - (x / beta) ** alpha
+
+
+_DENSITIES: dict[str, Callable[..., Density]] = {
+    "Beta": _beta,
+    "Exponential": _exponential,
+    "Gamma": _gamma,
+    "HalfCauchy": _half_cauchy,
+    "HalfNormal": _half_normal,
+    "HalfStudentT": _half_student,
+    "InverseGamma": _inverse_gamma,
+    "LogNormal": _log_normal,
+    "Pareto": _pareto,
+    "TruncatedNormal": _truncated_normal,
+    "Uniform": _uniform,
+    "Weibull": _weibull,
+}
+
+
+def log_density(spec: PriorSpec) -> Density:
+    """Log density of a prior, up to a constant, of numbers within the support of its variable.
+
+    Raises
+    ------
+    UnknownDensityError : a distribution, or a way to state it, that is not in the table.
+    """
+    name, arguments = spec.distribution, spec.arguments
+    if name not in _DENSITIES:
+        raise UnknownDensityError(
+            f'Only method="nuts" knows the density of {name}; others know {", ".join(_DENSITIES)}: use method="nuts".'
         )
     try:
-        return table[name](**arguments)
+        return _DENSITIES[name](**arguments)
     except TypeError as error:
-        raise UsageError(f'method="map" cannot read {name}({arguments}): {error}. Use method="nuts".') from error
+        raise UnknownDensityError(
+            f'Only method="nuts" can read {name}({arguments}) ({error}): use method="nuts".'
+        ) from error
 
 
-def _truncated_normal(mu: float = 0.0, sigma: float = 1.0, lower: float = -math.inf, upper: float = math.inf) -> Any:
-    from scipy import stats
+def from_line(variable: Variable, position: Array) -> Array:
+    """Values of a variable at positions on the whole line: by exp, or logistic."""
+    with np.errstate(over="ignore"):
+        return np.exp(position) if variable.support == "positive" else 1 / (1 + np.exp(-position))
 
-    return stats.truncnorm((lower - mu) / sigma, (upper - mu) / sigma, loc=mu, scale=sigma)
+
+def log_jacobian(variable: Variable, position: Array) -> Array:
+    """Log derivative of `from_line`: what turns a density of values into one of positions."""
+    if variable.support == "positive":
+        return position
+    return -np.logaddexp(0, position) - np.logaddexp(0, -position)
 
 
-def log_density(spec: PriorSpec) -> Callable[[float], float]:
-    """Log density of a prior, up to a constant, as a function of one number."""
-    distribution = _scipy(spec.distribution, spec.arguments)
-    return lambda value: float(distribution.logpdf(value))
+class PriorTable:
+    """The prior of one variable on a fine grid: its probabilities, and draws from it, without PyMC."""
+
+    def __init__(self, variable: Variable) -> None:
+        assert variable.prior is not None
+        self.variable = variable
+        density = log_density(variable.prior)
+
+        def heights(at: Array) -> Array:
+            with np.errstate(all="ignore"):
+                found = density(from_line(variable, at)) + log_jacobian(variable, at)
+            found = np.where(np.isfinite(found), found, -np.inf)
+            return np.asarray(found - found.max())
+
+        coarse = np.linspace(-_EDGE, _EDGE, _POINTS)
+        held = np.flatnonzero(heights(coarse) > -_NEGLIGIBLE)
+        self._at = np.linspace(coarse[max(held[0] - 1, 0)], coarse[min(held[-1] + 1, _POINTS - 1)], _POINTS)
+        weights = np.exp(heights(self._at))
+        steps = np.concatenate([[0.0], (weights[1:] + weights[:-1]) / 2])
+        self._below = np.cumsum(steps) / steps.sum()
+
+    def below(self, value: float) -> float:
+        """Probability of values below this one."""
+        position = np.log(value) - (0.0 if self.variable.support == "positive" else np.log1p(-value))
+        return float(np.interp(position, self._at, self._below))
+
+    def quantile(self, probability: Array) -> Array:
+        """Values below which these probabilities lie."""
+        return from_line(self.variable, np.interp(probability, self._below, self._at))

@@ -31,7 +31,7 @@ def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) ->
         if family.kind == "purchases":
             counted_purchases(
                 "recency_frequency",
-                family.distribution,
+                family,
                 parameters,
                 pm.Data("T", rows.columns["T"], dims="row"),
                 counts,

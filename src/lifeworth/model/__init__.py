@@ -1,8 +1,20 @@
 """What users hold: models, fits, and customer lifetime value."""
 
 from lifeworth.model.clv import CLV, fit_clv
+from lifeworth.model.comparison import compare, independence_check
 from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma
 from lifeworth.model.store import load
 
-__all__ = ["CLV", "BetaGeo", "Fit", "GammaGamma", "PurchaseFit", "SpendFit", "fit_clv", "load"]
+__all__ = [
+    "CLV",
+    "BetaGeo",
+    "Fit",
+    "GammaGamma",
+    "PurchaseFit",
+    "SpendFit",
+    "compare",
+    "fit_clv",
+    "independence_check",
+    "load",
+]

@@ -22,6 +22,8 @@ from lifeworth.transactions import Audit
 if TYPE_CHECKING:
     import xarray
 
+    from lifeworth.inference.loo import ELPD
+
 Array = predict.Array
 Priors = Mapping[str, PriorSpec] | Literal["flat"]
 
@@ -89,20 +91,88 @@ class Fit:
         means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
         return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
-    def to_datatree(self) -> xarray.DataTree:
-        """Groups posterior and, where a sampler ran, sample_stats: what ArviZ reads."""
-        from arviz_base import from_dict
+    def to_datatree(
+        self,
+        rfm: RFM | None = None,
+        *,
+        by: Literal["customer", "row"] = "customer",
+        prior: int = 0,
+        posterior_predictive: int = 0,
+        seed: int = 0,
+    ) -> xarray.DataTree:
+        """Everything ArviZ reads: posterior, sample_stats where a sampler ran, and more on demand.
 
-        groups: dict[str, Any] = {"posterior": dict(self.samples)}
-        if self.sample_stats:
-            groups["sample_stats"] = dict(self.sample_stats)
-        tree = from_dict(groups)
-        tree["posterior"].attrs |= {
-            "model": self.family.label,
-            "time_unit": self.time_unit or "",
-            "method": self.diagnostics.method,
-        }
-        return tree
+        Parameters
+        ----------
+        rfm : the table of the fit: adds log_likelihood, observed_data and constant_data.
+        by : "customer", or "row": once per distinct row, for large tables. A row's log likelihood is then that
+            of one customer of `constant_data["customers"]`, which ArviZ' loo does not know: `Fit.loo` does.
+        prior : draws from the priors, group prior.
+        posterior_predictive : replicates of the customers, group posterior_predictive; needs `rfm`.
+        seed : of prior and posterior_predictive.
+
+        Raises
+        ------
+        UsageError : another table than the fit's, no priors to draw from, or a log likelihood beyond 800 MB.
+        """
+        from lifeworth.model.groups import datatree
+
+        return datatree(self, rfm, by, prior, posterior_predictive, seed)
+
+    def loo(self, rfm: RFM) -> ELPD:
+        """How well the fit would have predicted each customer of its table without having seen it (PSIS-LOO).
+
+        Computed on distinct rows and summed over customers; equal to ArviZ' loo over all customers.
+
+        Raises
+        ------
+        UsageError : another table than the fit's, or a fit of fewer than 100 draws.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> result = lw.BetaGeo().fit(calibration).loo(calibration)
+        >>> round(result.elpd), result.warning
+        (-9587, False)
+        """
+        from lifeworth.inference.diagnostics import relative_ess
+        from lifeworth.inference.loo import leave_one_out
+        from lifeworth.model.groups import rows_of
+
+        if len(self.posterior) < 100:
+            raise UsageError(f"Leaving customers out needs 100 draws or more, and this fit has {len(self.posterior)}.")
+        rows = rows_of(self, rfm)
+        return leave_one_out(self.family, self.posterior.matrix, rows, relative_ess(self.samples))
+
+    def predictive_check(
+        self, rfm: RFM, replicates: int = 100, interval: float = 0.9, seed: int = 0
+    ) -> dict[str, pd.DataFrame]:
+        """Real customers beside those the model makes up: "frequency" and "recency", or "spend".
+
+        Parameters
+        ----------
+        rfm : RFM table; of more than 20,000 customers, as many spread evenly are compared.
+        replicates : made-up tables, under as many draws.
+        interval : probability that lower to upper hold.
+
+        Returns
+        -------
+        name -> frame with label, lower_edge, upper_edge of a bin, and its customers: observed, expected,
+        lower, upper. "recency" counts those who came back by the share of their time until they last did.
+        `lifeworth.plots.plot_predictive_check` draws it.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> check = lw.BetaGeo().fit(calibration).predictive_check(calibration)["frequency"]
+        >>> bool((check["lower"] <= check["observed"]).head(3).all())
+        True
+        """
+        from lifeworth.model.groups import predictive_tables
+
+        return predictive_tables(self, rfm, replicates, interval, seed)
 
     def summary(self) -> pd.DataFrame:
         """ArviZ' summary of the parameters: mean, sd, interval, effective samples, R-hat."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, cast
@@ -64,7 +65,9 @@ class Model[F: Fit]:
         Parameters
         ----------
         rfm : RFM table.
-        method : "auto" or "nuts" (draws of the posterior by NUTS), "map" (the mode: one point).
+        method : "laplace" (draws around the mode, weighted: fast, with a certificate), "nuts" (PyMC's
+            model, sampled: half a minute), "auto" (the first, and the second where the certificate
+            fails), or "map" (the mode: one point).
         draws : posterior draws to keep, over all chains.
         seed : the same seed gives the same draws.
         progress : called with (what, share done) now and then.
@@ -181,6 +184,7 @@ class GammaGamma(SpendModel):
     family = FAMILIES["gamma_gamma"]
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of what makes draws."""
     return {name: importlib.metadata.version(name) for name in _MADE_WITH}

@@ -33,16 +33,6 @@ if TYPE_CHECKING:
 # By the name of their file: the picture with its words, and the figure.
 type Pictures = dict[str, tuple[Picture, Figure]]
 
-MEANINGS = {
-    "r": "shape of purchase rates over customers",
-    "alpha": "rate of purchase rates, in {unit}s",
-    "a": "dropout: a / (a + b) is the mean chance to leave after a purchase",
-    "b": "dropout: with a",
-    "p": "shape of a customer's own amounts",
-    "q": "shape of how customers differ",
-    "v": "scale of how customers differ, in {money}",
-}
-
 TRAPS = (
     Trap(
         "Past or future?",
@@ -133,7 +123,8 @@ def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, f
     for part, name in ((evidence.clv.purchases, "posterior_purchases"), (evidence.clv.spend, "posterior_spend")):
         if part is None:
             continue
-        labels = {"alpha": f"alpha ({unit})", "v": f"v ({money})" if money else "v"}
+        units = {"none": "", "time": unit, "money": money}
+        labels = {d.name: f"{d.name} ({units[d.dimension]})" for d in part.family.definitions if units[d.dimension]}
         add(
             name,
             f"How sure the model is: {part.family.label}",
@@ -142,7 +133,7 @@ def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, f
                 part.draws,
                 reference=published.get(part.family.name),
                 reference_label="published for the 1/10 sample",
-                labels={key: text for key, text in labels.items() if key in part.draws},
+                labels=labels,
             ),
             "Where a curve is narrow, the data say it clearly.",
         )
@@ -298,7 +289,9 @@ def _percent(value: float, signed: bool = False) -> str:
 def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
     summary = fit.summary().to_dict("index")
     rows = []
-    for name, draws in fit.draws.items():
+    units = {"none": "", "time": f"{unit}s", "money": money or "the currency"}
+    for definition in fit.family.definitions:
+        name, draws = definition.name, fit.draws[definition.name]
         lower, upper = np.quantile(draws, [0.05, 0.95])
         rows.append(
             Parameter(
@@ -309,7 +302,7 @@ def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
                 float(upper),
                 ess=summary[name].get("ess_bulk"),
                 r_hat=summary[name].get("r_hat"),
-                meaning=MEANINGS.get(name, "").format(unit=unit, money=money or "the currency"),
+                meaning=definition.describe(units[definition.dimension]),
             )
         )
     return FitTable(
@@ -317,6 +310,6 @@ def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
         parameters=rows,
         verdict=fit.diagnostics.verdict,
         reasons=fit.diagnostics.reasons,
-        note=f"{len(fit.posterior):,} posterior draws by {fit.diagnostics.method.upper()} from "
+        note=f"{len(fit.posterior):,} posterior draws by {fit.diagnostics.how} from "
         f"{fit.origin.customers:,} customers. {fit.family.source}.",
     )

@@ -1,0 +1,145 @@
+"""The log posterior density over the whole line: what the fast path climbs and weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.inference.priors import from_line, log_density, log_jacobian
+
+Array = npt.NDArray[np.float64]
+
+# Sums over rows are made of so many pieces, whatever the machine: the same numbers on one core or on many.
+_PIECES, _LEAST_ROWS = 8, 4000
+
+
+class Target:
+    """Log likelihood of rows plus log prior, at positions u on the line (log or logit of each variable).
+
+    Parameters
+    ----------
+    family, rows, parametrisation : the model.
+    on_line : whether the prior's density is that of the positions (for sampling) or that of the
+        variables themselves (for the mode of "map": flat priors then give maximum likelihood).
+    """
+
+    def __init__(self, family: Family, rows: Rows, parametrisation: Parametrisation, on_line: bool = True) -> None:
+        self.family, self.rows, self.parametrisation, self.on_line = family, rows, parametrisation, on_line
+        self.variables = parametrisation.variables
+        self._priors = [None if v.prior is None else log_density(v.prior) for v in self.variables]
+        self._data: list[Any] = [*rows.columns.values(), rows.counts]
+        pieces = min(_PIECES, max(1, len(rows.counts) // _LEAST_ROWS))
+        edges = np.linspace(0, len(rows.counts), pieces + 1).astype(int)
+        self._slices = [slice(a, b) for a, b in pairwise(edges)]
+        self.evaluations = 0
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    def start(self) -> Array:
+        """Where to begin: each parameter at its family's starting value, each other variable at its own."""
+        known = {p.name: p.start * p.in_unit(self.rows.scale) for p in self.family.definitions}
+        first = [0.5 if v.support == "unit" else known.get(v.name, 1.0) for v in self.variables]
+        return np.array(
+            [
+                np.log(value) - (np.log1p(-value) if v.support == "unit" else 0.0)
+                for v, value in zip(self.variables, first, strict=True)
+            ]
+        )
+
+    def values(self, positions: Array) -> dict[str, Array]:
+        """Variables at positions of shape (..., variables)."""
+        return {v.name: from_line(v, positions[..., j]) for j, v in enumerate(self.variables)}
+
+    def parameters(self, positions: Array) -> Array:
+        """Parameters, (..., parameters), in the order of the kernels."""
+        found = self.parametrisation.to_parameters(self.values(positions), self.rows.scale)
+        return np.stack([found[name] for name in self.family.parameters], axis=-1)
+
+    def log_prior(self, positions: Array) -> Array:
+        """Log prior density, (...), up to a constant."""
+        total = np.zeros(positions.shape[:-1])
+        for j, (variable, density) in enumerate(zip(self.variables, self._priors, strict=True)):
+            if density is not None:
+                total = total + density(from_line(variable, positions[..., j]))
+            if self.on_line:
+                total = total + log_jacobian(variable, positions[..., j])
+        return total
+
+    def many(self, positions: Array) -> Array:
+        """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
+        self.evaluations += len(positions)
+        with np.errstate(all="ignore"):
+            parameters = np.ascontiguousarray(self.parameters(positions))
+            prior = self.log_prior(positions)
+        usable = np.isfinite(prior) & np.all(np.isfinite(parameters) & (parameters > 0), axis=1)
+        out = np.full(len(positions), -np.inf)
+        if usable.any():
+            found = self.family.kernels.log_likelihood_sum_draws(parameters[usable][:, None, :], *self._data)
+            found = found + prior[usable]
+            out[usable] = np.where(np.isfinite(found), found, -np.inf)
+        return out
+
+    def gradient(self, position: Array) -> tuple[float, Array]:
+        """Log density at one position, and its slope; (-inf, zeros) where it cannot be computed."""
+        nothing = -np.inf, np.zeros(len(self))
+        # Only the map from positions to parameters and the priors are differenced: smooth, and free of data.
+        steps = _central(position, 1e-5)
+        with np.errstate(all="ignore"):
+            parameters = self.parameters(position)
+            log_parameters, prior = np.log(self.parameters(steps)), self.log_prior(steps)
+            here = float(self.log_prior(position))
+        if not (np.isfinite(here) and np.all(np.isfinite(parameters) & (parameters > 0))):
+            return nothing
+        value, slope = here, np.zeros(len(parameters))
+        for part, of_part in self._pieces(parameters):
+            value += part
+            slope += of_part
+        by_position = _differences(log_parameters, 1e-5).T @ (slope * parameters) + _differences(prior, 1e-5)
+        if not (np.isfinite(value) and np.all(np.isfinite(by_position))):
+            return nothing
+        return float(value), by_position
+
+    def curvature(self, position: Array) -> Array:
+        """Minus the second derivatives, by differences of the exact slope."""
+        steps = _central(position, 1e-4)
+        slopes = np.array([self.gradient(step)[1] for step in steps.reshape(-1, len(self))]).reshape(steps.shape)
+        hessian = -_differences(slopes, 1e-4)
+        return (hessian + hessian.T) / 2
+
+    def sample(self, customers: int) -> Target:
+        """The same target on fewer customers, spread evenly over the rows."""
+        total = self.rows.counts.cumsum()
+        chosen = np.searchsorted(total, (np.arange(customers) + 0.5) * (total[-1] / customers))
+        kept, counts = np.unique(chosen, return_counts=True)
+        columns = {name: column[kept] for name, column in self.rows.columns.items()}
+        fewer = Rows(columns, counts.astype(np.float64), self.rows.scale)
+        return Target(self.family, fewer, self.parametrisation, self.on_line)
+
+    def _pieces(self, parameters: Array) -> Iterator[tuple[float, Array]]:
+        kernel = self.family.kernels.log_likelihood_sum_gradient
+        kernel.compile()  # in one thread: two that compile at once disturb each other
+        self.evaluations += 1
+        if len(self._slices) == 1:
+            yield kernel(parameters, *self._data)
+            return
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            yield from pool.map(lambda piece: kernel(parameters, *[c[piece] for c in self._data]), self._slices)
+
+
+def _central(position: Array, step: float) -> Array:
+    """Positions a step up and a step down along each axis, (variables, 2, variables)."""
+    shift = step * np.eye(len(position))
+    return np.stack([position + shift, position - shift], axis=1)
+
+
+def _differences(values: Array, step: float) -> Array:
+    """Central differences of values at `_central`: an error of order step squared; the axis comes last."""
+    return np.moveaxis((values[:, 0] - values[:, 1]) / (2 * step), 0, -1)

@@ -1,0 +1,155 @@
+"""A fit, and what it says of a table, as the groups that ArviZ reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.errors import UsageError
+from lifeworth.families.base import Rows
+from lifeworth.inference import checks
+from lifeworth.inference.loo import log_likelihoods
+from lifeworth.inference.priors import PriorTable
+
+if TYPE_CHECKING:
+    import xarray
+
+    from lifeworth.model.fit import Fit
+    from lifeworth.rfm import RFM
+
+Array = npt.NDArray[np.float64]
+By = Literal["customer", "row"]
+
+# A log likelihood of so many numbers takes 800 MB.
+_MOST_CELLS = 100_000_000
+
+
+def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive: int, seed: int) -> xarray.DataTree:
+    """The groups of `Fit.to_datatree`."""
+    from arviz_base import from_dict
+
+    groups: dict[str, Any] = {"posterior": dict(fit.samples)}
+    dims: dict[str, list[str]] = {}
+    coords: dict[str, Any] = {}
+    if fit.sample_stats:
+        groups["sample_stats"] = dict(fit.sample_stats)
+    if prior:
+        groups["prior"] = {name: values[None] for name, values in prior_draws(fit, prior, seed).items()}
+    if rfm is not None:
+        _of_table(fit, rfm, by, posterior_predictive, seed, groups, dims, coords)
+    elif posterior_predictive:
+        raise UsageError("posterior_predictive needs the RFM table as well: fit.to_datatree(rfm, ...).")
+    tree = from_dict(groups, dims=dims, coords=coords)
+    tree["posterior"].attrs |= {
+        "model": fit.family.label,
+        "time_unit": fit.time_unit or "",
+        "method": fit.diagnostics.method,
+    }
+    return tree
+
+
+def prior_draws(fit: Fit, draws: int, seed: int) -> dict[str, Array]:
+    """Independent draws of variables and parameters from the fit's priors."""
+    if fit.origin.priors is None or fit.origin.priors == "flat":
+        raise UsageError(f"This {fit.family.label} fit has no priors to draw from.")
+    parametrisation = fit.family.parametrisation(fit.origin.priors)
+    rng = np.random.default_rng(seed)
+    values = {v.name: PriorTable(v).quantile(rng.random(draws)) for v in parametrisation.variables}
+    return values | parametrisation.to_parameters(values, fit.origin.scale)
+
+
+def rows_of(fit: Fit, rfm: RFM) -> Rows:
+    """Distinct rows of the table a fit was made from; refuse another table."""
+    rows = fit.family.rows(fit._rfm(rfm))
+    if fit.origin.customers not in (0, rows.customers):
+        raise UsageError(
+            f"This {fit.family.label} fit was made from {fit.origin.customers:,} customers and this table has "
+            f"{rows.customers:,}: give the table it was fitted to."
+        )
+    return rows
+
+
+def _of_table(
+    fit: Fit,
+    rfm: RFM,
+    by: By,
+    posterior_predictive: int,
+    seed: int,
+    groups: dict[str, Any],
+    dims: dict[str, list[str]],
+    coords: dict[str, Any],
+) -> None:
+    """Add observed data, log likelihood and replicates, by customer or by distinct row."""
+    if by not in ("customer", "row"):
+        raise UsageError(f'by={by!r} is neither "customer" nor "row".')
+    rows = rows_of(fit, rfm)
+    purchases = fit.family.kind == "purchases"
+    if by == "row":
+        columns, ids = list(rows.columns.values()), np.arange(len(rows.counts))
+        groups["constant_data"] = {"customers": rows.counts}
+        dims["customers"] = ["row"]
+    else:
+        used = np.ones(len(rfm), dtype=bool) if purchases else _spenders(rfm)
+        x = rfm.frequency[used].astype(np.float64)
+        columns = [x, rfm.recency[used], rfm.T[used]] if purchases else [x, _spend(rfm)[used]]
+        ids = rfm.customer_id[used].to_numpy()
+    draws = len(fit.posterior)
+    if len(ids) * draws > _MOST_CELLS:
+        raise UsageError(
+            f"The log likelihood of {len(ids):,} {by}s under {draws:,} draws would take "
+            f"{len(ids) * draws * 8 / 1e9:,.0f} GB: "
+            + ('take by="row", ' if by == "customer" else "")
+            + "fewer draws, or fit.loo(rfm), which needs no such table."
+        )
+    name = "recency_frequency" if purchases else "monetary_value"
+    shape = next(iter(fit.samples.values())).shape
+    of_rows = log_likelihoods(fit.family, fit.posterior.matrix, [np.ascontiguousarray(c) for c in columns])
+    groups["log_likelihood"] = {name: of_rows.T.reshape(*shape, len(ids))}
+    names = ("frequency", "recency", "T") if purchases else ("frequency", "monetary_value")
+    observed = names[:2] if purchases else names[1:]
+    given = dict(zip(names, columns, strict=True))
+    groups["observed_data"] = {key: given[key] for key in observed}
+    groups.setdefault("constant_data", {}).update({key: v for key, v in given.items() if key not in observed})
+    if posterior_predictive:
+        if purchases:
+            replicated = checks.replicate_purchases(fit.posterior, given["T"], posterior_predictive, seed)
+            groups["posterior_predictive"] = {"frequency": replicated[0][None], "recency": replicated[1][None]}
+        else:
+            spend = checks.replicate_spend(fit.posterior, given["frequency"], posterior_predictive, seed)
+            groups["posterior_predictive"] = {"monetary_value": spend[None]}
+    dimension = "customer_id" if by == "customer" else "row"
+    coords[dimension] = ids
+    for key in (name, *names):
+        dims[key] = [dimension]
+
+
+def _spend(rfm: RFM) -> Array:
+    assert rfm.monetary_value is not None  # `rows_of` has refused a table without
+    return rfm.monetary_value
+
+
+def _spenders(rfm: RFM) -> npt.NDArray[np.bool_]:
+    return (rfm.frequency > 0) & (_spend(rfm) > 0)
+
+
+def predictive_tables(fit: Fit, rfm: RFM, replicates: int, interval: float, seed: int) -> dict[str, Any]:
+    """The tables of `Fit.predictive_check`."""
+    if not isinstance(replicates, (int, np.integer)) or replicates < 2:
+        raise UsageError(f"replicates={replicates!r} must be a whole number of at least 2.")
+    if not 0 < interval < 1:
+        raise UsageError(f"interval={interval!r} must lie between 0 and 1.")
+    rfm = fit._rfm(rfm)
+    if fit.family.kind == "purchases":
+        rfm = rfm.take(checks.evenly(len(rfm)))
+        frequency, recency = checks.replicate_purchases(fit.posterior, rfm.T, replicates, seed)
+        return {
+            "frequency": checks.frequency_check(rfm.frequency.astype(np.float64), frequency, interval),
+            "recency": checks.recency_check(rfm.recency, rfm.T, recency, frequency, interval),
+        }
+    fit.family.rows(rfm)  # refuses a table without spend
+    rfm = rfm.take(np.flatnonzero(_spenders(rfm)))
+    rfm = rfm.take(checks.evenly(len(rfm)))
+    replicated = checks.replicate_spend(fit.posterior, rfm.frequency.astype(np.float64), replicates, seed)
+    return {"spend": checks.spend_check(_spend(rfm), replicated, interval)}
