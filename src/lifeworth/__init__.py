@@ -20,6 +20,8 @@ _ROOMS = {
     "Audit": "transactions",
     "BetaGeo": "model",
     "GammaGamma": "model",
+    "ModifiedBetaGeo": "model",
+    "ParetoNBD": "model",
     "CLV": "model",
     "Fit": "model",
     "compare": "model",
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from lifeworth.model import BetaGeo as BetaGeo
     from lifeworth.model import Fit as Fit
     from lifeworth.model import GammaGamma as GammaGamma
+    from lifeworth.model import ModifiedBetaGeo as ModifiedBetaGeo
+    from lifeworth.model import ParetoNBD as ParetoNBD
     from lifeworth.model import compare as compare
     from lifeworth.model import fit_clv as fit_clv
     from lifeworth.model import independence_check as independence_check

@@ -170,6 +170,32 @@ class BetaGeo(PurchaseModel):
     family = FAMILIES["bg_nbd"]
 
 
+class ModifiedBetaGeo(PurchaseModel):
+    """MBG/NBD: BG/NBD whose customers may drop out at their first purchase too.
+
+    Parameters, variables and default priors are those of `BetaGeo`. A customer without a repeat purchase may
+    have left already, which suits shops where many never come back.
+
+    Source: Batislam, Denizel & Filiztekin (2007), "Empirical validation and comparison of models for customer
+    base analysis", International Journal of Research in Marketing 24(3).
+    """
+
+    family = FAMILIES["mbg_nbd"]
+
+
+class ParetoNBD(PurchaseModel):
+    """Pareto/NBD: customers buy at a steady rate and may drop out at any time.
+
+    Parameters r, alpha (purchase rates are Gamma(r, alpha), alpha in time units) and s, beta (dropout rates are
+    Gamma(s, beta), beta in time units). Variables with default priors: r, alpha_scaled, s, beta_scaled (alpha and
+    beta over the mean time between purchases). Priors may be put on alpha and beta instead.
+
+    Source: Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1).
+    """
+
+    family = FAMILIES["pareto_nbd"]
+
+
 class GammaGamma(SpendModel):
     """Gamma-Gamma: a customer's purchases scatter around a mean spend of the customer's own.
 
