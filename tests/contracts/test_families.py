@@ -12,6 +12,7 @@ from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior
 from lifeworth.inference.fit import infer
 from lifeworth.inference.pymc_model import build_model
+from lifeworth.kernels.futures import future_rows
 
 PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
 SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
@@ -217,7 +218,9 @@ def test_each_customer_is_predicted_and_simulated_by_its_own_parameters(family, 
         lambda p: kernels.probability_alive_draws(p, x, t_x, T),
         lambda p: kernels.expected_purchases_alive_draws(p, x, T, t),
         lambda p: kernels.probability_no_purchase_draws(p, x, t_x, T, t),
-        lambda p: kernels.simulate_counts(p, x, t_x, T, t, keys, np.uint64(2)),
+        lambda p: future_rows(kernels, None).simulate_futures(
+            p, np.ones((6, 1, 3)), x, t_x, T, 0.0 * x, keys, np.uint64(2), t, 0.01, np.array([[1.0, 0.0, 0.0, 0.0]])
+        )[1],
     )
     for call in calls:
         found = call(own)

@@ -247,6 +247,12 @@ class Posterior:
     def __len__(self) -> int:
         return len(self.draws[self.family.parameters[0]])
 
+    @property
+    def typical_age(self) -> float:
+        """The least of the parameters in units of time: how fast, about, what is expected of a new customer changes."""
+        times = [self.draws[p.name].mean() for p in self.family.definitions if p.dimension == "time"]
+        return float(min(times))
+
     @classmethod
     def from_parameters(
         cls, family: Family, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None = None

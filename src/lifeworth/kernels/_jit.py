@@ -6,7 +6,8 @@ carries the stamp of all kernel sources, so that an edit anywhere compiles anew,
 changed: functions that users compile themselves are cached as ever.
 
 Some kernels are made by a function that several families call (`purchase_rows`). Each is given a home, the
-family's module, and is cached under that name: two families never share a file.
+family's module, and is cached under that name: two families never share a file. A kernel made for two families
+lives with the first, under the names of both: "lifeworth.kernels.bg_nbd:gamma_gamma".
 """
 
 import contextlib
@@ -89,8 +90,10 @@ def _dispatcher(function: Callable[..., Any], *, home: str | None = None, **opti
     """Return numba's dispatcher with the project's options and cache."""
     if home is not None:
         # numba names files by qualified name, and by the file that a function was written in.
-        function.__module__ = home
-        function.__qualname__ = f"{home.rpartition('.')[2]}.{function.__name__}"
+        module, _, partner = home.partition(":")
+        names = [module.rpartition(".")[2], partner, function.__name__]
+        function.__module__ = module
+        function.__qualname__ = ".".join(filter(None, names))
     elif function.__closure__ is not None:
         raise TypeError(f"{function.__qualname__} closes over values, so its cache needs a home of its own.")
     dispatcher = numba.njit(**_OPTIONS, **options)(function)

@@ -30,6 +30,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _NODES = 0.5 * (1.0 + _NODES)
 _WEIGHTS = 0.5 * _WEIGHTS
 _LONGEST_SERIES = 1500.0
+# Numbers are drawn by inversion where that takes few steps, and nothing underflows on the way.
+_MOST_STEPS, _LEAST_SILENT, _NEGLIGIBLE = 64.0, 1e-30, 1e-18
 
 
 @njit
@@ -296,42 +298,91 @@ def purchase_pmf(
 
 
 @njit
-def _simulate_rate(state: np.ndarray, r: float, alpha: float, x: float, T: float) -> float:
+def _simulate_rate(state: int, r: float, alpha: float, x: float, T: float) -> float:
     """Draw a living customer's purchase rate, Gamma(r + x, alpha + T)."""
     return math.exp(log_gamma_variate(state, r + x)) / (alpha + T)
 
 
 @njit
-def _simulate_log_survival(state: np.ndarray, a: float, c: float) -> float:
+def _simulate_log_survival(state: int, a: float, c: float) -> float:
     """Draw log(1 - p) of a living customer, p from Beta(a, c), as a ratio of gammas in logs."""
     return -log_one_plus_exp(log_gamma_variate(state, a) - log_gamma_variate(state, c))
 
 
 @njit
-def simulate_purchases(
-    state: np.ndarray,
+def begin(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, faced: float
+) -> tuple[float, float, float, float]:
+    """What all futures of customers alike begin with.
+
+    The probabilities of no purchase in (T, T + t], of having dropped out at T, and of no arrival in t of a
+    living customer; and the ratio by which the tail of the number of arrivals falls.
+    """
+    tau = t / (alpha + T)
+    gone = probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    silent = math.exp(-(r + x) * math.log1p(tau))
+    return gone + (1.0 - gone) * silent, gone, silent, tau / (1.0 + tau)
+
+
+@njit
+def play(
+    state: int,
+    first: float,
+    none: float,
+    gone: float,
+    silent: float,
+    ratio: float,
     r: float,
     alpha: float,
     a: float,
     b: float,
     x: float,
-    t_x: float,
     T: float,
     t: float,
     faced: float,
-) -> tuple[int, float, float]:
-    """Draw the number of purchases in (T, T + t], and of how many arrivals within what time they are the first."""
-    if uniform(state) < probability_dropped_out(r, alpha, a, b, x, t_x, T, faced):
-        return 0, 0.0, t
-    arrivals = poisson(state, _simulate_rate(state, r, alpha, x, T) * t)
-    if arrivals < 2.0:  # the first is made in any case
-        return int(arrivals), arrivals, t
-    return as_count(arrivals, geometric(state, _simulate_log_survival(state, a, b + faced))), arrivals, t
+) -> tuple[int, float, float, bool]:
+    """Draw a future of which `begin` has told the probabilities; `first` is its first random number.
+
+    Returns the number of purchases in (T, T + t], of how many arrivals they are the first, the time within which
+    those lie, and whether the customer leaves at the last of them.
+    """
+    if first < gone:
+        return 0, 0.0, 0.0, False
+    if first < none:
+        return 0, 0.0, t, False
+    n = r + x
+    c = b + faced
+    if silent > _LEAST_SILENT and n * ratio < _MOST_STEPS * (1.0 - ratio):
+        # By inversion, the rate integrated out: the number of arrivals is negative binomial.
+        left = (first - none) / (1.0 - gone)
+        arrivals = 1.0
+        chance = silent * n * ratio
+        step = (n + 1.0) / 2.0 * ratio
+        while left > chance and (chance > _NEGLIGIBLE or step > 1.0):
+            left -= chance
+            chance *= step
+            arrivals += 1.0
+            step = (n + arrivals) / (arrivals + 1.0) * ratio
+    else:
+        arrivals = 0.0
+        while arrivals < 1.0:
+            arrivals = poisson(state, _simulate_rate(state, r, alpha, x, T) * t)
+    if arrivals > _MOST_STEPS:
+        last = geometric(state, _simulate_log_survival(state, a, c))
+        return as_count(arrivals, last), arrivals, t, last <= arrivals
+    # The same with the dropout probability integrated out: a chance of a/(a + c) at first, then less.
+    stays = uniform(state)
+    still = c / (a + c)
+    count = 1.0
+    while count < arrivals and stays < still:
+        still *= (c + count) / (a + c + count)
+        count += 1.0
+    return int(count), arrivals, t, stays >= still
 
 
 @njit
 def simulate_life(
-    state: np.ndarray, r: float, alpha: float, a: float, b: float, T: float, faced: float
+    state: int, r: float, alpha: float, a: float, b: float, T: float, faced: float
 ) -> tuple[int, float, float, float, float, bool]:
     """Draw a new customer's life to age T, with dropout faced so many times (0 or 1) at its beginning.
 

@@ -21,14 +21,14 @@ from lifeworth.kernels._jit import (
     CUBE,
     KEYS,
     MATRIX,
-    OFFSETS,
     SEED,
     VECTOR,
     njit,
     own_row,
     rows,
 )
-from lifeworth.kernels.random import AMOUNTS, SPEND, log_gamma_variate, start_stream
+from lifeworth.kernels.memory import two_words
+from lifeworth.kernels.random import AMOUNTS, SPEND, gamma_variate, log_gamma_variate, start_stream
 from lifeworth.kernels.special import add_compensated, digamma_difference, log_beta
 
 
@@ -145,44 +145,30 @@ def expected_spend_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -
 
 
 @njit
-def _simulate_log_rate(state: np.ndarray, p: float, q: float, v: float, x: float, z: float) -> float:
+def _simulate_log_rate(state: int, p: float, q: float, v: float, x: float, z: float) -> float:
     """Draw log nu, the rate of a customer's amounts: nu is Gamma(p x + q, rate v + x z)."""
     return log_gamma_variate(state, p * x + q) - math.log(v + x * z)
 
 
-@rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, OFFSETS, VECTOR, parallel=True)
-def simulate_spend(
-    parameters: np.ndarray,
-    x: np.ndarray,
-    z: np.ndarray,
-    keys: np.ndarray,
-    seed: int,
-    counts: np.ndarray,
-    offsets: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
-    """Simulate each customer's weighted spend under each draw, (customers, draws).
+@njit
+def spread(state: int, p: float, q: float, v: float, x: float, z: float) -> tuple[float, float]:
+    """Draw what a customer's future amounts are spread by: their shape, and their scale 1/nu."""
+    shape = p * x + q
+    if shape < 1.0:  # a rate so near to zero may underflow; its logarithm does not
+        return p, math.exp(-_simulate_log_rate(state, p, q, v, x, z))
+    return p, (v + x * z) / gamma_variate(state, shape)
 
-    The sum of weight times amount over the `counts[i, s]` (int32) purchases whose weights, such as discount
-    factors, stand from offsets[i * draws + s] (int64) on. The amounts share the customer's simulated rate.
-    """
-    draws = parameters.shape[0]
-    out = np.zeros((x.size, draws))
-    for i in prange(x.size):
-        row = own_row(parameters.shape[1], i)
-        state = np.empty(2, dtype=np.uint64)
-        for s in range(draws):
-            if counts[i, s] == 0:
-                continue
-            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
-            start_stream(state, seed, SPEND, keys[i], s)
-            log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
-            start = offsets[i * draws + s]
-            total = 0.0
-            for j in range(counts[i, s]):
-                total += weights[start + j] * math.exp(log_gamma_variate(state, p) - log_rate)
-            out[i, s] = total
-    return out
+
+@njit
+def amount(state: int, shape: float, scale: float) -> float:
+    """Draw one amount."""
+    return scale * gamma_variate(state, shape)
+
+
+@njit
+def amounts(state: int, shape: float, scale: float, count: int) -> float:
+    """Draw the sum of so many amounts."""
+    return scale * gamma_variate(state, shape * count) if count > 0 else 0.0
 
 
 @rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
@@ -196,14 +182,13 @@ def simulate_spend_total(
 ) -> np.ndarray:
     """Simulate each customer's spend under each draw, undiscounted, (customers, draws).
 
-    The sum of n amounts is one Gamma(p n, nu) number. Distributed as `simulate_spend` with weights of one,
-    and with the same simulated rates, but not equal number by number.
+    The sum of n amounts is one Gamma(p n, nu) number.
     """
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))
     for i in prange(x.size):
         row = own_row(parameters.shape[1], i)
-        state = np.empty(2, dtype=np.uint64)
+        state = two_words()
         for s in range(draws):
             if counts[i, s] == 0:
                 continue
@@ -221,7 +206,7 @@ def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarra
     for i in range(counts.size):
         length += counts[i]
     out = np.empty(length)
-    state = np.empty(2, dtype=np.uint64)
+    state = two_words()
     at = 0
     for i in range(keys.size):
         p, q, v = parameters[own_row(parameters.shape[0], i)]

@@ -17,7 +17,7 @@ import numpy as np
 from lifeworth.kernels import beta_dropout
 from lifeworth.kernels._jit import njit
 from lifeworth.kernels.beta_dropout import expected_until_dropout
-from lifeworth.kernels.purchase_rows import likelihood_rows, prediction_rows, simulation_rows
+from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 
 # ---- the likelihood ---------------------------------------------------------------------------------------
 
@@ -105,15 +105,36 @@ def purchase_pmf(
 
 
 @njit
-def _simulate_purchases(
-    state: np.ndarray, r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
-) -> tuple[int, float, float]:
-    return beta_dropout.simulate_purchases(state, r, alpha, a, b, x, t_x, T, t, x + 1.0)
+def begin(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
+) -> tuple[float, float, float, float]:
+    """What all futures of customers alike begin with, for `play`."""
+    return beta_dropout.begin(r, alpha, a, b, x, t_x, T, t, x + 1.0)
+
+
+@njit
+def play(
+    state: int,
+    first: float,
+    none: float,
+    gone: float,
+    silent: float,
+    ratio: float,
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    x: float,
+    T: float,
+    t: float,
+) -> tuple[int, float, float, bool]:
+    """Draw a future: purchases in (T, T + t], of how many arrivals within what time, and whether it ends there."""
+    return beta_dropout.play(state, first, none, gone, silent, ratio, r, alpha, a, b, x, T, t, x + 1.0)
 
 
 @njit
 def _simulate_life(
-    state: np.ndarray, r: float, alpha: float, a: float, b: float, T: float
+    state: int, r: float, alpha: float, a: float, b: float, T: float
 ) -> tuple[int, float, float, float, float, bool]:
     return beta_dropout.simulate_life(state, r, alpha, a, b, T, 1.0)
 
@@ -135,7 +156,4 @@ expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
 
-_simulations = simulation_rows(__name__, _simulate_purchases, _simulate_life)
-simulate_counts = _simulations.simulate_counts
-simulate_times = _simulations.simulate_times
-simulate_history = _simulations.simulate_history
+simulate_history = history_rows(__name__, _simulate_life)

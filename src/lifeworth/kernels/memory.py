@@ -1,4 +1,4 @@
-"""Bytes at an address and bits of a number: what NumPy's arrays cannot say.
+"""Bytes at an address and bits of a number: what NumPy's arrays cannot say, or not without being counted.
 
 Text comes in buffers that belong to Arrow. A piece of it is named by one word: its address in the lower 48
 bits, its length in the upper 16. Whoever holds such words must keep the buffers alive.
@@ -7,7 +7,7 @@ bits, its length in the upper 16. Whoever holds such words must keep the buffers
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 _BYTE, _HALF, _WORD, _DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
@@ -45,6 +45,28 @@ def load_word(typing_context: Any, address: Any) -> Any:
         return _load(builder, arguments[0], _WORD)
 
     return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def store_word(typing_context: Any, address: Any, word: Any) -> Any:
+    """Write eight bytes, little-endian."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def two_words(typing_context: Any) -> Any:
+    """Return the address of two words of its own, which are there until the function that calls this returns."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        room = cgutils.alloca_once(builder, ir.ArrayType(_WORD, 2))
+        return builder.ptrtoint(room, _WORD)
+
+    return types.uint64(), generate
 
 
 @intrinsic

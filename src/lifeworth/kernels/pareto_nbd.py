@@ -18,8 +18,8 @@ import math
 import numpy as np
 
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.purchase_rows import likelihood_rows, prediction_rows, simulation_rows
-from lifeworth.kernels.random import exponential, log_gamma_variate, poisson, uniform
+from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
+from lifeworth.kernels.random import exponential, log_gamma_variate, poisson
 from lifeworth.kernels.simulate import as_count
 from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
 
@@ -296,19 +296,40 @@ def purchase_pmf(
 
 
 @njit
-def _simulate_purchases(
-    state: np.ndarray, r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
-) -> tuple[int, float, float]:
-    """Draw the number of purchases in (T, T + t], twice as count and number, and the time alive in it."""
-    if uniform(state) < logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)):
-        return 0, 0.0, t
+def begin(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
+) -> tuple[float, float, float, float]:
+    """What all futures of customers alike begin with: the probability to have dropped out, twice for `play`."""
+    gone = logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
+    return gone, gone, 0.0, 0.0
+
+
+@njit
+def play(
+    state: int,
+    first: float,
+    none: float,
+    gone: float,
+    silent: float,
+    ratio: float,
+    r: float,
+    alpha: float,
+    s: float,
+    beta: float,
+    x: float,
+    T: float,
+    t: float,
+) -> tuple[int, float, float, bool]:
+    """Draw a future: purchases in (T, T + t], as many arrivals, the time alive in it, and False: all lie within."""
+    if first < gone:
+        return 0, 0.0, 0.0, False
     count, arrivals, within, _, _, _ = _simulate_alive(state, r + x, alpha + T, s, beta + T, t)
-    return count, arrivals, within
+    return count, arrivals, within, False
 
 
 @njit
 def _simulate_alive(
-    state: np.ndarray, n: float, alpha: float, s: float, beta: float, t: float
+    state: int, n: float, alpha: float, s: float, beta: float, t: float
 ) -> tuple[int, float, float, float, float, bool]:
     """Draw the next t of a living customer whose rates are Gamma(n, alpha) and Gamma(s, beta)."""
     rate = math.exp(log_gamma_variate(state, n)) / alpha
@@ -321,7 +342,7 @@ def _simulate_alive(
 
 @njit
 def _simulate_life(
-    state: np.ndarray, r: float, alpha: float, s: float, beta: float, T: float
+    state: int, r: float, alpha: float, s: float, beta: float, T: float
 ) -> tuple[int, float, float, float, float, bool]:
     """Draw a new customer's life to age T; dropout is the rate mu."""
     return _simulate_alive(state, r, alpha, s, beta, T)
@@ -344,7 +365,4 @@ expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
 
-_simulations = simulation_rows(__name__, _simulate_purchases, _simulate_life)
-simulate_counts = _simulations.simulate_counts
-simulate_times = _simulations.simulate_times
-simulate_history = _simulations.simulate_history
+simulate_history = history_rows(__name__, _simulate_life)

@@ -16,12 +16,10 @@ import numpy as np
 from numba import prange
 
 from lifeworth.kernels._jit import (
-    COUNTS_BY_DRAW,
     CUBE,
     INTEGER,
     KEYS,
     MATRIX,
-    OFFSETS,
     SEED,
     VECTOR,
     njit,
@@ -29,7 +27,8 @@ from lifeworth.kernels._jit import (
     own_row,
     rows,
 )
-from lifeworth.kernels.random import HISTORY, PURCHASES, start_stream
+from lifeworth.kernels.memory import two_words
+from lifeworth.kernels.random import HISTORY, start_stream
 from lifeworth.kernels.simulate import fill_ordered_times
 from lifeworth.kernels.special import add_compensated
 
@@ -269,81 +268,16 @@ def prediction_rows(
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
-class SimulationRows(NamedTuple):
-    """What simulated futures and histories need."""
-
-    simulate_counts: Function
-    simulate_times: Function
-    simulate_history: Function
-
-
-def simulation_rows(home: str, simulate_purchases: Function, simulate_life: Function) -> SimulationRows:
-    """Make the row functions of a family's simulations.
+def history_rows(home: str, simulate_life: Function) -> Function:
+    """Make the row function of a family's simulated histories; what may follow on them is made in `futures`.
 
     Parameters
     ----------
     home : the family's module.
-    simulate_purchases(state, 4 parameters, x, t_x, T, t) : the number of purchases in (T, T + t], the number of
-        arrivals of which they are the first, and the time after T in which these arrive.
-    simulate_life(state, 4 parameters, T) : these three for a new customer to age T, the customer's purchase
-        rate and dropout (the family says what that is), and whether the customer is alive at T.
+    simulate_life(state, 4 parameters, T) : repeat purchases of a new customer to age T, the number of arrivals of
+        which they are the first, the time in which these arrive, the customer's purchase rate and dropout (the
+        family says what that is), and whether the customer is alive at T.
     """
-
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, KEYS, SEED, parallel=True, home=home)
-    def simulate_counts(
-        parameters: np.ndarray,
-        x: np.ndarray,
-        t_x: np.ndarray,
-        T: np.ndarray,
-        t: np.ndarray,
-        keys: np.ndarray,
-        seed: int,
-    ) -> np.ndarray:
-        """Simulate each customer's purchases in (T, T + t] under each draw, int32 (customers, draws).
-
-        `keys` (uint64) name the customers: a number depends on seed, key, the draw's parameters and place, and
-        the customer's own data only.
-        """
-        out = np.empty((x.size, parameters.shape[0]), dtype=np.int32)
-        for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
-            state = np.empty(2, dtype=np.uint64)
-            for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                start_stream(state, seed, PURCHASES, keys[i], s)
-                out[i, s], _, _ = simulate_purchases(state, p, q, u, v, x[i], t_x[i], T[i], t[i])
-        return out
-
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, OFFSETS, parallel=True, home=home)
-    def simulate_times(
-        parameters: np.ndarray,
-        x: np.ndarray,
-        t_x: np.ndarray,
-        T: np.ndarray,
-        t: np.ndarray,
-        keys: np.ndarray,
-        seed: int,
-        counts: np.ndarray,
-        offsets: np.ndarray,
-    ) -> np.ndarray:
-        """Return the times since T, in (0, t], of the purchases `simulate_counts` counted for the same arguments.
-
-        The `counts[i, s]` (int32) purchases of customer i under draw s stand in ascending order, the first at
-        offsets[i * draws + s]; offsets (int64) has customers * draws + 1 entries, the last the result's length.
-        """
-        draws = parameters.shape[0]
-        out = np.empty(offsets[-1])
-        for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
-            state = np.empty(2, dtype=np.uint64)
-            for s in range(draws):
-                if counts[i, s] == 0:
-                    continue
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                start_stream(state, seed, PURCHASES, keys[i], s)
-                count, arrivals, length = simulate_purchases(state, p, q, u, v, x[i], t_x[i], T[i], t[i])
-                fill_ordered_times(state, count, arrivals, length, out, offsets[i * draws + s])
-        return out
 
     @rows(MATRIX, VECTOR, KEYS, SEED, home=home)
     def simulate_history(
@@ -364,7 +298,7 @@ def simulation_rows(home: str, simulate_purchases: Function, simulate_life: Func
             Whether the customer has not dropped out by T.
         """
         size = T.size
-        state = np.empty(2, dtype=np.uint64)
+        state = two_words()
         counts = np.empty(size, dtype=np.int32)
         rates = np.empty(size)
         dropouts = np.empty(size)
@@ -386,4 +320,4 @@ def simulation_rows(home: str, simulate_purchases: Function, simulate_life: Func
             at += count
         return counts, times, rates, dropouts, alive
 
-    return SimulationRows(simulate_counts, simulate_times, simulate_history)
+    return simulate_history

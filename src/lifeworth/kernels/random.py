@@ -3,6 +3,9 @@
 Nothing is shared and nothing is global, so blocks, threads and the order of rows change no number. A stream
 is a xoroshiro128++ generator (Blackman & Vigna 2021) whose 128 bits of state are two hashes of the name,
 by the finalizer of SplitMix64 (Steele, Lea & Flood 2014).
+
+Functions take the state as the address of its two words, `memory.two_words`: an array would be counted at every
+call, by all threads at once.
 """
 
 import math
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lifeworth.kernels._jit import njit
+from lifeworth.kernels.memory import load_word, store_word
 from lifeworth.kernels.special import log_gamma, stirling_remainder
 
 # Purposes. Two streams of one customer and draw are independent when their purposes differ.
@@ -18,14 +22,17 @@ PURCHASES = np.uint64(1)
 SPEND = np.uint64(2)
 HISTORY = np.uint64(3)
 AMOUNTS = np.uint64(4)
+FUTURE = np.uint64(5)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _OTHER = np.uint64(0xD1B54A32D192ED03)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_S12, _S15, _S17, _S21, _S27, _S28, _S30, _S31, _S36, _S43, _S47, _S49 = (
-    np.uint64(shift) for shift in (12, 15, 17, 21, 27, 28, 30, 31, 36, 43, 47, 49)
+_S11, _S12, _S15, _S17, _S21, _S27, _S28, _S30, _S31, _S36, _S43, _S47, _S49 = (
+    np.uint64(shift) for shift in (11, 12, 15, 17, 21, 27, 28, 30, 31, 36, 43, 47, 49)
 )
+_LAYER = np.uint64(255)
+_SECOND = np.uint64(8)
 
 
 @njit
@@ -37,53 +44,115 @@ def _mix(bits: np.uint64) -> np.uint64:
 
 
 @njit
-def start_stream(state: np.ndarray, seed: int, purpose: np.uint64, key: np.uint64, draw: int) -> None:
+def start_stream(state: int, seed: int, purpose: np.uint64, key: np.uint64, draw: int) -> None:
     """Set the two words of state to the beginning of the stream so named."""
     name = _mix(np.uint64(seed) + _GOLDEN)
     name = _mix(name ^ (np.uint64(purpose) * _OTHER))
     first = _mix(_mix(name ^ np.uint64(key)) + _GOLDEN * (np.uint64(draw) + np.uint64(1)))
     second = _mix(_mix((name + _OTHER) ^ np.uint64(key)) + _OTHER * (np.uint64(draw) + np.uint64(1)))
-    state[0] = first
-    state[1] = second | np.uint64(1)  # all zeros is the one state that stays where it is
+    store_word(state, first)
+    store_word(state + _SECOND, second | np.uint64(1))  # all zeros is the one state that stays where it is
 
 
 @njit
-def _next_bits(state: np.ndarray) -> Any:
+def _next_bits(state: int) -> Any:
     """Advance the stream and return 64 random bits."""
-    s0 = state[0]
-    s1 = state[1]
+    s0 = load_word(state)
+    s1 = load_word(state + _SECOND)
     total = s0 + s1
     result = ((total << _S17) | (total >> _S47)) + s0
     s1 = s1 ^ s0
-    state[0] = ((s0 << _S49) | (s0 >> _S15)) ^ s1 ^ (s1 << _S21)
-    state[1] = (s1 << _S28) | (s1 >> _S36)
+    store_word(state, ((s0 << _S49) | (s0 >> _S15)) ^ s1 ^ (s1 << _S21))
+    store_word(state + _SECOND, (s1 << _S28) | (s1 >> _S36))
     return result
 
 
 @njit
-def uniform(state: np.ndarray) -> float:
+def uniform(state: int) -> float:
     """Return a number in (0, 1), neither end included."""
     return (float(_next_bits(state) >> _S12) + 0.5) * 2.0**-52
 
 
 @njit
-def exponential(state: np.ndarray) -> float:
+def exponential(state: int) -> float:
     """Return a number with density exp(-y)."""
     return -math.log(uniform(state))
 
 
-@njit
-def normal(state: np.ndarray) -> float:
-    """Return a standard normal number (Box & Muller 1958, the cosine half)."""
-    radius = math.sqrt(-2.0 * math.log(uniform(state)))
-    return radius * math.cos(2.0 * math.pi * uniform(state))
+def _ziggurat() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges of 256 layers of equal area under exp(-z^2/2), its height at them, and the share of each that is inside.
+
+    Marsaglia & Tsang (2000), "The ziggurat method for generating random variables"; the lowest edge and the area are
+    theirs.
+    """
+    area = 0.00492867323399
+    edges = np.zeros(257)
+    edges[0] = area / math.exp(-0.5 * _ZIGGURAT_END**2)
+    edges[1] = _ZIGGURAT_END
+    for layer in range(2, 256):
+        below = edges[layer - 1]
+        edges[layer] = math.sqrt(-2.0 * math.log(area / below + math.exp(-0.5 * below * below)))
+    heights = np.exp(-0.5 * edges * edges)
+    return edges, heights, edges[1:] / edges[:-1]
+
+
+_ZIGGURAT_END = 3.6541528853610088
+_EDGES, _HEIGHTS, _INSIDE = _ziggurat()
 
 
 @njit
-def log_gamma_variate(state: np.ndarray, shape: float) -> float:
+def normal(state: int) -> float:
+    """Return a standard normal number, by the ziggurat; layer and place are different bits of one word."""
+    while True:
+        bits = _next_bits(state)
+        layer = int(bits & _LAYER)
+        place = float(bits >> _S11) * 2.0**-52 - 1.0
+        z: float = place * _EDGES[layer]
+        if abs(place) < _INSIDE[layer]:
+            return z
+        if layer == 0:
+            # The tail beyond the lowest edge (Marsaglia 1964).
+            while True:
+                beyond = -math.log(uniform(state)) / _ZIGGURAT_END
+                if -2.0 * math.log(uniform(state)) > beyond * beyond:
+                    return _ZIGGURAT_END + beyond if place > 0.0 else -_ZIGGURAT_END - beyond
+        low, high = _HEIGHTS[layer], _HEIGHTS[layer + 1]
+        if low + uniform(state) * (high - low) < math.exp(-0.5 * z * z):
+            return z
+
+
+@njit
+def _cube(state: int, d: float) -> float:
+    """Draw v such that d v is a Gamma(d + 1/3, 1) number, for a shape of at least one (Marsaglia & Tsang 2000)."""
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        z = normal(state)
+        root = 1.0 + c * z
+        if root <= 0.0:
+            continue
+        v = root * root * root
+        u = uniform(state)
+        squared = z * z
+        if u < 1.0 - 0.0331 * squared * squared:
+            return v
+        if math.log(u) < 0.5 * squared + d * (1.0 - v + math.log(v)):
+            return v
+
+
+@njit
+def gamma_variate(state: int, shape: float) -> float:
+    """Return a Gamma(shape, 1) number; for small shapes it may underflow to zero."""
+    if not 1.0 <= shape < math.inf:
+        return math.exp(log_gamma_variate(state, shape))
+    d = shape - 1.0 / 3.0
+    return d * _cube(state, d)
+
+
+@njit
+def log_gamma_variate(state: int, shape: float) -> float:
     """Logarithm of a Gamma(shape, 1) number; the number itself underflows for small shapes.
 
-    Marsaglia & Tsang (2000); for a shape below one, their G(shape) = G(shape + 1) U^(1/shape).
+    For a shape below one, G(shape) = G(shape + 1) U^(1/shape) (Marsaglia & Tsang 2000).
     """
     if not 0.0 < shape < math.inf:
         return math.nan  # rather than looking for an acceptable number for ever
@@ -92,15 +161,7 @@ def log_gamma_variate(state: np.ndarray, shape: float) -> float:
         log_boost = math.log(uniform(state)) / shape
         shape += 1.0
     d = shape - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    while True:
-        z = normal(state)
-        v = 1.0 + c * z
-        if v <= 0.0:
-            continue
-        log_v = 3.0 * math.log(v)
-        if math.log(uniform(state)) < 0.5 * z * z + d * (1.0 - v * v * v + log_v):
-            return math.log(d) + log_v + log_boost
+    return math.log(d * _cube(state, d)) + log_boost
 
 
 @njit
@@ -114,7 +175,7 @@ def _log_poisson(count: float, mean: float) -> float:
 
 
 @njit
-def poisson(state: np.ndarray, mean: float) -> float:
+def poisson(state: int, mean: float) -> float:
     """Return a Poisson number, as float64: it may be larger than any integer type.
 
     Multiplication of uniforms for small means, Hörmann's (1993) transformed rejection for the others.

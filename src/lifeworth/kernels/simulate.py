@@ -11,7 +11,7 @@ _LARGEST_COUNT = 2_147_483_647.0
 
 
 @njit
-def geometric(state: np.ndarray, log_survival: float) -> float:
+def geometric(state: int, log_survival: float) -> float:
     """Return the number of the first trial to fail, as float64; log_survival is log P(a trial survives)."""
     return 1.0 + float(np.floor(math.log(uniform(state)) / log_survival))
 
@@ -23,9 +23,7 @@ def as_count(arrivals: float, last: float) -> int:
 
 
 @njit
-def fill_ordered_times(
-    state: np.ndarray, count: int, total: float, length: float, times: np.ndarray, start: int
-) -> None:
+def fill_ordered_times(state: int, count: int, total: float, length: float, times: np.ndarray, start: int) -> None:
     """Write the first `count` of `total` sorted uniform times on (0, length) into times from start on.
 
     Given their number, a Poisson process's events are independent and uniform. Each next one in order is the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,8 +13,7 @@ from lifeworth.errors import UsageError
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import horizon_length
-from lifeworth.value import Terms, Totals, Uncertainty, predict_value
+from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
 
 Progress = Callable[[str, float], None]
 
@@ -47,22 +47,27 @@ class CLV:
         rfm: RFM,
         horizon: str | float,
         discount_rate: float = 0.0,
-        margin: float = 1.0,
+        margin: PerCustomer = 1.0,
         interval: float = 0.9,
         uncertainty: Uncertainty | None = "customer",
         seed: int = 0,
         force: bool = False,
         progress: Progress | None = None,
+        *,
+        cost_per_order: PerCustomer = 0.0,
+        acquisition_cost: PerCustomer | None = None,
+        inflation: float = 0.0,
     ) -> pd.DataFrame:
         """Value every customer over the horizon that follows the end of observation.
 
         Parameters
         ----------
         rfm : RFM table, in the time unit of the fit.
-        horizon : "39W", "12M", "365D", or a number of time units.
+        horizon : "39W", "12M", "365D", a number of time units, or "forever", which needs a discount rate.
         discount_rate : effective, per year; purchases are discounted to the end of observation,
             exactly in time.
-        margin : share of spend that is value.
+        margin : share of spend that is value. One number, or one for each customer: an array in the order of
+            `rfm`, or a Series (or dictionary) by customer_id; so are the costs.
         interval : probability that intervals hold.
         uncertainty : "customer": what each customer will really do (posterior predictive); "mean":
             only how sure we are of the expectation; None: expectations alone.
@@ -70,6 +75,10 @@ class CLV:
             other customers change nothing.
         force : predict from a fit that failed its diagnostics.
         progress : called with (what, share done) now and then.
+        cost_per_order : money, taken off the value of every future purchase.
+        acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
+            probability_profitable (that past and future value exceed the cost) and ltv_cac.
+        inflation : effective, per year: spend and costs grow by it.
 
         Returns
         -------
@@ -94,27 +103,73 @@ class CLV:
         0            1               0.73                1.23           24.66  30.24
         1            2               0.21                0.20           18.92   3.85
         """
-        return self.predict_both(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)[0]
+        return self.predict_both(
+            rfm,
+            horizon,
+            discount_rate,
+            margin,
+            interval,
+            uncertainty,
+            seed,
+            force,
+            progress,
+            cost_per_order=cost_per_order,
+            acquisition_cost=acquisition_cost,
+            inflation=inflation,
+        )[0]
 
     def predict_total(
         self,
         rfm: RFM,
         horizon: str | float,
         discount_rate: float = 0.0,
-        margin: float = 1.0,
+        margin: PerCustomer = 1.0,
         interval: float = 0.9,
         uncertainty: Uncertainty = "customer",
         seed: int = 0,
         force: bool = False,
         progress: Progress | None = None,
+        *,
+        cost_per_order: PerCustomer = 0.0,
+        inflation: float = 0.0,
+        by: Any = None,
+        period: str | None = None,
     ) -> Totals:
-        """What all these customers will do together; arguments as in `predict`.
+        """What all these customers will do together; other arguments as in `predict`.
+
+        Parameters
+        ----------
+        by : a group for each customer (an array in the order of `rfm`, or a Series by customer_id): totals of each.
+        period : tell the horizon's periods apart, such as "M": `cash_flow()` and `payback()` of the result use them.
 
         Returns
         -------
         Totals: draws of the portfolio's purchases and value; `to_pandas()` gives expectation and interval.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+        >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
+        >>> clv.predict_total(calibration, "3M", period="M", uncertainty="mean").cash_flow()["value"].round(0).to_list()
+        [5247.0, 5045.0, 4960.0]
         """
-        totals = self.predict_both(rfm, horizon, discount_rate, margin, interval, uncertainty, seed, force, progress)[1]
+        totals = self.predict_both(
+            rfm,
+            horizon,
+            discount_rate,
+            margin,
+            interval,
+            uncertainty,
+            seed,
+            force,
+            progress,
+            cost_per_order=cost_per_order,
+            inflation=inflation,
+            by=by,
+            period=period,
+        )[1]
         if totals is None:
             raise UsageError('predict_total needs uncertainty="customer" or "mean": totals are made of draws.')
         return totals
@@ -124,12 +179,18 @@ class CLV:
         rfm: RFM,
         horizon: str | float,
         discount_rate: float = 0.0,
-        margin: float = 1.0,
+        margin: PerCustomer = 1.0,
         interval: float = 0.9,
         uncertainty: Uncertainty | None = "customer",
         seed: int = 0,
         force: bool = False,
         progress: Progress | None = None,
+        *,
+        cost_per_order: PerCustomer = 0.0,
+        acquisition_cost: PerCustomer | None = None,
+        inflation: float = 0.0,
+        by: Any = None,
+        period: str | None = None,
     ) -> tuple[pd.DataFrame, Totals | None]:
         """`predict` and `predict_total` in one pass, by the same draws; arguments as in `predict`.
 
@@ -141,11 +202,20 @@ class CLV:
         if self.spend is not None:
             self.spend.check(force)
         rfm = self.purchases._rfm(rfm)
-        assert self.purchases.time_unit is not None
-        length = horizon_length(horizon, self.purchases.time_unit, rfm.observation_end)
-        terms = Terms(length, discount_rate, margin, interval, uncertainty, seed)
+        terms = Terms(
+            horizon,
+            discount_rate,
+            margin,
+            cost_per_order,
+            acquisition_cost,
+            inflation,
+            interval,
+            uncertainty,
+            seed,
+            period,
+        )
         spend = None if self.spend is None else self.spend.posterior
-        return predict_value(self.purchases.posterior, spend, rfm, terms, progress)
+        return predict_value(self.purchases.posterior, spend, rfm, terms, progress, by)
 
     def save(self, path: str | Path) -> None:
         """Write both fits to a folder; `lifeworth.load` reads it."""

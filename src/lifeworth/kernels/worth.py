@@ -1,0 +1,82 @@
+"""Means and quantiles over draws of what customers are expected to be worth, without a matrix of each.
+
+Expected value is P(alive) times expected purchases times expected spend, draw by draw. The first depends on all of a
+customer's history, the second on x and T, the third on x and, in a straight line, on mean spend z. `alive` is
+(rows, draws), `bought` (pairs, draws, nodes) the purchases of a living customer at some times, `line` (xs, 2,
+draws) intercept and slope of spend; `pair` and `of_x` say which of them belong to a row.
+"""
+
+import numpy as np
+from numba import prange
+
+from lifeworth.kernels._jit import CUBE, INTEGER, MATRIX, OFFSETS, VECTOR, rows
+from lifeworth.kernels.futures import two_quantiles
+
+
+@rows(MATRIX, CUBE, OFFSETS, CUBE, OFFSETS, parallel=True)
+def mean_products(
+    alive: np.ndarray, bought: np.ndarray, pair: np.ndarray, line: np.ndarray, of_x: np.ndarray
+) -> np.ndarray:
+    """Means over draws of alive x bought x (1, intercept, slope), (rows, 3, nodes)."""
+    nodes = bought.shape[2]
+    draws = alive.shape[1]
+    out = np.empty((alive.shape[0], 3, nodes))
+    for d in prange(alive.shape[0]):
+        plain = np.zeros(nodes)
+        level = np.zeros(nodes)
+        slope = np.zeros(nodes)
+        p = pair[d]
+        x = of_x[d]
+        for s in range(draws):
+            stays = alive[d, s]
+            to_level = stays * line[x, 0, s]
+            to_slope = stays * line[x, 1, s]
+            for j in range(nodes):
+                plain[j] += stays * bought[p, s, j]
+                level[j] += to_level * bought[p, s, j]
+                slope[j] += to_slope * bought[p, s, j]
+        for j in range(nodes):
+            out[d, 0, j] = plain[j] / draws
+            out[d, 1, j] = level[j] / draws
+            out[d, 2, j] = slope[j] / draws
+    return out
+
+
+@rows(MATRIX, MATRIX, OFFSETS, CUBE, OFFSETS, VECTOR, MATRIX, INTEGER, INTEGER, parallel=True)
+def quantiles_of_means(
+    counts: np.ndarray,
+    weighted: np.ndarray,
+    row: np.ndarray,
+    line: np.ndarray,
+    of_x: np.ndarray,
+    z: np.ndarray,
+    terms: np.ndarray,
+    lower: int,
+    upper: int,
+) -> np.ndarray:
+    """Ends of the intervals of expected purchases and of expected value, (customers, 4).
+
+    `counts` and `weighted` are (rows, draws): expected purchases, and the same discounted; `row` is the row of
+    each customer, `terms` (1 or customers, 4) begin with margin and the cost of an order.
+    """
+    draws = counts.shape[1]
+    out = np.empty((row.size, 4))
+    pieces = 64
+    for piece in prange(pieces):
+        values = np.empty(draws)
+        room = np.empty(draws)
+        before = -1
+        for i in range(row.size * piece // pieces, row.size * (piece + 1) // pieces):
+            d = row[i]
+            x = of_x[d]
+            term = i if terms.shape[0] > 1 else 0
+            if d == before:
+                out[i, 0], out[i, 1] = out[i - 1, 0], out[i - 1, 1]
+            else:
+                out[i, 0], out[i, 1] = two_quantiles(counts[d], room, lower, upper)
+            before = d
+            for s in range(draws):
+                spend = line[x, 0, s] + line[x, 1, s] * z[i]
+                values[s] = weighted[d, s] * (terms[term, 0] * spend - terms[term, 1])
+            out[i, 2], out[i, 3] = two_quantiles(values, room, lower, upper)
+    return out

@@ -1,0 +1,399 @@
+"""One pass over the customers of a table: expectations, intervals and totals, in blocks of bounded size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.families.base import Posterior, distinct
+from lifeworth.predict import check_units, customer_keys, spend_columns, with_a_mean
+from lifeworth.rfm import RFM
+from lifeworth.value.schedule import NODES, Schedule
+from lifeworth.value.terms import Terms, per_customer
+from lifeworth.value.totals import Totals
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[[str, float], None]
+
+# Least number of futures behind an interval of the customer.
+_RUNS = 1000
+# A block holds matrices of so many numbers, 32 MB each, and no more customers than that.
+_CELLS_PER_BLOCK, _CUSTOMERS_PER_BLOCK = 4_000_000, 50_000
+# Sums over the customers of a block are made of so many pieces, whatever the machine: the same on one core or many.
+_PIECES, _SUMS = 16, 10_000_000
+
+
+def predict_value(
+    purchases: Posterior,
+    spend: Posterior | None,
+    rfm: RFM,
+    terms: Terms,
+    progress: Progress | None = None,
+    groups: Any = None,
+) -> tuple[pd.DataFrame, Totals | None]:
+    """Value every customer, block by block; memory is bounded by the block, not by the table.
+
+    Returns
+    -------
+    frame : one row per customer in the order of `rfm`, with the columns of `CLV.predict`.
+    totals : the portfolio's distribution; None where `terms.uncertainty` is None.
+    """
+    check_units(purchases, rfm)
+    if spend is not None:
+        check_units(spend, rfm)
+        spend = with_a_mean(spend)
+    engine = _Engine(purchases, spend, rfm, terms, groups)
+    for done in engine.run():
+        if progress is not None:
+            progress("valuing customers", done)
+    return engine.frame(), engine.totals()
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Customers of a block, in the engine's order, and the distinct rows among them."""
+
+    rows: npt.NDArray[np.int64]
+    x: Array
+    t_x: Array
+    T: Array
+    z: Array
+    first: npt.NDArray[np.int64]
+    row: npt.NDArray[np.int64]
+
+
+class _Engine:
+    """One pass over the customers, in an order that keeps equal ones together."""
+
+    def __init__(self, purchases: Posterior, spend: Posterior | None, rfm: RFM, terms: Terms, groups: Any) -> None:
+        self.purchases, self.spend, self.rfm, self.terms = purchases, spend, rfm, terms
+        self.clock = terms.clock(purchases.time_unit, rfm.observation_end)
+        self.draws = max(len(purchases), 0 if spend is None else len(spend))
+        # Posteriors of unequal length are paired by going round the shorter one.
+        pairing = np.arange(self.draws)
+        self.theta = np.ascontiguousarray(purchases.matrix[pairing % len(purchases)])
+        # Without a model of spend a purchase is worth one: intercept one, slope none.
+        self.spend_theta = (
+            np.ones((self.draws, 1, 3)) if spend is None else np.ascontiguousarray(spend.matrix[pairing % len(spend)])
+        )
+        # A single known parameter still leaves a customer's future open: it is played often enough to see.
+        self.runs = max(self.draws, _RUNS) if terms.uncertainty == "customer" else self.draws
+        n = len(rfm)
+        self.x = rfm.frequency.astype(np.float64)
+        self.z = np.zeros(n) if spend is None else spend_columns(rfm)[1]
+        self.keys = customer_keys(rfm.customer_id)
+        self.margin = per_customer(terms.margin, rfm, "margin")
+        self.cost_per_order = per_customer(terms.cost_per_order, rfm, "cost_per_order")
+        self.threshold, self.past = np.array([np.inf]), np.zeros(1)
+        if spend is None and (terms.acquisition_cost is not None or np.any(self.cost_per_order != 0)):
+            raise UsageError("Costs are set against value, and without a model of spend there is none.")
+        if terms.acquisition_cost is not None:
+            if rfm.past_spend is None:
+                raise DataError(
+                    "acquisition_cost is set against all a customer brings, past and future, and this RFM table does "
+                    "not hold past_spend: make it with rfm_summary, or give it that column."
+                )
+            self.past = rfm.past_spend * self.margin - self.cost_per_order * (self.x + 1)
+            self.cost = per_customer(terms.acquisition_cost, rfm, "acquisition_cost")
+            self.threshold = self.cost - self.past
+        self.group, self.labels = _grouped(groups, rfm)
+        shape = (len(self.labels), len(self.clock.edges) - 1)
+        self.means_of_purchases, self.means_of_value = np.zeros(shape), np.zeros(shape)
+        told = (*shape, self.runs) if terms.uncertainty is not None else (0, 0, 0)
+        self.total_purchases, self.total_value = np.zeros(told), np.zeros(told)
+        names = ["probability_alive", "expected_purchases", "expected_spend", "clv"]
+        if terms.uncertainty is not None:
+            names += ["clv_lower", "clv_upper", "purchases_lower", "purchases_upper"]
+        if terms.acquisition_cost is not None:
+            names += ["probability_profitable"] if terms.uncertainty == "customer" else []
+        self.columns = {name: np.full(n, np.nan) for name in names}
+        share = (1 - terms.interval) / 2
+        self.lower = min(max(math.ceil(share * self.runs) - 1, 0), self.runs - 1)
+        self.upper = min(max(math.ceil((1 - share) * self.runs) - 1, 0), self.runs - 1)
+
+    # ---- blocks -------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[float]:
+        """Work through the blocks; yields the share of customers done."""
+        rfm = self.rfm
+        # Customers alike are told apart by their key, so that sums do not depend on the order of the table.
+        order = np.lexsort((self.keys, rfm.recency, rfm.T, self.x))
+        x, t_x, T = self.x[order], rfm.recency[order], rfm.T[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (x[1:] != x[:-1]) | (T[1:] != T[:-1]) | (t_x[1:] != t_x[:-1])
+        starts = np.flatnonzero(new)
+        row = np.cumsum(new) - 1
+        rows_per_block = max(1, _CELLS_PER_BLOCK // self.runs)
+        start = 0
+        while start < len(order):
+            last_row = row[start] + rows_per_block
+            stop = len(order) if last_row >= len(starts) else int(starts[last_row])
+            stop = min(stop, start + _CUSTOMERS_PER_BLOCK)
+            at = slice(start, stop)
+            rows = order[at]
+            first = np.flatnonzero(new[at]) if new[start] else np.concatenate([[0], np.flatnonzero(new[at])])
+            self._work(_Block(rows, x[at], t_x[at], T[at], self.z[rows], first, row[at] - row[start]))
+            yield stop / len(order)
+            start = stop
+
+    def _work(self, block: _Block) -> None:
+        x, t_x, T = (column[block.first] for column in (block.x, block.t_x, block.T))
+        kernels = self.purchases.family.kernels
+        alive = np.asarray(kernels.probability_alive_draws(self.theta, x, t_x, T))
+        xs, of_x = np.unique(x, return_inverse=True)
+        line = self._line(xs)
+        pair_first, pair, _ = distinct(x, T)
+        means, flows = self._expected(x[pair_first], T[pair_first], alive, pair, line, of_x)
+        out, rows, row = self.columns, block.rows, block.row
+        out["probability_alive"][rows] = alive.mean(axis=1)[row]
+        out["expected_purchases"][rows] = means[row]
+        out["expected_spend"][rows] = line[:, 0].mean(axis=1)[of_x][row] + block.z * line[:, 1].mean(axis=1)[of_x][row]
+        margin, per_order = _of(self.margin, rows), _of(self.cost_per_order, rows)
+        # (customers, periods): purchases at the end of each row's counts are those of `flows`.
+        value = (
+            margin[:, None] * (flows[row, 1] + block.z[:, None] * flows[row, 2]) - per_order[:, None] * flows[row, 0]
+        )
+        out["clv"][rows] = value.sum(axis=1)
+        group = self.group[rows]
+        for k in range(value.shape[1]):
+            self.means_of_value[:, k] += np.bincount(group, value[:, k], len(self.labels))
+            self.means_of_purchases[:, k] += np.bincount(group, flows[row, 3, k], len(self.labels))
+        terms = np.column_stack(np.broadcast_arrays(margin, per_order, 0.0, _of(self.threshold, rows)))
+        if self.terms.uncertainty == "customer":
+            self._play(block, terms, group)
+        elif self.terms.uncertainty == "mean":
+            self._spread(block, terms, group, alive, pair_first, pair, line, of_x)
+
+    def _line(self, xs: Array) -> Array:
+        """Intercept and slope in mean spend of expected spend, (xs, 2, draws)."""
+        if self.spend is None:
+            line = np.zeros((len(xs), 2, self.draws))
+            line[:, 0] = 1.0
+            return line
+        kernel = self.spend.family.kernels.expected_spend_draws
+        level = np.asarray(kernel(self.spend_theta, xs, np.zeros(len(xs))))
+        return np.stack([level, np.asarray(kernel(self.spend_theta, xs, np.ones(len(xs)))) - level], axis=1)
+
+    # ---- expectations -------------------------------------------------------------------------------------
+
+    def _expected(
+        self, x: Array, T: Array, alive: Array, pair: npt.NDArray[np.int64], line: Array, of_x: npt.NDArray[np.int64]
+    ) -> tuple[Array, Array]:
+        """Expected purchases, (rows,), and what makes their value of them, (rows, 4, periods).
+
+        That is purchases discounted, the same times intercept and times slope of spend, and not discounted.
+        """
+        means = np.empty(len(alive))
+        flows = np.empty((len(alive), 4, len(self.clock.edges) - 1))
+        pending = np.arange(len(x))
+        for nodes in NODES:
+            again = []
+            schedule = self._schedule(T, nodes)
+            size = max(1, _CELLS_PER_BLOCK // (self.draws * schedule.nodes))
+            for start in range(0, len(pending), size):
+                some = pending[start : start + size]
+                schedule = self._schedule(T[some], nodes)
+                bought = self._bought(x[some], T[some], schedule.times())
+                good = schedule.enough(bought.mean(axis=1))
+                if nodes == NODES[-1]:
+                    good[:] = True
+                again.append(some[~good])
+                place = np.full(len(x), -1)
+                place[some[good]] = np.flatnonzero(good)
+                rows = np.flatnonzero(place[pair] >= 0)
+                if not len(rows):
+                    continue
+                of_pair = place[pair[rows]]
+                products = np.asarray(_products(alive[rows], bought, of_pair, line, of_x[rows]))
+                means[rows] = products[:, 0, -1]
+                weights = schedule.weights()[of_pair]
+                flows[rows, :3] = np.einsum("rcn,rkn->rck", products, weights)
+                flows[rows, 3] = flows[rows, 0]
+                if self.clock.decay != 0:
+                    plain = schedule.undiscounted().weights()[of_pair]
+                    flows[rows, 3] = np.einsum("rn,rkn->rk", products[:, 0], plain)
+            pending = np.concatenate(again)
+            if not len(pending):
+                break
+        return means, flows
+
+    def _schedule(self, T: Array, nodes: int) -> Schedule:
+        return Schedule(self.clock, T + self.purchases.typical_age, nodes)
+
+    def _bought(self, x: Array, T: Array, times: Array) -> Array:
+        """Expected purchases of living customers up to each of their times, (rows, draws, nodes)."""
+        rows, nodes = times.shape
+        kernel = self.purchases.family.kernels.expected_purchases_alive_draws
+        values = np.asarray(kernel(self.theta, np.repeat(x, nodes), np.repeat(T, nodes), times.ravel()))
+        return np.ascontiguousarray(values.reshape(rows, nodes, self.draws).swapaxes(1, 2))
+
+    # ---- uncertainty --------------------------------------------------------------------------------------
+
+    def _play(self, block: _Block, terms: Array, group: npt.NDArray[np.int64]) -> None:
+        """What these customers do in each future."""
+        from lifeworth.kernels.futures import future_rows
+
+        kernels = future_rows(self.purchases.family.kernels, None if self.spend is None else self.spend.family.kernels)
+        again = np.arange(self.runs) % self.draws
+        theta, spend_theta = self.theta, self.spend_theta
+        if self.runs > self.draws:
+            theta, spend_theta = theta[again], spend_theta[again]
+        n, periods = len(block.rows), len(self.clock.edges) - 1
+        edges = self.clock.edges if not self.clock.endless else np.array([0.0, self.clock.played])
+        pieces = max(1, min(_PIECES, n, _SUMS // (len(self.labels) * periods * self.runs)))
+        reported, counts, values = kernels.summarise_futures(
+            theta,
+            spend_theta,
+            block.x,
+            block.t_x,
+            block.T,
+            block.z,
+            self.keys[block.rows],
+            np.uint64(self.terms.seed),
+            np.full(n, self.clock.played),
+            self.clock.decay,
+            terms,
+            group,
+            len(self.labels),
+            edges,
+            n * np.arange(pieces + 1) // pieces,
+            self.lower,
+            self.upper,
+        )
+        self.total_purchases += counts.sum(axis=0)
+        self.total_value += values.sum(axis=0)
+        names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper", "probability_profitable")
+        for name, column in zip(names, reported.T, strict=True):
+            if name in self.columns:
+                self.columns[name][block.rows] = column
+
+    def _spread(
+        self,
+        block: _Block,
+        terms: Array,
+        group: npt.NDArray[np.int64],
+        alive: Array,
+        pair_first: npt.NDArray[np.int64],
+        pair: npt.NDArray[np.int64],
+        line: Array,
+        of_x: npt.NDArray[np.int64],
+    ) -> None:
+        """How far expectations differ between draws."""
+        from lifeworth.kernels.worth import quantiles_of_means
+
+        x, T = block.x[block.first][pair_first], block.T[block.first][pair_first]
+        counts = np.zeros_like(alive)
+        weighted = np.zeros_like(alive)
+        for k in range(len(self.clock.edges) - 1):
+            plain_k, worth_k = (part[pair] * alive for part in self._in_period(x, T, k))
+            counts += plain_k
+            weighted += worth_k
+            for g in range(len(self.labels)):
+                mine = group == g
+                rows, z, size = block.row[mine], block.z[mine], len(alive)
+                self.total_purchases[g, k] += np.bincount(rows, minlength=size) @ plain_k
+                level, slope, orders = (
+                    np.bincount(rows, weight, size) for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1])
+                )
+                spend = level[:, None] * line[of_x, 0] + slope[:, None] * line[of_x, 1] - orders[:, None]
+                self.total_value[g, k] += (worth_k * spend).sum(axis=0)
+        found = quantiles_of_means(counts, weighted, block.row, line, of_x, block.z, terms, self.lower, self.upper)
+        names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
+        for name, column in zip(names, np.asarray(found).T, strict=True):
+            self.columns[name][block.rows] = column
+
+    def _in_period(self, x: Array, T: Array, k: int) -> tuple[Array, Array]:
+        """Expected purchases of living customers in a period, (pairs, draws), and the same discounted."""
+        plain, worth = np.empty((2, len(x), self.draws))
+        pending = np.arange(len(x))
+        for nodes in NODES:
+            again = []
+            size = max(1, _CELLS_PER_BLOCK // (self.draws * self._schedule(T[:1], nodes).nodes))
+            for start in range(0, len(pending), size):
+                some = pending[start : start + size]
+                schedule = self._schedule(T[some], nodes)
+                bought = self._bought(x[some], T[some], schedule.times())
+                good = schedule.enough(bought.mean(axis=1)) | (nodes == NODES[-1])
+                again.append(some[~good])
+                worth[some] = np.einsum("psn,pn->ps", bought, schedule.weights()[:, k])
+                plain[some] = np.einsum("psn,pn->ps", bought, schedule.undiscounted().weights()[:, k])
+            pending = np.concatenate(again)
+            if not len(pending):
+                break
+        return plain, worth
+
+    # ---- what comes out -----------------------------------------------------------------------------------
+
+    def frame(self) -> pd.DataFrame:
+        """The columns of `CLV.predict`, in the order of the table."""
+        columns = self.columns
+        if self.spend is None:
+            columns = {name: v for name, v in columns.items() if "clv" not in name and name != "expected_spend"}
+        frame = pd.DataFrame({"customer_id": self.rfm.customer_id, **columns})
+        if self.clock.endless:
+            # Over all time purchases are not discounted, and may be without end.
+            frame = frame.drop(columns=[c for c in frame if "purchases" in str(c)])
+        if self.terms.acquisition_cost is not None:
+            cost = np.broadcast_to(self.cost, len(frame))
+            frame["past_value"] = self.past
+            frame["net_clv"] = self.past + frame["clv"] - cost
+            with np.errstate(divide="ignore", invalid="ignore"):
+                frame["ltv_cac"] = np.where(cost > 0, (self.past + frame["clv"]) / cost, np.nan)
+        return frame
+
+    def totals(self) -> Totals | None:
+        """The portfolio, if its draws were made."""
+        if self.terms.uncertainty is None:
+            return None
+        return Totals(
+            self.total_purchases,
+            self.total_value,
+            self.means_of_purchases,
+            self.means_of_value if self.spend is not None else np.full_like(self.means_of_value, np.nan),
+            np.bincount(self.group, minlength=len(self.labels)),
+            self.labels,
+            self.clock,
+            self.terms.interval,
+        )
+
+
+def _products(alive: Array, bought: Array, pair: Any, line: Array, of_x: Any) -> Array:
+    from lifeworth.kernels.worth import mean_products
+
+    return np.asarray(
+        mean_products(alive, bought, np.asarray(pair, dtype=np.int64), line, np.asarray(of_x, dtype=np.int64))
+    )
+
+
+def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:
+    """The numbers of some customers: their own, or everybody's."""
+    return values[rows] if len(values) > 1 else np.broadcast_to(values, len(rows))
+
+
+def _grouped(groups: Any, rfm: RFM) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
+    """The group of each customer as a number, and the groups' labels."""
+    if groups is None:
+        return np.zeros(len(rfm), dtype=np.int64), pd.Index([None], dtype=object)
+    if isinstance(groups, dict):
+        groups = pd.Series(groups)
+    if isinstance(groups, pd.Series):
+        missing = ~rfm.customer_id.isin(groups.index)
+        if missing.any() or groups.index.has_duplicates:
+            raise DataError(
+                f"by is looked up by customer_id in the series' index, and {int(missing.sum()):,} of {len(rfm):,} "
+                "customers are not in it, or twice: set its index, or give an array in the order of the table."
+            )
+        name, groups = groups.name, groups.reindex(rfm.customer_id).to_numpy()
+    else:
+        name = None
+    if np.ndim(groups) != 1 or len(groups) != len(rfm):
+        raise UsageError(f"by must give one group for each of the {len(rfm):,} customers.")
+    codes, labels = pd.factorize(pd.Series(groups), sort=True, use_na_sentinel=False)
+    return codes.astype(np.int64), pd.Index(labels, name=name)

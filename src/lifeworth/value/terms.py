@@ -1,0 +1,172 @@
+"""The terms a value is computed on: horizon, rates, margin and costs, and how its uncertainty is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import TimeUnit, horizon_length, units_per_year
+
+Array = npt.NDArray[np.float64]
+Uncertainty = Literal["customer", "mean"]
+# One number for all, or one for each customer: in the order of the table, or by customer_id.
+PerCustomer = float | Array | list[float] | pd.Series | Mapping[Any, float]
+
+FOREVER = "forever"
+# After so many halvings by the discount rate nothing is left: exp(-45) = 3e-20, exp(-10) = 5e-5.
+_FOREVER_EXPECTED, _FOREVER_SIMULATED = 45.0, 10.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a valuation.
+
+    Attributes
+    ----------
+    horizon : "39W", "12M", "365D", a number of time units, or "forever".
+    discount_rate : effective, per year (0.1 is 10 % a year).
+    margin : share of spend that is value.
+    cost_per_order : money, for every future purchase.
+    acquisition_cost : money, paid for each customer; None: not asked about.
+    inflation : effective, per year: spend and costs grow by it.
+    interval : probability that intervals hold, in (0, 1).
+    uncertainty : "customer" (what the customer will do), "mean" (how sure the expectation is) or None.
+    seed : of the random draws; they belong to the customer's id.
+    period : tell totals apart by periods of this length, such as "M"; None: all in one.
+    """
+
+    horizon: str | float
+    discount_rate: float = 0.0
+    margin: PerCustomer = 1.0
+    cost_per_order: PerCustomer = 0.0
+    acquisition_cost: PerCustomer | None = None
+    inflation: float = 0.0
+    interval: float = 0.9
+    uncertainty: Uncertainty | None = "customer"
+    seed: int = 0
+    period: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("discount_rate", -1.0), ("inflation", -1.0)):
+            rate = getattr(self, name)
+            if not (isinstance(rate, (int, float, np.number)) and least < rate <= 1):
+                raise UsageError(
+                    f"{name}={rate!r} is a rate per year and must lie between -1 and 1: write 12 % as 0.12."
+                )
+        if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed={self.seed!r} must be a whole number from 0 on.")
+        if not 0 < self.interval < 1:
+            raise UsageError(f"interval={self.interval!r} is a probability and must lie between 0 and 1, such as 0.9.")
+        if self.uncertainty not in ("customer", "mean", None):
+            raise UsageError(
+                f'uncertainty={self.uncertainty!r} must be "customer", "mean" or None ("none" on the command line).'
+            )
+
+    def clock(self, time_unit: TimeUnit | None, observation_end: pd.Timestamp | None) -> Clock:
+        """The horizon, its periods and the discount rate, in time units."""
+        if time_unit is None:
+            raise UsageError("The model of purchases has no unit of time.")
+        decay = (math.log1p(self.discount_rate) - math.log1p(self.inflation)) / units_per_year(time_unit)
+        if self.horizon == FOREVER:
+            if decay <= 0:
+                raise UsageError(
+                    'horizon="forever" needs a discount_rate above inflation: without one, what lies centuries ahead '
+                    "counts as much as today. Give a discount_rate, or a finite horizon."
+                )
+            if self.period is not None:
+                raise UsageError('horizon="forever" has no last period: give a finite horizon to tell periods apart.')
+            expected, simulated = (tail / decay for tail in (_FOREVER_EXPECTED, _FOREVER_SIMULATED))
+            return Clock(expected, decay, np.array([0.0, expected]), time_unit, observation_end, simulated)
+        length = horizon_length(self.horizon, time_unit, observation_end)
+        edges = np.array([0.0, length])
+        if self.period is not None:
+            edges = _edges(self.period, length, time_unit, observation_end)
+        return Clock(length, decay, edges, time_unit, observation_end)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A horizon in time units.
+
+    Attributes
+    ----------
+    length : of the horizon.
+    decay : continuous discount rate per time unit, inflation taken off.
+    edges : (periods + 1,), from 0 to the length.
+    time_unit, observation_end : where it starts, and what it is counted in.
+    simulated : up to where futures are played out; less than the length only where that is for ever.
+    """
+
+    length: float
+    decay: float
+    edges: Array
+    time_unit: TimeUnit
+    observation_end: pd.Timestamp | None = None
+    simulated: float = field(default=math.nan)
+
+    @property
+    def endless(self) -> bool:
+        """Whether the horizon is "forever"."""
+        return not math.isnan(self.simulated)
+
+    @property
+    def played(self) -> float:
+        """The length that futures are played out to."""
+        return self.simulated if self.endless else self.length
+
+
+def _edges(period: str, length: float, time_unit: TimeUnit, observation_end: pd.Timestamp | None) -> Array:
+    """Where periods end: those of the calendar for months, the last cut off at the horizon."""
+    edges = [0.0]
+    text = period if period[:1].isdigit() else f"1{period}"
+    step = horizon_length(text, time_unit, observation_end)
+    number, unit = text.rstrip("hHdDwWmMyY"), text.lstrip("0123456789.")
+    if length / step > 10_000:
+        raise UsageError(f'period="{period}" cuts the horizon into {length / step:,.0f} pieces: take a longer one.')
+    while edges[-1] < length * (1 - 1e-9):
+        end = horizon_length(f"{float(number) * len(edges):g}{unit}", time_unit, observation_end)
+        edges.append(min(end, length))
+    return np.array(edges)
+
+
+def per_customer(value: PerCustomer, rfm: RFM, name: str) -> Array:
+    """A number for each customer of the table, (customers,), or one for all, (1,).
+
+    Raises
+    ------
+    UsageError : not numbers, negative, or not as many as customers.
+    DataError : customers without one.
+    """
+    if isinstance(value, Mapping):
+        value = pd.Series(value)
+    if isinstance(value, pd.Series):
+        found = value.reindex(rfm.customer_id)
+        if value.index.has_duplicates or found.isna().any():
+            absent = [str(i) for i in rfm.customer_id[found.isna().to_numpy()][:3]]
+            raise DataError(
+                f"{name} is looked up by customer_id in the series' index, and {int(found.isna().sum()):,} of "
+                f"{len(rfm):,} customers are not in it ({', '.join(absent)}, ...): set its index, or give an array "
+                "in the order of the table."
+            )
+        value = found.to_numpy()
+    try:
+        numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} must be a number, or one for each customer, not {type(value).__name__}.") from error
+    if numbers.ndim != 1 or (np.ndim(value) > 0 and len(numbers) != len(rfm)):
+        raise UsageError(
+            f"{name} has {numbers.size:,} numbers for {len(rfm):,} customers: give one number, or one each."
+        )
+    bad = ~(np.isfinite(numbers) & (numbers >= 0))
+    if bad.any():
+        what = "a share of spend: write 30 % as 0.3" if name == "margin" else "an amount of money"
+        raise UsageError(f"{name}={numbers[bad][0]:g} must be finite and not negative; it is {what}.")
+    return numbers
