@@ -17,6 +17,7 @@ import numpy as np
 from lifeworth.kernels import beta_dropout
 from lifeworth.kernels._jit import njit
 from lifeworth.kernels.beta_dropout import expected_until_dropout
+from lifeworth.kernels.expectations import tabulated_expectation_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 
 # ---- the likelihood ---------------------------------------------------------------------------------------
@@ -101,6 +102,11 @@ def purchase_pmf(
     beta_dropout.purchase_pmf(r, alpha, a, b, x, t_x, T, t, x + 1.0, out)
 
 
+@njit
+def _curve_of(r: float, alpha: float, a: float, b: float, x: float, T: float) -> tuple[float, float, float, float]:
+    return r + x, a, b + (x + 1.0), alpha + T
+
+
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
@@ -155,5 +161,7 @@ probability_alive_draws = _predictions.probability_alive_draws
 expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
+
+expected_purchases_alive_at = tabulated_expectation_rows(__name__, expected_until_dropout, _curve_of)
 
 simulate_history = history_rows(__name__, _simulate_life)

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from lifeworth.kernels._jit import njit
+from lifeworth.kernels.expectations import expectation_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 from lifeworth.kernels.random import exponential, log_gamma_variate, poisson
 from lifeworth.kernels.simulate import as_count
@@ -364,5 +365,7 @@ probability_alive_draws = _predictions.probability_alive_draws
 expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
+
+expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)
 
 simulate_history = history_rows(__name__, _simulate_life)

@@ -229,10 +229,8 @@ class _Engine:
 
     def _bought(self, x: Array, T: Array, times: Array) -> Array:
         """Expected purchases of living customers up to each of their times, (rows, draws, nodes)."""
-        rows, nodes = times.shape
-        kernel = self.purchases.family.kernels.expected_purchases_alive_draws
-        values = np.asarray(kernel(self.theta, np.repeat(x, nodes), np.repeat(T, nodes), times.ravel()))
-        return np.ascontiguousarray(values.reshape(rows, nodes, self.draws).swapaxes(1, 2))
+        kernel = self.purchases.family.kernels.expected_purchases_alive_at
+        return np.asarray(kernel(self.theta, x, T, times))
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
