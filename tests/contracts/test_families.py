@@ -219,7 +219,17 @@ def test_each_customer_is_predicted_and_simulated_by_its_own_parameters(family, 
         lambda p: kernels.expected_purchases_alive_draws(p, x, T, t),
         lambda p: kernels.probability_no_purchase_draws(p, x, t_x, T, t),
         lambda p: future_rows(kernels, None).simulate_futures(
-            p, np.ones((6, 1, 3)), x, t_x, T, 0.0 * x, keys, np.uint64(2), t, 0.01, np.array([[1.0, 0.0, 0.0, 0.0]])
+            p,
+            np.ones((6, 1, 3)),
+            x,
+            t_x,
+            T,
+            0.0 * x,
+            keys,
+            np.uint64(2),
+            t,
+            0.01,
+            np.array([[1.0, 0.0, 0.0, 0.0, 0.0]]),
         )[1],
     )
     for call in calls:

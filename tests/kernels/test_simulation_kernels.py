@@ -154,7 +154,7 @@ SHOPS = [
 
 
 NO_SPEND = np.ones((1, 1, 3))
-PLAIN = np.array([[1.0, 0.0, 0.0, 0.0]])  # margin, cost of an order, cost of a time unit, threshold
+PLAIN = np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])  # margin, cost of an order, cost of a time unit, threshold, purchases now
 
 
 def futures(
@@ -250,7 +250,7 @@ def test_discounted_purchases_and_time_as_a_customer_have_their_means(kernels, t
         assert abs(z_score(found, alive * (math.exp(-decay * t) * count(t) + decay * under))) < LIMIT
     # A cost of one per time unit, and nothing else: the discounted time until dropout, or the horizon.
     x, t_x, T, t = CUSTOMERS[0]
-    time_only = np.array([[0.0, 0.0, 1.0, 0.0]])
+    time_only = np.array([[0.0, 0.0, 1.0, 0.0, 0.0]])
     _, values = futures(kernels, theta, customers=[CUSTOMERS[0]], decay=decay, terms=time_only)
     size = 100_000
     keys = np.arange(size, dtype=np.uint64)
@@ -317,7 +317,7 @@ def test_a_number_belongs_to_its_customer():
     z = np.where(x > 0, 30.0 + x, 0.0)
 
     made = future_rows(bg_nbd, gamma_gamma)
-    terms = np.array([[0.3, 0.1, 0.05, 1.0]])
+    terms = np.array([[0.3, 0.1, 0.05, 1.0, 1.0]])
 
     def everything(rows, seed=3):
         columns = [np.ascontiguousarray(values[rows]) for values in (x, t_x, T, z, keys, t)]
@@ -421,7 +421,7 @@ def test_spend_is_spread_as_the_model_says_with_and_without_a_discount():
                 shape = p * x + q
                 exact = stats.f(2 * p * n, 2 * shape, scale=p * n * (v + x * z) / shape)
                 assert stats.kstest(found, exact.cdf).pvalue > LEAST_P
-    margin_and_cost = np.array([[0.3, 2.0, 0.0, 0.0]])
+    margin_and_cost = np.array([[0.3, 2.0, 0.0, 0.0, 0.0]])
     plain, _ = futures(bg_nbd, CDNOW, gamma_gamma, spend_theta, customers)
     same, less = futures(bg_nbd, CDNOW, gamma_gamma, spend_theta, customers, terms=margin_and_cost)
     _, full = futures(bg_nbd, CDNOW, gamma_gamma, spend_theta, customers)

@@ -186,12 +186,18 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         margin: float,
         per_order: float,
         per_time: float,
+        at_once: float,
         decay: float,
     ) -> float:
-        """Discounted value of one future: of its purchases, less what they and the customer cost."""
-        if decay == 0.0 and per_time == 0.0:
-            return float(margin * amounts(state, p, scale, count) - per_order * count)
+        """Discounted value of one future: of its purchases, less what they and the customer cost.
+
+        `at_once` is 1 where the customer makes a purchase now as well, before all those counted.
+        """
         value = 0.0
+        if at_once != 0.0:
+            value = margin * amount(state, p, scale) - per_order
+        if decay == 0.0 and per_time == 0.0:
+            return float(value + margin * amounts(state, p, scale, count) - per_order * count)
         end, others = within, count
         if count > 0 and (count < arrivals or leaves):
             # The last purchase is the count-th arrival; those before it are uniform up to there.
@@ -225,8 +231,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         theta, spend_theta : (draws, 1 or customers, parameters).
         x, t_x, T, z, keys, length : (customers,).
         decay : continuous discount rate.
-        terms : (1 or customers, 4): margin; cost of an order; cost of a time unit for as long as the customer
-            stays one; a threshold, not used here.
+        terms : (1 or customers, 5): margin; cost of an order; cost of a time unit for as long as the customer
+            stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
         """
         draws = theta.shape[0]
         counts = np.empty((x.size, draws))
@@ -260,6 +266,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                     terms[term, 0],
                     terms[term, 1],
                     terms[term, 2],
+                    terms[term, 4],
                     decay,
                 )
         return counts, values
@@ -335,7 +342,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 row = own_row(theta.shape[1], i)
                 spend_row = own_row(spend_theta.shape[1], i)
                 term = own_row(len(terms), i)
-                margin, per_order, per_time = terms[term, 0], terms[term, 1], terms[term, 2]
+                margin, per_order, per_time, at_once = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 4]
                 alike = before >= 0 and theta.shape[1] == 1 and x[i] == x[before] and t_x[i] == t_x[before]
                 if not (alike and T[i] == T[before] and length[i] == length[before]):
                     for s in range(draws):
@@ -349,7 +356,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 above = 0
                 for s in range(draws):
                     first = even(shift, s)
-                    if first < begun[s, 0] and per_time == 0.0:
+                    if first < begun[s, 0] and per_time == 0.0 and at_once == 0.0:
                         counts[s] = 0.0
                         values[s] = 0.0
                         above += terms[term, 3] < 0.0
@@ -391,6 +398,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                             margin,
                             per_order,
                             per_time,
+                            at_once,
                             decay,
                         )
                         total_counts[piece, group, 0, s] += count
@@ -398,6 +406,9 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                     else:
                         # `value_of`, with each part of it in the period it falls in.
                         value = 0.0
+                        if at_once != 0.0:
+                            value = margin * amount(state, p, scale) - per_order
+                            total_values[piece, group, 0, s] += value
                         end, others = within, count
                         if count > 0 and (count < arrivals or leaves):
                             end, others = within * last_of_first(state, count, arrivals), count - 1

@@ -57,7 +57,8 @@ def quantiles_of_means(
     """Ends of the intervals of expected purchases and of expected value, (customers, 4).
 
     `counts` and `weighted` are (rows, draws): expected purchases, and the same discounted; `row` is the row of
-    each customer, `terms` (1 or customers, 4) begin with margin and the cost of an order.
+    each customer, `terms` (1 or customers, 5) are those of `futures`: margin, cost of an order, and last whether a
+    purchase is made now.
     """
     draws = counts.shape[1]
     out = np.empty((row.size, 4))
@@ -77,6 +78,6 @@ def quantiles_of_means(
             before = d
             for s in range(draws):
                 spend = line[x, 0, s] + line[x, 1, s] * z[i]
-                values[s] = weighted[d, s] * (terms[term, 0] * spend - terms[term, 1])
+                values[s] = (weighted[d, s] + terms[term, 4]) * (terms[term, 0] * spend - terms[term, 1])
             out[i, 2], out[i, 3] = two_quantiles(values, room, lower, upper)
     return out

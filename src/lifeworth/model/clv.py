@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
@@ -216,6 +217,91 @@ class CLV:
         )
         spend = None if self.spend is None else self.spend.posterior
         return predict_value(self.purchases.posterior, spend, rfm, terms, progress, by)
+
+    def new_customer(
+        self,
+        horizon: str | float | Sequence[str | float],
+        discount_rate: float = 0.0,
+        margin: float = 1.0,
+        interval: float = 0.9,
+        uncertainty: Uncertainty | None = "customer",
+        seed: int = 0,
+        force: bool = False,
+        *,
+        cost_per_order: float = 0.0,
+        acquisition_cost: float | None = None,
+        inflation: float = 0.0,
+        first_purchase: bool = True,
+        futures: int = 10_000,
+    ) -> pd.DataFrame:
+        """What a customer who is won today will be worth.
+
+        Parameters
+        ----------
+        horizon : one, or several: each gets a row. Other arguments as in `predict`.
+        first_purchase : whether the purchase the customer is won with counts. The model knows repeat purchases
+            only, and takes the first for one like them: look whether first orders are larger or smaller.
+        futures : how many are played out for an interval.
+
+        Returns
+        -------
+        Frame indexed by horizon: expected_purchases (after the first), expected_spend (per purchase),
+        first_value (of the first purchase; 0 without it), repeat_value, clv (their sum), clv_lower, clv_upper,
+        purchases_lower, purchases_upper; with an acquisition cost net_clv, probability_profitable (read over
+        rising horizons: the chance to have been paid back by then) and ltv_cac. `clv` is also the most one may pay
+        for such a customer without losing money on average.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+        >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
+        >>> clv.new_customer(["6M", "12M"], margin=0.3, uncertainty=None)[["first_value", "clv"]].round(2)
+                 first_value    clv
+        horizon
+        6M             10.57  19.88
+        12M            10.57  26.49
+        """
+        if self.spend is None:
+            raise UsageError("Without a model of spend a new customer has no value: expected_purchases_new_customer.")
+        self.purchases.check(force)
+        self.spend.check(force)
+        assert self.purchases.time_unit is not None
+        nothing = np.zeros(1)
+        won = RFM(
+            pd.Index(["a new customer"]),
+            np.zeros(1, dtype=np.int64),
+            nothing,
+            nothing,
+            nothing,
+            past_spend=nothing,
+            time_unit=self.purchases.time_unit,
+        )
+        horizons = [horizon] if isinstance(horizon, (str, int, float)) else list(horizon)
+        rows = []
+        for one in horizons:
+            terms = Terms(
+                one,
+                discount_rate,
+                margin,
+                cost_per_order,
+                acquisition_cost,
+                inflation,
+                interval,
+                uncertainty,
+                seed,
+                at_once=int(bool(first_purchase)),
+                futures=futures,
+            )
+            frame, _ = predict_value(self.purchases.posterior, self.spend.posterior, won, terms)
+            row = frame.drop(columns=["customer_id", "probability_alive", "past_value"], errors="ignore").iloc[0]
+            first = margin * row["expected_spend"] - cost_per_order if first_purchase else 0.0
+            values = row.to_dict()
+            at = list(values).index("clv")
+            parts = {"first_value": first, "repeat_value": values["clv"] - first}
+            items = list(values.items())
+            rows.append(dict(items[:at]) | parts | dict(items[at:]))
+        return pd.DataFrame(rows, index=pd.Index(horizons, name="horizon"))
 
     def save(self, path: str | Path) -> None:
         """Write both fits to a folder; `lifeworth.load` reads it."""

@@ -22,8 +22,6 @@ from lifeworth.value.totals import Totals
 Array = npt.NDArray[np.float64]
 Progress = Callable[[str, float], None]
 
-# Least number of futures behind an interval of the customer.
-_RUNS = 1000
 # A block holds matrices of so many numbers, 32 MB each, and no more customers than that.
 _CELLS_PER_BLOCK, _CUSTOMERS_PER_BLOCK = 4_000_000, 50_000
 # Sums over the customers of a block are made of so many pieces, whatever the machine: the same on one core or many.
@@ -84,7 +82,7 @@ class _Engine:
             np.ones((self.draws, 1, 3)) if spend is None else np.ascontiguousarray(spend.matrix[pairing % len(spend)])
         )
         # A single known parameter still leaves a customer's future open: it is played often enough to see.
-        self.runs = max(self.draws, _RUNS) if terms.uncertainty == "customer" else self.draws
+        self.runs = max(self.draws, terms.futures) if terms.uncertainty == "customer" else self.draws
         n = len(rfm)
         self.x = rfm.frequency.astype(np.float64)
         self.z = np.zeros(n) if spend is None else spend_columns(rfm)[1]
@@ -100,7 +98,9 @@ class _Engine:
                     "acquisition_cost is set against all a customer brings, past and future, and this RFM table does "
                     "not hold past_spend: make it with rfm_summary, or give it that column."
                 )
-            self.past = rfm.past_spend * self.margin - self.cost_per_order * (self.x + 1)
+            # The purchase that a customer is won with is made in the horizon where it is made now.
+            orders = self.x + 1 - terms.at_once
+            self.past = rfm.past_spend * self.margin - self.cost_per_order * orders
             self.cost = per_customer(terms.acquisition_cost, rfm, "acquisition_cost")
             self.threshold = self.cost - self.past
         self.group, self.labels = _grouped(groups, rfm)
@@ -160,12 +160,16 @@ class _Engine:
         value = (
             margin[:, None] * (flows[row, 1] + block.z[:, None] * flows[row, 2]) - per_order[:, None] * flows[row, 0]
         )
+        if self.terms.at_once:
+            value[:, 0] += margin * out["expected_spend"][rows] - per_order
         out["clv"][rows] = value.sum(axis=1)
         group = self.group[rows]
         for k in range(value.shape[1]):
             self.means_of_value[:, k] += np.bincount(group, value[:, k], len(self.labels))
             self.means_of_purchases[:, k] += np.bincount(group, flows[row, 3, k], len(self.labels))
-        terms = np.column_stack(np.broadcast_arrays(margin, per_order, 0.0, _of(self.threshold, rows)))
+        terms = np.column_stack(
+            np.broadcast_arrays(margin, per_order, 0.0, _of(self.threshold, rows), float(self.terms.at_once))
+        )
         if self.terms.uncertainty == "customer":
             self._play(block, terms, group)
         elif self.terms.uncertainty == "mean":
@@ -301,7 +305,7 @@ class _Engine:
                     np.bincount(rows, weight, size) for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1])
                 )
                 spend = level[:, None] * line[of_x, 0] + slope[:, None] * line[of_x, 1] - orders[:, None]
-                self.total_value[g, k] += (worth_k * spend).sum(axis=0)
+                self.total_value[g, k] += ((worth_k + float(self.terms.at_once and k == 0)) * spend).sum(axis=0)
         found = quantiles_of_means(counts, weighted, block.row, line, of_x, block.z, terms, self.lower, self.upper)
         names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
         for name, column in zip(names, np.asarray(found).T, strict=True):

@@ -41,6 +41,8 @@ class Terms:
     uncertainty : "customer" (what the customer will do), "mean" (how sure the expectation is) or None.
     seed : of the random draws; they belong to the customer's id.
     period : tell totals apart by periods of this length, such as "M"; None: all in one.
+    at_once : purchases made now, before those in the horizon: 1 for customers who are just being won.
+    futures : least number of futures that are played out for an interval of the customer.
     """
 
     horizon: str | float
@@ -53,6 +55,8 @@ class Terms:
     uncertainty: Uncertainty | None = "customer"
     seed: int = 0
     period: str | None = None
+    at_once: int = 0
+    futures: int = 1000
 
     def __post_init__(self) -> None:
         for name, least in (("discount_rate", -1.0), ("inflation", -1.0)):
