@@ -454,6 +454,18 @@ def test_payback_is_when_the_mean_customer_has_paid_for_it(cost, days):
     assert ("payback_days is NaN" in " ".join(worth.attrs["notes"])) == (days is None)
 
 
+def test_payback_asks_those_who_have_been_seen_at_that_age():
+    frame = purchases(
+        ("ann", "2023-01-01", 10.0, "x", 0, None),
+        ("ann", "2023-01-11", 10.0, "x", 0, None),
+        ("bob", "2023-01-02", 10.0, "x", 0, None),
+    )
+    # On the day ann was ten days old bob was nine: 10 each on day 0, and 10 of one on day 10. A day later it is 5 each.
+    options = {"acquisition_cost": 18}
+    assert lw.historical_clv(frame, end="2023-01-11", **options)["payback_days"].item() == 10
+    assert math.isnan(lw.historical_clv(frame, end="2023-01-12", **options)["payback_days"].item())
+
+
 def test_payback_pays_other_costs_first():
     options = {"acquisition_cost": 20, "costs": {"x": lw.Cost(1), "y": lw.Cost(0.02, per="revenue"), "r": "returns"}}
     # A customer brings 25 - 1 - 0.50 - 4 / 3 on day 0: 22.17.

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import lifeworth as lw
@@ -221,6 +221,7 @@ def test_payback_is_that_of_plain_python(rows, by, cents):
 
 
 @pytest.mark.parametrize("method", CALLS)
+@settings(max_examples=20)
 @given(rows=ROWS, by=GROUPS, random=st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_no_digit(method, rows, by, random):
     shuffled = random.sample(rows, len(rows))
@@ -232,6 +233,7 @@ def test_the_order_of_rows_changes_no_digit(method, rows, by, random):
 
 
 @pytest.mark.parametrize("method", CALLS)
+@settings(max_examples=20)
 @given(rows=ROWS)
 def test_money_knows_no_currency(method, rows):
     frame = table(rows)
@@ -248,6 +250,7 @@ def test_money_knows_no_currency(method, rows):
 
 
 @pytest.mark.parametrize("method", CALLS)
+@settings(max_examples=20)
 @given(rows=ROWS)
 def test_a_group_is_counted_as_if_its_rows_were_all_there_are(method, rows):
     frame = table(rows)

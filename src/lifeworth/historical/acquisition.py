@@ -80,6 +80,7 @@ def payback_days(orders: Orders, options: Options, cost: Floats) -> Floats:
     age = np.maximum(seconds - orders.first_seconds[member], 0)
     spread = int((orders.end_seconds - orders.first_seconds).max()) + 1
     key = orders.group[member] * spread + age
+    # At one age costs come before sales: the sum stands nowhere higher than where that age ends.
     order = np.lexsort((gain, key))
     key, group = key[order], orders.group[member][order]
     # A customer is seen at all ages below the one they have when the window ends.
@@ -87,10 +88,8 @@ def payback_days(orders: Orders, options: Options, cost: Floats) -> Floats:
     at_risk = np.cumsum(orders.customers())[group] - np.searchsorted(seen, key, side="right")
     earned = pd.Series(gain[order] / at_risk).groupby(group).cumsum().to_numpy()
     ages = key - group * spread
-    last = np.ones(len(key), dtype=bool)
-    last[:-1] = key[1:] != key[:-1]  # what falls on one age comes in together
     due = cost[group] + per_year * ages / YEAR_SECONDS
-    reached = np.flatnonzero(last & (earned >= due * (1 - _ROUNDING)))
+    reached = np.flatnonzero(earned >= due * (1 - _ROUNDING))
     days = np.full(orders.groups, np.nan)
     days[group[reached][::-1]] = ages[reached][::-1] / DAY_SECONDS
     days[cost == 0] = 0.0
