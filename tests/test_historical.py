@@ -1,6 +1,9 @@
 """The classic formulas, against sums done by hand."""
 
+import datetime as dt
 import math
+from decimal import Decimal
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -98,6 +101,123 @@ def test_groups_stay_with_their_rows_where_others_are_left_out(dressed):
     assert worth["revenue"].to_dict() == {"north": 55.0, "south": 45.0}
 
 
+def test_a_reader_that_can_be_read_once():
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(TX)
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=2))
+    assert lw.historical_clv(reader, by="cohort")["revenue"].tolist() == [40.0, 40.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels"),
+    [
+        ([True, True, False, True, False], [False, True]),
+        ([1.5, 1.5, -2.0, 1.5, -2.0], [-2.0, 1.5]),
+        (pd.to_datetime(["2024", "2024", "2023", "2024", "2023"]), [pd.Timestamp("2023"), pd.Timestamp("2024")]),
+        ([dt.date(2024, 1, 1)] * 2 + [dt.date(2023, 1, 1), dt.date(2024, 1, 1), dt.date(2023, 1, 1)], None),
+        ([Decimal(2), Decimal(2), Decimal(1), Decimal(2), Decimal(1)], [Decimal(1), Decimal(2)]),
+        (["b", "b", 7, "b", 7], [7, "b"]),  # of two types: by type, then text
+        ([(2, 1), (2, 1), (1, 9), (2, 1), (1, 9)], None),
+        (pd.Categorical(["low", "low", "high", "low", "high"], categories=["none", "high", "low"], ordered=True), None),
+        (["<b>'; DROP--", "<b>'; DROP--", "", "<b>'; DROP--", ""], ["", "<b>'; DROP--"]),
+    ],
+)
+def test_groups_of_every_kind(groups, labels):
+    worth = lw.historical_clv(TX.assign(shop=groups), by="shop")
+    assert worth["revenue"].tolist() == [45.0, 55.0]
+    assert worth["customers"].tolist() == [2, 2]
+    if labels is not None:
+        assert worth.index.tolist() == labels
+    missing = pd.Series(groups).where([True, True, True, True, False])
+    worth = lw.historical_clv(TX.assign(shop=missing), by="shop")
+    assert worth["revenue"].tolist() == [25.0, 55.0, 20.0]
+    assert worth.index.isna().tolist() == [False, False, True]
+
+
+def test_groups_that_are_lists_are_refused():
+    with pytest.raises(DataError, match=r"'shop' holds values that cannot be groups, such as lists"):
+        lw.historical_clv(TX.assign(shop=[[1]] * 5), by="shop")
+
+
+@pytest.mark.parametrize("name", ["clv", "customer", "days", "index", "{0}", "ä 'x' \n"])
+def test_groups_of_any_name(name):
+    frame = TX.rename(columns={"shop": name})
+    for method in ("revenue_per_customer", "first_purchase_windows"):
+        worth = lw.historical_clv(frame, method, by=name)
+        assert worth.index.names[0] == name
+        assert len(worth) in (2, 10)
+
+
+def test_every_row_is_accounted_for():
+    frame = purchases(
+        (None, "2023-02-01", 1.0, "x"),
+        ("ann", None, 1.0, "x"),
+        ("ann", "2023-02-31", 1.0, "x"),
+        ("ann", "2023-02-01", None, "x"),
+        ("ann", "2023-02-01", np.inf, "x"),
+        ("ann", "2022-12-31", 9.0, "x"),
+        ("ann", "2022-12-31", -1.0, "x"),
+        ("ann", "2024-01-01", 9.0, "x"),
+        ("bob", "2023-03-01", 9.0, "x"),
+        ("bob", "2023-03-01", -9.0, "x"),
+        ("ann", "2023-04-01", 30.0, "x"),
+        ("ann", "2023-04-01", -10.0, "x"),
+        ("ann", "2023-04-01", 30.0, "x"),
+    )
+    worth = lw.historical_clv(frame, start="2023-01-01", end="2023-12-31")
+    assert worth["revenue"].item() == 50.0
+    audit = lw.Audit.from_dict(worth.attrs["rows"])
+    assert (audit.rows_in, audit.rows_used, audit.refunds) == (13, 3, 2)
+    assert (audit.customers, audit.customers_left_out) == (1, 1)
+    assert audit.left_out == {
+        "with a missing customer id": 1,
+        "with a missing date": 1,
+        "with an unreadable date": 1,
+        "with a missing amount": 1,
+        "with an unreadable or infinite amount": 1,
+        "after the end": 1,
+        "before the start": 2,
+        "in periods that refunds brought to nothing": 2,
+    }
+    assert "13 rows in, 3 used for 1 customers; left out: 1 with a missing customer id," in worth.attrs["audit"]
+    dropped = lw.historical_clv(frame, start="2023-01-01", end="2023-12-31", refunds="drop", duplicates="drop")
+    left_out = dropped.attrs["rows"]["left_out"]
+    assert (left_out["dropped as refunds"], left_out["equal to an earlier row"]) == (2, 1)
+    assert left_out["before the start"] == 2
+    assert dropped["revenue"].item() == 39.0
+
+
+def test_the_account_survives_a_file(tmp_path):
+    worth = lw.historical_clv(TX, by="shop", acquisition_cost=1e6)
+    worth.to_parquet(tmp_path / "worth.parquet")
+    again = pd.read_parquet(tmp_path / "worth.parquet")
+    pd.testing.assert_frame_equal(again, worth)
+    assert again.attrs == worth.attrs
+    assert again.attrs["notes"]
+
+
+def test_the_last_digit_of_an_order_is_not_that_of_the_order_of_rows():
+    rows = [("ann", "2023-01-01", amount, "x") for amount in (0.1, 0.2, 0.3, 0.7, -0.4)]
+    revenue = {lw.historical_clv(purchases(*some))["revenue"].item() for some in permutations(rows)}
+    assert len(revenue) == 1
+    assert revenue.pop() == pytest.approx(0.9, rel=1e-15)
+
+
+def test_customers_in_several_groups_are_told_of():
+    assert lw.historical_clv(TX).attrs["notes"] == []
+    assert lw.historical_clv(TX, by="shop").attrs["notes"][0].startswith("1 more customers are counted in groups")
+    assert lw.historical_clv(TX, by="shop", assign="first_order").attrs["notes"] == []
+
+
+def test_the_account_is_that_of_the_rfm_table(cdnow_sample):
+    frame = pd.concat([cdnow_sample, cdnow_sample.head(40).assign(amount=-5.0)], ignore_index=True)
+    for refunds in ("net", "drop"):
+        audit = lw.rfm_summary(frame, observation_end="1997-09-30", refunds=refunds).audit.to_dict()
+        rows = lw.historical_clv(frame, end="1997-09-30", refunds=refunds).attrs["rows"]
+        assert {**rows, "notes": []} == {**audit, "notes": []}
+
+
 def test_a_lazy_table_that_changes_its_order_is_read_once():
     pl = pytest.importorskip("polars")
     frames = iter([pl.from_pandas(TX), pl.from_pandas(TX[::-1])])
@@ -124,6 +244,24 @@ def test_a_window_on_the_wall_clock_of_the_data():
     # 2023-05-31 16:00 in London is 1 June in Tokyo.
     assert lw.historical_clv(frame, end="2023-05-31T16:00Z")["revenue"].item() == 80.0
     assert lw.historical_clv(frame, end="2023-05-31T14:00Z")["revenue"].item() == 40.0
+    cohorts = lw.historical_clv(frame, by="cohort")
+    assert cohorts.index.strftime("%Y-%m").tolist() == ["2023-01", "2023-06", "2023-12"]
+    # Half a day of value at a yearly rate, on the data's own clock.
+    when = [
+        lw.historical_clv(frame.tail(1), "present_value", discount_rate=1, as_of=as_of)["clv"].item()
+        for as_of in ("2023-12-31T12:00", "2023-12-31T03:00Z")
+    ]
+    assert when == pytest.approx([20 * 2 ** (0.5 / 365.2425)] * 2, rel=1e-14)
+
+
+def test_windows_by_the_hour():
+    frame = purchases(
+        ("ann", "2023-01-01T09:30", 1.0, "x"),
+        ("ann", "2023-01-02T08:59", 2.0, "x"),
+        ("ann", "2023-01-02T09:00", 4.0, "x"),
+    )
+    worth = lw.historical_clv(frame, "first_purchase_windows", windows=[1], period="h")
+    assert worth[["orders", "revenue"]].to_numpy().tolist() == [[2, 3.0]]
 
 
 def test_refunds():
@@ -188,6 +326,8 @@ def test_what_makes_no_sense_is_the_users_error(options, match):
     [
         (TX, {"by": "town"}, r"no column 'town'; it has: customer_id, date, amount, shop"),
         (TX, {"start": "2024-01-01"}, r"no purchase between start and end"),
+        (TX, {"end": "2022-01-01"}, r"no purchase between start and end"),
+        (TX.assign(amount=-1.0), {"refunds": "drop"}, r"no purchase between start and end"),
         (TX, {"start": "2023-06-01", "end": "2023-01-01"}, r"no purchase between start and end"),
         (TX.assign(amount=-1.0), {}, r"no purchase between start and end"),
         (TX.assign(amount=None), {}, r"None of the 5 rows can be used: 5 with a missing amount"),

@@ -28,6 +28,8 @@ _ROOMS = {
     "fit_clv": "model",
     "independence_check": "model",
     "load": "model",
+    "Cost": "historical",
+    "clv_definitions": "historical",
     "historical_clv": "historical",
     "LifeworthError": "errors",
     "UsageError": "errors",
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from lifeworth.errors import LifeworthError as LifeworthError
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
+    from lifeworth.historical import Cost as Cost
+    from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv
     from lifeworth.model import CLV as CLV
     from lifeworth.model import BetaGeo as BetaGeo
