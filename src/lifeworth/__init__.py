@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 # Public name -> the room it lives in.
 _ROOMS = {
     "load_cdnow": "datasets",
+    "simulate_transactions": "datasets",
+    "Simulation": "datasets",
     "RFM": "rfm",
     "rfm_summary": "rfm",
     "train_test_split": "rfm",
@@ -39,7 +41,9 @@ __all__ = [*sorted(_ROOMS), "plots"]
 
 if TYPE_CHECKING:
     from lifeworth import plots as plots
+    from lifeworth.datasets import Simulation as Simulation
     from lifeworth.datasets import load_cdnow as load_cdnow
+    from lifeworth.datasets import simulate_transactions as simulate_transactions
     from lifeworth.errors import DataError as DataError
     from lifeworth.errors import FitError as FitError
     from lifeworth.errors import LifeworthError as LifeworthError
