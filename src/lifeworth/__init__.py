@@ -31,6 +31,8 @@ _ROOMS = {
     "independence_check": "model",
     "load": "model",
     "historical_clv": "historical",
+    "segment": "segments",
+    "Segments": "segments",
     "LifeworthError": "errors",
     "UsageError": "errors",
     "DataError": "errors",
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split
+    from lifeworth.segments import Segments as Segments
+    from lifeworth.segments import segment as segment
     from lifeworth.transactions import Audit as Audit
 
 
