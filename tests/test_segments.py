@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import lifeworth as lw
+from lifeworth import plots
 from lifeworth.errors import DataError, DataWarning, UsageError
 from lifeworth.segments import RFM_RULES, TIERS, VALUE_RULES
 from lifeworth.segments.rules import LEVELS
@@ -438,3 +440,63 @@ def test_options_of_futures(shop, clv, options):
     name, value = next(iter(options.items()))
     with pytest.raises(UsageError, match=f"{name}={value} must be"):
         lw.segment(clv, shop, horizon="39W", **options)
+
+
+# ---- the picture --------------------------------------------------------------------------------------------
+
+
+def points_of(ax):
+    return {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in ax.lines}
+
+
+def test_picture_shows_the_summary(shop, predicted):
+    segments = lw.segment(predicted, shop)
+    table = segments.summary()
+    shown = table[table["customers"] > 0]
+    ax = plots.plot_segments(segments)
+    points = points_of(ax)
+    for label, column in (
+        ("share of customers", "customer_share"),
+        ("share of past revenue", "past_share"),
+        ("share of expected future value", "future_share"),
+    ):
+        np.testing.assert_array_equal(points[label][0], shown[column])
+        np.testing.assert_array_equal(np.round(points[label][1]), np.arange(len(shown)))
+    assert [label.get_text() for label in ax.get_yticklabels()] == shown.index.tolist()
+    assert ax.yaxis_inverted()
+    written = [text.get_text() for text in ax.texts]
+    assert written == [*(f"{count:,}" for count in shown["customers"]), "customers"]
+    scores = lw.segment(shop)
+    empty = scores.summary().query("customers == 0").index
+    assert len(empty) > 0
+    assert f"Nobody is in: {', '.join(empty)}" in plots.plot_segments(scores).get_xlabel()
+    assert plots.to_png(ax, scale=0.5).startswith(b"\x89PNG")
+
+
+def test_picture_of_a_summary_by_another_column(shop, predicted):
+    ax = plots.plot_segments(lw.segment(predicted, shop).summary("recency_score"))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "2", "3", "4", "5"]
+    assert set(points_of(ax)) == {"share of customers", "share of past value", "share of expected future value"}
+
+
+def test_picture_of_one_customer_says_what_is_to_be_known():
+    segments = warned(rfm_of([3], [1], [1], [20.0], [90.0]))
+    ax = plots.plot_segments(segments, ax=Figure().add_subplot())
+    for note in segments.notes:
+        assert note in " ".join(ax.get_xlabel().split())
+    plots.to_png(ax, scale=0.5)
+
+
+def test_picture_without_customers_or_columns(shop):
+    none = lw.segment(shop).summary().assign(customers=0)
+    assert [text.get_text() for text in plots.plot_segments(none).texts] == ["There are no customers in any segment."]
+    with pytest.raises(UsageError, match="lacks the columns customers, customer_share"):
+        plots.plot_segments(shop.to_pandas())
+    with pytest.raises(UsageError, match=r"must be what lifeworth\.segment gives"):
+        plots.plot_segments(shop)
+
+
+def test_names_in_the_picture_stay_text(shop):
+    rules = {"<script>$x_2$ & co": {"recency": (3, 5)}}
+    svg = plots.to_svg(plots.plot_segments(lw.segment(shop, rules=rules)))
+    assert "<script" not in svg
