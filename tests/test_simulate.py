@@ -319,6 +319,19 @@ def test_end_as_a_duration(end, last):
     assert lw.simulate_transactions(5, end=end).end == pd.Timestamp(last)
 
 
+def test_dates_of_other_kinds():
+    """Days are those on the wall, whatever the hour and the time zone."""
+    plain = lw.simulate_transactions(50, acquisition_end="2024-06-30")
+    other = lw.simulate_transactions(
+        50,
+        start=dt.date(2024, 1, 1),
+        end="2025-12-31T23:00Z",
+        acquisition_end=pd.Timestamp("2024-06-30 12:00", tz="Europe/Berlin"),
+    )
+    pd.testing.assert_frame_equal(plain.transactions, other.transactions)
+    pd.testing.assert_frame_equal(plain.holdout("2024-12-31"), other.holdout(pd.Timestamp("2024-12-31 17:00")))
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -117,8 +117,8 @@ class Simulation:
 
     def _window(self, train_end: Any, test_end: Any) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.datetime64]]:
         """Customers acquired by the end of train_end, and the first instants after both days."""
-        first = to_timestamp(train_end, "train_end").normalize()
-        last = self.end if test_end is None else to_timestamp(test_end, "test_end").normalize()
+        first = _day(train_end, "train_end")
+        last = self.end if test_end is None else _day(test_end, "test_end")
         if not self.start <= first < last <= self.end:
             raise UsageError(
                 f"train_end={first:%Y-%m-%d} and test_end={last:%Y-%m-%d} must be days in this order between "
@@ -346,13 +346,18 @@ def _at_means(posterior: Posterior) -> Posterior:
     return Posterior.from_parameters(posterior.family, means, posterior.time_unit, posterior.currency)
 
 
+def _day(value: Any, argument: str) -> pd.Timestamp:
+    """The day of a date, by the clock on the wall."""
+    return to_timestamp(value, argument).tz_localize(None).normalize()
+
+
 def _days_of(start: Any, end: Any) -> tuple[pd.Timestamp, pd.Timestamp]:
     """First and last day; a duration ends on the last day it covers."""
-    first = to_timestamp(start, "start").tz_localize(None).normalize()
-    if isinstance(end, str) and end[-1:].isalpha():
+    first = _day(start, "start")
+    if isinstance(end, str) and end[-1:].isalpha() and "-" not in end:
         last = first + pd.Timedelta(days=max(math.ceil(horizon_length(end, "D", first)) - 1, 0))
     else:
-        last = to_timestamp(end, "end").tz_localize(None).normalize()
+        last = _day(end, "end")
     if last < first:
         raise UsageError(f"end={last:%Y-%m-%d} must not be before start={first:%Y-%m-%d}.")
     return first, last
@@ -370,7 +375,7 @@ def _first_purchases(
     """Days from the start to each customer's first purchase."""
     if not isinstance(acquisition, str):
         return _given_dates(acquisition, size, first_day, last_day)
-    until = last_day if acquisition_end is None else to_timestamp(acquisition_end, "acquisition_end").normalize()
+    until = last_day if acquisition_end is None else _day(acquisition_end, "acquisition_end")
     if not first_day <= until <= last_day:
         raise UsageError(
             f"acquisition_end={until:%Y-%m-%d} must be a day from {first_day:%Y-%m-%d} to {last_day:%Y-%m-%d}."
