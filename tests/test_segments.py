@@ -257,20 +257,20 @@ def test_probabilities_fill_the_places(shop, clv, uncertainty):
 
 
 def test_probability_of_a_known_lead():
-    """Two living customers of known and equal rates, without spend: who is first in a week is a Poisson matter.
+    """Two living customers of known rates, without spend: who buys more in a week is a Poisson matter.
 
     Gamma rates with a shape of 1e8 are all but known: 3 and 5 purchases a week, and hardly anybody leaves.
     """
     purchases = lw.BetaGeo().from_parameters({"r": 1e-9, "alpha": 1e-9, "a": 1e-12, "b": 1.0}, "W")
     table = rfm_of([300_000_000, 500_000_000], [1e8, 1e8], [1e8, 1e8])
-    draws = 20_000
+    draws = 4_000
     chance = top_probabilities(purchases.posterior, None, 1.0, table, [0.5], draws, "customer", 3, None)[0]
     k = np.arange(60)
     three, five = (np.exp(k * np.log(m) - m - np.array([sum(np.log(np.arange(1, n + 1))) for n in k])) for m in (3, 5))
     joint = np.outer(three, five)
     exact = np.tril(joint, -1).sum() + np.trace(joint) / 2  # a draw is shared
     assert chance.sum() == pytest.approx(1)
-    # Four standard errors of a share of 20,000 futures; a coin would be 85 of them away.
+    # Four standard errors of a share of 4,000 futures; a coin would be 39 of them away.
     assert abs(chance[0] - exact) < 4 * np.sqrt(exact * (1 - exact) / draws)
 
 
