@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 # Public name -> the room it lives in.
 _ROOMS = {
     "load_cdnow": "datasets",
+    "simulate_transactions": "datasets",
+    "Simulation": "datasets",
     "RFM": "rfm",
     "rfm_summary": "rfm",
     "train_test_split": "rfm",
@@ -31,6 +33,8 @@ _ROOMS = {
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
+    "segment": "segments",
+    "Segments": "segments",
     "LifeworthError": "errors",
     "UsageError": "errors",
     "DataError": "errors",
@@ -41,7 +45,9 @@ __all__ = [*sorted(_ROOMS), "plots"]
 
 if TYPE_CHECKING:
     from lifeworth import plots as plots
+    from lifeworth.datasets import Simulation as Simulation
     from lifeworth.datasets import load_cdnow as load_cdnow
+    from lifeworth.datasets import simulate_transactions as simulate_transactions
     from lifeworth.errors import DataError as DataError
     from lifeworth.errors import FitError as FitError
     from lifeworth.errors import LifeworthError as LifeworthError
@@ -64,6 +70,8 @@ if TYPE_CHECKING:
     from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split
+    from lifeworth.segments import Segments as Segments
+    from lifeworth.segments import segment as segment
     from lifeworth.transactions import Audit as Audit
 
 

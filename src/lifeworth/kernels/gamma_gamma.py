@@ -216,3 +216,15 @@ def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarra
             out[at] = math.exp(log_gamma_variate(state, p) - log_rate)
             at += 1
     return out
+
+
+@rows(MATRIX, KEYS, SEED)
+def simulate_mean_amounts(parameters: np.ndarray, keys: np.ndarray, seed: int) -> np.ndarray:
+    """Mean of the amounts that `simulate_amounts` draws for each new customer: the truth, (customers,)."""
+    out = np.empty(keys.size)
+    state = np.empty(2, dtype=np.uint64)
+    for i in range(keys.size):
+        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        start_stream(state, seed, AMOUNTS, keys[i], 0)
+        out[i] = p * math.exp(-_simulate_log_rate(state, p, q, v, 0.0, 0.0))
+    return out

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
     from lifeworth.plots.holdout import plot_calibration_by_frequency, plot_deciles, plot_gains
     from lifeworth.plots.posterior import plot_posterior
+    from lifeworth.plots.segments import plot_segments
     from lifeworth.plots.tracking import plot_tracking, plot_tracking_both
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "plot_past_future",
     "plot_posterior",
     "plot_predictive_check",
+    "plot_segments",
     "plot_tracking",
     "plot_tracking_both",
     "plot_value_distribution",
@@ -46,6 +48,7 @@ _HOME = {
     "plot_gains": "holdout",
     "plot_posterior": "posterior",
     "plot_predictive_check": "checks",
+    "plot_segments": "segments",
     "plot_tracking": "tracking",
     "plot_tracking_both": "tracking",
 }

@@ -1,4 +1,4 @@
-"""Data to start with: CDNOW."""
+"""CDNOW, the data set on which most models of customers were shown first."""
 
 from __future__ import annotations
 
