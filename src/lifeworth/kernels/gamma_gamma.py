@@ -222,7 +222,7 @@ def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarra
 def simulate_mean_amounts(parameters: np.ndarray, keys: np.ndarray, seed: int) -> np.ndarray:
     """Mean of the amounts that `simulate_amounts` draws for each new customer: the truth, (customers,)."""
     out = np.empty(keys.size)
-    state = np.empty(2, dtype=np.uint64)
+    state = two_words()
     for i in range(keys.size):
         p, q, v = parameters[own_row(parameters.shape[0], i)]
         start_stream(state, seed, AMOUNTS, keys[i], 0)

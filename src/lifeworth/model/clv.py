@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.rfm import RFM
 from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
+
+if TYPE_CHECKING:
+    from lifeworth.model.scoring import Scored
 
 Progress = Callable[[str, float], None]
 
@@ -217,6 +220,45 @@ class CLV:
         )
         spend = None if self.spend is None else self.spend.posterior
         return predict_value(self.purchases.posterior, spend, rfm, terms, progress, by)
+
+    def score(
+        self,
+        source: Any,
+        out: str | Path,
+        horizon: str | float,
+        *,
+        rows_per_block: int | None = None,
+        progress: Progress | None = None,
+        **terms: Any,
+    ) -> Scored:
+        """Value every customer of a table that need not fit in memory, and write the scores to a file.
+
+        Parameters
+        ----------
+        source : an RFM table: a path (Parquet or CSV; a file, a folder or a pattern), an `RFM`, or an iterable of
+            either or of frames, a block at a time.
+        out : a file that ends in .parquet or .csv. It appears whole, or not at all.
+        horizon, terms : as in `predict`; margin, cost_per_order and acquisition_cost may be names of columns.
+        rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
+        progress : called with (what, share done) after every block.
+
+        Returns
+        -------
+        Scored: path, customers, and totals, as of `predict_total`. A customer's numbers are those of `predict`, in
+        the order of customer_id within each block.
+
+        Examples
+        --------
+        >>> import lifeworth as lw, pathlib, tempfile
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+        >>> out = pathlib.Path(tempfile.mkdtemp()) / "scores.parquet"
+        >>> lw.CLV(purchases).score(calibration, out, "39W", uncertainty=None).customers
+        2357
+        """
+        from lifeworth.model.scoring import score
+
+        return score(self, source, out, horizon, rows_per_block, progress, **terms)
 
     def new_customer(
         self,

@@ -102,6 +102,8 @@ def _futures(
     purchases: Posterior, spend: Posterior | None, length: float, rfm: RFM, draws: int, uncertainty: str, seed: int
 ) -> Iterator[Array]:
     """What customers will be worth, (customers, a few draws) at a time."""
+    from lifeworth.kernels.futures import future_rows
+
     predict.check_units(purchases, rfm)
     x, t_x, T = (np.ascontiguousarray(c, dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
     z = np.zeros(len(rfm))
@@ -120,12 +122,12 @@ def _futures(
             continue
         # Streams are named by the place of a draw among those of one call.
         own = np.random.SeedSequence([seed, start]).generate_state(1, np.uint64)[0]
-        counts = np.asarray(some.family.kernels.simulate_counts(some.matrix, x, t_x, T, horizon, keys, own))
-        if some_spend is None:
-            yield counts.astype(np.float64)
-        else:
-            simulate = some_spend.family.kernels.simulate_spend_total
-            yield np.asarray(simulate(some_spend.matrix, x, z, keys, own, counts))
+        kernels = future_rows(some.family.kernels, None if some_spend is None else some_spend.family.kernels)
+        spend_draws = np.ones((len(pick), 1, 3)) if some_spend is None else some_spend.matrix
+        _, values = kernels.simulate_futures(
+            some.matrix, spend_draws, x, t_x, T, z, keys, own, horizon, 0.0, np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
+        )
+        yield np.asarray(values)
 
 
 def _some_draws(posterior: Posterior, pick: npt.NDArray[np.int64]) -> Posterior:

@@ -62,6 +62,21 @@ class Totals:
     def __repr__(self) -> str:
         return f"Totals of {int(self.customers.sum()):,} customers\n{self.to_pandas()}"
 
+    def __add__(self, other: Totals) -> Totals:
+        """Both sets of customers together: of the same draws, groups and periods."""
+        if not (self.groups.equals(other.groups) and np.array_equal(self.clock.edges, other.clock.edges)):
+            raise UsageError("Totals of other groups or other periods cannot be added up.")
+        return Totals(
+            self.draws_of_purchases + other.draws_of_purchases,
+            self.draws_of_value + other.draws_of_value,
+            self.means_of_purchases + other.means_of_purchases,
+            self.means_of_value + other.means_of_value,
+            self.customers + other.customers,
+            self.groups,
+            self.clock,
+            self.interval,
+        )
+
     @property
     def purchases(self) -> Array:
         """(draws,) purchases of all customers over the whole horizon."""
