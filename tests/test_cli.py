@@ -1,6 +1,5 @@
 """The command line: files in, files out, exit codes, sentences, and nothing half-written."""
 
-import json
 import os
 import re
 import shutil
@@ -8,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -32,11 +32,8 @@ def shelf(tmp_path_factory, cdnow_sample):
     clv = lw.fit_clv(rfm, method="map")
     clv.save(folder / "model")
     clv.spend.save(folder / "spend")
-    clv.save(folder / "failed")
-    spec = folder / "failed" / "purchases" / "fit.json"
-    content = json.loads(spec.read_text())
-    content["diagnostics"] |= {"verdict": "fail", "reasons": ["R-hat is 1.2."]}
-    spec.write_text(json.dumps(content))
+    failed = replace(clv.purchases.diagnostics, verdict="fail", reasons=("R-hat is 1.2.",))
+    lw.CLV(replace(clv.purchases, diagnostics=failed), clv.spend).save(folder / "failed")
     return folder
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Verdict = Literal["ok", "warn", "fail"]
-_VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
+VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
 
 # Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and localization":
 # R-hat below 1.01, and an effective sample of 100 per chain. Beyond the second limit nothing is published.
@@ -69,7 +69,7 @@ class Diagnostics:
     def with_findings(self, failed: list[str], doubtful: list[str]) -> Diagnostics:
         """The same, with more reasons to fail or to look."""
         found: Verdict = "fail" if failed else "warn" if doubtful else "ok"
-        verdict = max(self.verdict, found, key=_VERDICTS.index)
+        verdict = max(self.verdict, found, key=VERDICTS.index)
         return replace(self, verdict=verdict, reasons=(*self.reasons, *failed, *doubtful))
 
     def to_dict(self) -> dict[str, Any]:

@@ -210,6 +210,11 @@ class GammaGamma(SpendModel):
     family = FAMILIES["gamma_gamma"]
 
 
+MODELS: dict[str, type[PurchaseModel] | type[SpendModel]] = {
+    model.family.name: model for model in (BetaGeo, ModifiedBetaGeo, ParetoNBD, GammaGamma)
+}
+
+
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of what makes draws."""
