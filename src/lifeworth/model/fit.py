@@ -102,6 +102,8 @@ class Fit:
     ) -> xarray.DataTree:
         """Everything ArviZ reads: posterior, sample_stats where a sampler ran, and more on demand.
 
+        `BetaGeo.from_datatree` and its like make a fit of it again.
+
         Parameters
         ----------
         rfm : the table of the fit: adds log_likelihood, observed_data and constant_data.
@@ -118,6 +120,36 @@ class Fit:
         from lifeworth.model.groups import datatree
 
         return datatree(self, rfm, by, prior, posterior_predictive, seed)
+
+    def to_pymc_marketing(self, rfm: RFM) -> Any:
+        """A fitted model of pymc-marketing with these draws, for everything that its models can do.
+
+        Parameters
+        ----------
+        rfm : customers to build it on, such as the table of the fit; a model of spend takes those with a repeat
+            purchase.
+
+        Returns
+        -------
+        BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel of `pymc_marketing.clv`, in the units
+        of the fit. Draws are carried over; its priors are flat.
+
+        Raises
+        ------
+        UsageError : a table in another unit.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> theirs = fit.to_pymc_marketing(calibration)
+        >>> round(float(theirs.expected_purchases(future_t=39)[0, 0, 0]), 3)
+        1.226
+        """
+        from lifeworth.model.interchange import to_pymc_marketing
+
+        return to_pymc_marketing(self, rfm)
 
     def loo(self, rfm: RFM) -> ELPD:
         """How well the fit would have predicted each customer of its table without having seen it (PSIS-LOO).

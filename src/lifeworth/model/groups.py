@@ -30,6 +30,8 @@ def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive
     """The groups of `Fit.to_datatree`."""
     from arviz_base import from_dict
 
+    from lifeworth.model.interchange import with_record
+
     groups: dict[str, Any] = {"posterior": dict(fit.samples)}
     dims: dict[str, list[str]] = {}
     coords: dict[str, Any] = {}
@@ -47,7 +49,7 @@ def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive
         "time_unit": fit.time_unit or "",
         "method": fit.diagnostics.method,
     }
-    return tree
+    return with_record(tree, fit)
 
 
 def prior_draws(fit: Fit, draws: int, seed: int) -> dict[str, Array]:

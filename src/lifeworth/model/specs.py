@@ -111,6 +111,29 @@ class Model[F: Fit]:
         posterior = Posterior(self.family, flat, time_unit, rfm.currency)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
+    @classmethod
+    def from_datatree(cls, tree: Any) -> F:
+        """The fit that `Fit.to_datatree` gave, with its units, priors and diagnostics.
+
+        Parameters
+        ----------
+        tree : xarray.DataTree, as it was or read from a file; of its draws any may be left out.
+
+        Raises
+        ------
+        UsageError : a tree of another making, or of another family.
+        DataError : a tree that was damaged.
+
+        Examples
+        --------
+        >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> BetaGeo.from_datatree(known.to_datatree())
+        BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
+        """
+        from lifeworth.model.interchange import from_datatree
+
+        return cast(F, from_datatree(cls.family, tree))
+
     def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> F:
         posterior = Posterior.from_parameters(self.family, values, time_unit, currency)
         samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
@@ -142,6 +165,32 @@ class PurchaseModel(Model[PurchaseFit]):
         """
         return self._from_parameters(values, check_time_unit(time_unit), currency)
 
+    @classmethod
+    def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
+        """The draws of a fitted pymc-marketing model as a fit, judged anew.
+
+        Parameters
+        ----------
+        source : its fitted model (`BetaGeoModel`, `ModifiedBetaGeoModel`, `ParetoNBDModel`), or the idata of one.
+        time_unit : the unit that its recency and T were in.
+        currency : carried along.
+
+        Raises
+        ------
+        UsageError : a model that is not fitted, of another family, or with covariates.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> BetaGeo.from_pymc_marketing(known.to_pymc_marketing(calibration), time_unit="W")
+        BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, warn)
+        """
+        from lifeworth.model.interchange import from_pymc_marketing
+
+        return cast(PurchaseFit, from_pymc_marketing(cls.family, source, check_time_unit(time_unit), currency))
+
 
 class SpendModel(Model[SpendFit]):
     """A model of how much customers spend per purchase."""
@@ -154,6 +203,18 @@ class SpendModel(Model[SpendFit]):
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
         return self._from_parameters(values, None, currency)
+
+    @classmethod
+    def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:
+        """The draws of a fitted pymc-marketing model of spend (`GammaGammaModel`), or of its idata, judged anew.
+
+        Raises
+        ------
+        UsageError : a model that is not fitted, or of another family.
+        """
+        from lifeworth.model.interchange import from_pymc_marketing
+
+        return cast(SpendFit, from_pymc_marketing(cls.family, source, None, currency))
 
 
 class BetaGeo(PurchaseModel):
