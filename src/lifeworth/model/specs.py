@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
+from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
@@ -274,6 +275,15 @@ class GammaGamma(SpendModel):
 MODELS: dict[str, type[PurchaseModel] | type[SpendModel]] = {
     model.family.name: model for model in (BetaGeo, ModifiedBetaGeo, ParetoNBD, GammaGamma)
 }
+
+
+def purchase_model(name: str, argument: str = "purchases") -> type[PurchaseModel]:
+    """The model of purchases of a family's name, or a `UsageError` that names the choices."""
+    known = {key: model for key, model in MODELS.items() if issubclass(model, PurchaseModel)}
+    if name not in known:
+        choices = ", ".join(f"{key} ({model.family.label})" for key, model in known.items())
+        raise UsageError(f"{argument} {name!r} is not a model of purchases; there are: {choices}.")
+    return known[name]
 
 
 @functools.cache
