@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
+import pandas as pd
 
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
@@ -52,6 +53,39 @@ class Model[F: Fit]:
         from lifeworth.inference.pymc_model import build_model
 
         return build_model(self.family, self.family.rows(rfm), self._parametrisation)
+
+    def prior_check(self, rfm: RFM, draws: int = 300, interval: float = 0.9, seed: int = 0) -> dict[str, pd.DataFrame]:
+        """What the priors take for possible, before any of these customers is looked at.
+
+        Parameters
+        ----------
+        rfm : table whose ages and unit of time, or typical spend, the priors are applied to.
+        draws : worlds to draw from the priors.
+        interval : probability that lower to upper hold.
+
+        Returns
+        -------
+        Purchases: "frequency" (customers by repeat purchases: label, observed, expected, lower, upper), "purchases"
+        (expected repeat purchases by age) and "alive" (share still customers by age; both with age, lower, lower_half,
+        middle, upper_half, upper). Spend: "spend" (customers by mean spend), "mean_spend" (the population's, a row
+        per draw) and "ratio" (of the mean spend nine of ten customers stay below to that one of ten stays below).
+        `lifeworth.plots.plot_prior_predictive` draws it.
+
+        Raises
+        ------
+        UsageError : flat priors, or a prior whose density only PyMC knows.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> check = BetaGeo().prior_check(calibration)["frequency"]
+        >>> bool(check["observed"].between(check["lower"], check["upper"]).all())
+        True
+        """
+        from lifeworth.model.groups import prior_tables
+
+        return prior_tables(self.family, self.priors, rfm, draws, interval, seed)
 
     def fit(
         self,
