@@ -142,7 +142,8 @@ class Family:
     definitions : its parameters, in the order of the kernels' columns.
     slots : the parametrisations to choose from.
     source : where the model comes from.
-    distribution : name of its distribution in pymc_marketing.clv.distributions (purchases).
+    distribution : name of its distribution in pymc_marketing.clv.distributions (purchases), or in
+        inference/distributions.py (spend).
     arguments : the order in which the random generator of that distribution takes the parameters.
     counterpart : name of its model in pymc_marketing.clv.
     """
