@@ -4,10 +4,13 @@ import arviz_stats
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from pymc_extras.prior import Prior
 
 import lifeworth as lw
 from lifeworth import plots
 from lifeworth.errors import UsageError
+from lifeworth.model.specs import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,77 @@ def test_predictive_checks_are_drawn(few, fits):
         plots.plot_predictive_check(check, "mood")
     with pytest.raises(UsageError, match="observed"):
         plots.plot_predictive_check(check.drop(columns="observed"))
+
+
+# --- what priors mean ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_priors_leave_room_for_these_customers(few, name):
+    """Nine of ten made-up worlds hold the data nearly everywhere; and are wider than chance alone would be."""
+    model = MODELS[name]()
+    check = model.prior_check(few, draws=80)
+    counts = check["frequency" if "frequency" in check else "spend"]
+    inside = counts["observed"].between(counts["lower"], counts["upper"])
+    assert inside.mean() > 0.75
+    assert (counts["upper"] - counts["lower"]).max() > 4 * np.sqrt(counts["observed"].max())
+    if model.family.kind == "purchases":
+        for curve in (check["purchases"], check["alive"]):
+            bands = curve[["lower", "lower_half", "middle", "upper_half", "upper"]].to_numpy()
+            assert (np.diff(bands, axis=1) >= 0).all()
+            assert curve["age"].iloc[-1] == pytest.approx(few.T.mean())
+        assert (np.diff(check["purchases"]["middle"]) > 0).all()
+        assert (np.diff(check["alive"]["middle"]) <= 0.02).all()  # 400 customers: a share to 2.5 %, at the same draws
+        assert check["purchases"]["observed"].iloc[-1] == few.frequency.mean()
+    else:
+        mean = check["mean_spend"]
+        assert np.log(mean["value"] / mean["observed"]).mean() == pytest.approx(0, abs=0.2)  # 80 draws with sd 0.5
+        assert (check["ratio"]["value"] > 1).all()
+
+
+def test_made_up_worlds_follow_their_prior(few):
+    """A prior that knows the answer, and one that says customers never leave."""
+    known = {"r": Prior("LogNormal", mu=np.log(0.24), sigma=0.01), "alpha": Prior("LogNormal", mu=1.48, sigma=0.01)}
+    stay = known | {"phi_dropout": Prior("Beta", alpha=1, beta=1e4)}
+    check = lw.BetaGeo(priors=stay).prior_check(few, draws=40)
+    rate = 0.24 / np.exp(1.48)
+    np.testing.assert_allclose(check["purchases"]["middle"], rate * check["purchases"]["age"], rtol=0.03)
+    assert check["alive"]["lower"].iloc[-1] > 0.98
+    with pytest.raises(UsageError, match="no priors to draw from: they are flat"):
+        lw.BetaGeo(priors="flat").prior_check(few)
+    for wrong in ({"draws": 1}, {"draws": 2.5}, {"interval": 90}):
+        with pytest.raises(UsageError, match="must"):
+            lw.BetaGeo().prior_check(few, **wrong)
+
+
+@pytest.mark.parametrize("model", [lw.ParetoNBD, lw.GammaGamma])
+def test_prior_predictive_pictures_say_what_is_whose(few, model):
+    check = model().prior_check(few, draws=30)
+    axes = plots.plot_prior_predictive(check, time_unit="weeks", currency="USD")
+    top = axes[0]
+    assert [text.get_text() for text in top.get_legend().get_texts()] == [
+        "made up from the priors, on average",
+        "nine of ten made-up worlds",
+        "real customers",
+    ]
+    # Each legend entry has the colour of what it names.
+    bars, _, points = top.get_legend().legend_handles
+    assert bars.get_facecolor()[:3] == top.patches[0].get_facecolor()[:3]
+    assert points.get_color() == top.lines[0].get_color() != "none"
+    np.testing.assert_array_equal(top.lines[0].get_ydata(), next(iter(check.values()))["observed"])
+    assert plots.to_png(plots.figure_of(axes), scale=0.5).startswith(b"\x89PNG")
+    given = Figure().subplots(3)
+    assert plots.plot_prior_predictive(check, given)[2] is given[2]
+    with pytest.raises(UsageError, match="three axes; 2 were given"):
+        plots.plot_prior_predictive(check, given[:2])
+    with pytest.raises(UsageError, match="must be what prior_check gives; it has: mood"):
+        plots.plot_prior_predictive({"mood": check})
+
+
+def test_worlds_without_a_mean_are_counted(few):
+    model = lw.GammaGamma(priors={"q": Prior("LogNormal", mu=0, sigma=0.5), "v": Prior("HalfNormal", sigma=20)})
+    axes = plots.plot_prior_predictive(model.prior_check(few, draws=60))
+    assert "without" in axes[1].get_xlabel()
 
 
 @pytest.mark.parametrize("kind", ["purchases", "spend"])

@@ -1,6 +1,5 @@
 """The command line: files in, files out, exit codes, sentences, and nothing half-written."""
 
-import json
 import os
 import re
 import shutil
@@ -8,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ import pytest
 import lifeworth as lw
 from lifeworth import cli
 from lifeworth.errors import DataWarning
+from lifeworth.families import FAMILIES
 
 COMMAND = Path(sys.executable).with_name("lifeworth")
 
@@ -32,11 +33,8 @@ def shelf(tmp_path_factory, cdnow_sample):
     clv = lw.fit_clv(rfm, method="map")
     clv.save(folder / "model")
     clv.spend.save(folder / "spend")
-    clv.save(folder / "failed")
-    spec = folder / "failed" / "purchases" / "fit.json"
-    content = json.loads(spec.read_text())
-    content["diagnostics"] |= {"verdict": "fail", "reasons": ["R-hat is 1.2."]}
-    spec.write_text(json.dumps(content))
+    failed = replace(clv.purchases.diagnostics, verdict="fail", reasons=("R-hat is 1.2.",))
+    lw.CLV(replace(clv.purchases, diagnostics=failed), clv.spend).save(folder / "failed")
     return folder
 
 
@@ -234,6 +232,48 @@ def test_fit_from_any_of_the_files(run, shelf, tmp_path):
     assert names(tmp_path) == sorted(ways)
 
 
+@pytest.mark.parametrize("family", [family for family in FAMILIES.values() if family.kind == "purchases"])
+def test_every_model_of_purchases_is_fitted_and_scores(run, shelf, tmp_path, family):
+    arguments = ("--purchases", family.name, "--method", "map")
+    code, out, err = run("fit", shelf / "rfm.parquet", "--model", "model", *arguments)
+    assert (code, err) == (0, "")
+    assert f"{family.label} fit" in out
+    code, out, err = run(
+        *("predict", "--model", "model", "--input", shelf / "rfm.parquet", "--out", "scores.parquet"),
+        *("--horizon", "39W", "--uncertainty", "none"),
+    )
+    assert (code, err) == (0, "")
+    model = lw.load(tmp_path / "model")
+    assert model.purchases.family is family
+    scores = pd.read_parquet("scores.parquet")
+    rfm = lw.RFM.read_parquet(shelf / "rfm.parquet")
+    pd.testing.assert_frame_equal(scores, model.predict(rfm, "39W", uncertainty=None), check_exact=True)
+    # Of 2,357 customers who made 1,882 repeat purchases in the 39 weeks that followed.
+    assert 1_500 < scores["expected_purchases"].sum() < 2_200
+
+    code, out, _ = run("fit", shelf / "rfm.parquet", "--model", "alone", *arguments, "--amount", "")
+    assert code == 0
+    assert "Gamma-Gamma" not in out
+    assert lw.load(tmp_path / "alone").spend is None
+    for source in ("rfm.parquet", "tx.csv"):
+        where = () if source == "rfm.parquet" else ("--observation-end", "1997-09-30")
+        code, out, err = run(
+            *("predict", "--model", "alone", "--input", shelf / source, "--out", "alone.parquet", "--horizon", "39W"),
+            *("--uncertainty", "none", *where),
+        )
+        assert (code, err) == (0, "")
+        alone = pd.read_parquet("alone.parquet")
+        pd.testing.assert_frame_equal(alone, scores[list(alone)], check_exact=True)
+        assert list(alone) == ["customer_id", "probability_alive", "expected_purchases"]
+
+
+def test_the_help_names_every_model_of_purchases(run):
+    code, out, _ = run("fit", "--help")
+    assert code == 0
+    for family in FAMILIES.values():
+        assert (family.kind == "purchases") == (family.name in out), family.name
+
+
 def test_a_fitted_model_is_replaced_and_other_things_are_not(run, shelf, tmp_path):
     shutil.copytree(shelf / "model", tmp_path / "model")
     before = (tmp_path / "model" / "purchases" / "fit.json").stat().st_ino
@@ -317,6 +357,11 @@ def test_warmup_compiles_every_kernel(run):
         (("fit", "rfm.parquet", "--model", "m", "--observation-end", "1998-01-01"), r"its end cannot be set any more"),
         (("fit", "rfm.parquet", "--model", "m", "--method", "magic"), r"method='magic' is not one of"),
         (("fit", "rfm.parquet", "--model", "m", "--draws", "0"), r"--draws"),
+        (
+            ("fit", "rfm.parquet", "--model", "m", "--purchases", "gamma_gamma"),
+            r"--purchases 'gamma_gamma' is not a model of purchases; there are: bg_nbd \(BG/NBD\), "
+            r"mbg_nbd \(MBG/NBD\), pareto_nbd \(Pareto/NBD\)\.",
+        ),
         (
             ("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--horizon", "12 moons"),
             r"12 moons",

@@ -1,5 +1,8 @@
 """Fits: the posterior by NUTS, the mode, priors, refusals."""
 
+import inspect
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from pymc_extras.prior import Prior
 import lifeworth as lw
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
+from lifeworth.model import PurchaseFit, SpendFit
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +197,39 @@ def test_arguments_that_make_no_sense_get_a_sentence(few, method, draws):
 def test_parameters_that_make_no_sense_get_a_sentence(values, says):
     with pytest.raises(UsageError, match=says):
         lw.BetaGeo().from_parameters(values, time_unit="W")
+
+
+def test_a_fit_that_failed_predicts_nothing_unless_forced(few):
+    failed = Diagnostics("nuts", "fail", ("The chains disagree.",))
+    purchases = replace(lw.BetaGeo().fit(few, "map"), diagnostics=failed)
+    spend = replace(lw.GammaGamma().fit(few, "map"), diagnostics=failed)
+    clv = lw.CLV(purchases, spend)
+    ways = [
+        lambda **force: purchases.probability_alive(few, **force),
+        lambda **force: purchases.expected_purchases(few, "39W", **force),
+        lambda **force: purchases.probability_no_purchase(few, "39W", **force),
+        lambda **force: purchases.purchase_pmf(few, "39W", 3, **force),
+        lambda **force: purchases.expected_purchases_new_customer("39W", **force),
+        lambda **force: spend.expected_spend(few, **force),
+        lambda **force: clv.predict(few, "39W", **force),
+        lambda **force: clv.predict_total(few, "39W", **force),
+        lambda **force: lw.CLV(lw.BetaGeo().fit(few, "map"), spend).predict(few, "39W", **force),
+    ]
+    for way in ways:
+        with pytest.raises(FitError, match="failed its diagnostics: The chains disagree"):
+            way()
+        assert way(force=True) is not None
+    # No public method is forgotten: all that take a table or a horizon, but those that judge the fit itself.
+    methods = {
+        name
+        for kind in (lw.Fit, PurchaseFit, SpendFit, lw.CLV)
+        for name, method in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_") and {"rfm", "horizon"} & set(inspect.signature(method).parameters)
+    }
+    judging = {"to_datatree", "loo", "predictive_check", "to_pymc_marketing"}
+    for name in methods - judging:
+        owner = next(kind for kind in (PurchaseFit, SpendFit, lw.CLV) if hasattr(kind, name))
+        assert "force" in inspect.signature(getattr(owner, name)).parameters, name
 
 
 def _chains(rng: np.random.Generator, shift: float = 0.0, n: int = 400) -> dict[str, np.ndarray]:

@@ -159,22 +159,44 @@ def fit(
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
     currency: Currency = None,
-    method: Annotated[str, typer.Option(help="auto, laplace, nuts or map.")] = "auto",
+    purchases: Annotated[
+        str,
+        typer.Option(
+            help="Model of purchases. Customers leave after a repeat purchase: bg_nbd; after any, the first too: "
+            "mbg_nbd; at any time: pareto_nbd."
+        ),
+    ] = "bg_nbd",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="laplace (fast, with a certificate), nuts (PyMC), auto (the first, and the second where the "
+            "certificate fails), or map (a point)."
+        ),
+    ] = "auto",
     draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Fit BG/NBD and, where there is money, Gamma-Gamma. Nothing is written if the fit fails its diagnostics."""
+    """Fit a model of purchases and, where there is money, Gamma-Gamma. A fit that fails its diagnostics is not written.
+
+    With --amount "" the model of purchases is fitted alone.
+    """
+    from dataclasses import replace
+
     from lifeworth import terminal
     from lifeworth.model import fit_clv
+    from lifeworth.model.specs import purchase_model
     from lifeworth.model.store import refuse_to_replace
 
+    chosen = purchase_model(purchases, "--purchases")
     refuse_to_replace(model)
     table = _read_rfm(
         input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency, "D"
     )
+    if not amount:
+        table = replace(table, monetary_value=None, past_spend=None)
     typer.echo(str(table.audit))
     with terminal.progress(terminal.console(stderr=True)) as report:
-        clv = fit_clv(table, method=method, draws=draws, seed=seed, progress=report)
+        clv = fit_clv(table, chosen(), method=method, draws=draws, seed=seed, progress=report)
     for part in (clv.purchases, clv.spend):
         if part is not None:
             typer.echo(f"{part!r}\n  {part.diagnostics}")

@@ -1,6 +1,8 @@
 """What every family of the registry promises."""
 
+import ast
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from lifeworth.families.base import Posterior
 from lifeworth.inference.fit import infer
 from lifeworth.inference.pymc_model import build_model
 from lifeworth.kernels.futures import future_rows
+from lifeworth.model.specs import MODELS
 
 PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
 SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
@@ -323,3 +326,39 @@ def test_arguments_stand_in_the_order_of_pymc_marketings_generator(family):
     assert sorted(family.arguments) == sorted(family.parameters)
     taken = inspect.signature(kind.rv_op.rng_fn).parameters
     assert [name for name in taken if name in family.parameters] == list(family.arguments)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=_id)
+def test_every_family_has_a_model_and_a_counterpart_in_pymc_marketing(family):
+    from pymc_marketing import clv
+
+    model = MODELS[family.name]
+    assert model.family is family
+    assert getattr(lw, model.__name__) is model
+    assert getattr(clv, family.counterpart)._model_type.startswith(family.label)
+
+
+def test_no_other_room_names_a_familys_parameters():
+    """Families are data: names of families, parameters and variables stand with the family, and in its public model."""
+    names = {v.name for f in FAMILIES.values() for slot in f.slots for choice in slot.choices for v in choice.variables}
+    names |= {name for family in FAMILIES.values() for name in (family.name, *family.parameters)}
+    source = Path(lw.__file__).parent
+    # The command line's help and default name families, and the demo quotes published estimates.
+    rooms = ("inference", "model", "evaluate", "report", "plots", "predict.py", "value.py", "cli.py", "demo.py")
+    said = {"model/specs.py": names, "demo.py": names, "cli.py": set(FAMILIES)}
+    found = []
+    for path in source.rglob("*.py"):
+        place = path.relative_to(source)
+        if place.parts[0] not in rooms:
+            continue
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        # A single letter may be a plural; it is a parameter where something is looked up by it.
+        keys = {node.slice.value for node in nodes if isinstance(node, ast.Subscript) and _is_text(node.slice)}
+        named = keys | {node.value for node in nodes if _is_text(node) and len(node.value) > 1}
+        allowed = said.get(str(place), set()) | {"alpha"}  # what Matplotlib calls opacity
+        found += [f"{place} names {name}" for name in sorted((named & names) - allowed)]
+    assert found == []
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -142,8 +142,10 @@ class Family:
     definitions : its parameters, in the order of the kernels' columns.
     slots : the parametrisations to choose from.
     source : where the model comes from.
-    distribution : name of its distribution in pymc_marketing.clv.distributions (purchases).
+    distribution : name of its distribution in pymc_marketing.clv.distributions (purchases), or in
+        inference/distributions.py (spend).
     arguments : the order in which the random generator of that distribution takes the parameters.
+    counterpart : name of its model in pymc_marketing.clv.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Family:
     source: str
     distribution: str = ""
     arguments: tuple[str, ...] = ()
+    counterpart: str = ""
 
     @property
     def parameters(self) -> tuple[str, ...]:

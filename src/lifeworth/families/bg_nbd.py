@@ -55,4 +55,5 @@ BG_NBD = Family(
     source='Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2)',
     distribution="BetaGeoNBD",
     arguments=("a", "b", "r", "alpha"),
+    counterpart="BetaGeoModel",
 )

@@ -49,4 +49,6 @@ GAMMA_GAMMA = Family(
         ),
     ),
     source='Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025',
+    distribution="GammaGamma",
+    counterpart="GammaGammaModel",
 )

@@ -16,4 +16,5 @@ MBG_NBD = Family(
     ),
     distribution="ModifiedBetaGeoNBD",
     arguments=("a", "b", "r", "alpha"),
+    counterpart="ModifiedBetaGeoModel",
 )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Verdict = Literal["ok", "warn", "fail"]
-_VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
+VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
 
 # Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and localization":
 # R-hat below 1.01, and an effective sample of 100 per chain. Beyond the second limit nothing is published.
@@ -69,7 +69,7 @@ class Diagnostics:
     def with_findings(self, failed: list[str], doubtful: list[str]) -> Diagnostics:
         """The same, with more reasons to fail or to look."""
         found: Verdict = "fail" if failed else "warn" if doubtful else "ok"
-        verdict = max(self.verdict, found, key=_VERDICTS.index)
+        verdict = max(self.verdict, found, key=VERDICTS.index)
         return replace(self, verdict=verdict, reasons=(*self.reasons, *failed, *doubtful))
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,21 +97,30 @@ class Diagnostics:
 
 
 def judge_nuts(
-    draws: dict[str, npt.NDArray[np.float64]], energy: npt.NDArray[np.float64], diverging: npt.NDArray[np.bool_]
+    draws: dict[str, npt.NDArray[np.float64]],
+    energy: npt.NDArray[np.float64] | None,
+    diverging: npt.NDArray[np.bool_] | None,
 ) -> Diagnostics:
-    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences alike."""
+    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences alike.
+
+    Without energy or divergences, or of one chain, as they come from others, those figures are left out.
+    """
     import arviz_stats
     from arviz_base import from_dict
 
-    data = from_dict({"posterior": draws, "sample_stats": {"energy": energy}})
-    posterior = data["posterior"]
-    r_hat = _worst(arviz_stats.rhat(posterior), max)
+    posterior = from_dict({"posterior": draws})["posterior"]
+    chains = next(iter(draws.values())).shape[0]
+    r_hat = _worst(arviz_stats.rhat(posterior), max) if chains > 1 else None
     ess = min(_worst(arviz_stats.ess(posterior, method=m), min) for m in ("bulk", "tail"))
-    bfmi = float(np.min(arviz_stats.bfmi(data)["energy"].to_numpy()))
-    divergences = int(diverging.sum())
+    bfmi = None
+    if energy is not None:
+        bfmi = float(np.min(arviz_stats.bfmi(from_dict({"sample_stats": {"energy": energy}}))["energy"].to_numpy()))
+    divergences = None if diverging is None else int(diverging.sum())
     failed: list[str] = []
     doubtful: list[str] = []
-    if not np.isfinite(r_hat) or r_hat > R_HAT_FAIL:
+    if r_hat is None:
+        doubtful.append("There is one chain alone: nothing says whether another would have found the same.")
+    elif not np.isfinite(r_hat) or r_hat > R_HAT_FAIL:
         failed.append(f"The chains disagree (R-hat {r_hat:.2f}, above {R_HAT_FAIL}).")
     elif r_hat > R_HAT_WARN:
         doubtful.append(f"The chains have not quite mixed (R-hat {r_hat:.3f}, above {R_HAT_WARN}): draw more.")
@@ -119,11 +128,13 @@ def judge_nuts(
         failed.append(f"The draws are worth only {ess:.0f} independent ones (at least {ESS_FAIL:.0f} are needed).")
     elif ess < ESS_WARN:
         doubtful.append(f"The draws are worth only {ess:.0f} independent ones: draw more for steady intervals.")
-    if divergences > DIVERGENCES_FAIL * diverging.size:
-        failed.append(f"{divergences} of {diverging.size} transitions diverged: parts of the posterior were missed.")
-    elif divergences:
-        doubtful.append(f"{divergences} of {diverging.size} transitions diverged: the tails may be a little short.")
-    if bfmi < BFMI_WARN:
+    if diverging is not None and divergences:
+        share = f"{divergences} of {diverging.size} transitions diverged"
+        if divergences > DIVERGENCES_FAIL * diverging.size:
+            failed.append(f"{share}: parts of the posterior were missed.")
+        else:
+            doubtful.append(f"{share}: the tails may be a little short.")
+    if bfmi is not None and bfmi < BFMI_WARN:
         doubtful.append(f"The energy of the chains mixes slowly (BFMI {bfmi:.2f}).")
     figures = Diagnostics("nuts", ess=ess, r_hat=r_hat, divergences=divergences, bfmi=bfmi)
     return figures.with_findings(failed, doubtful)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def counted_purchases(name: str, family: Family, parameters: dict[str, Any], T: 
 
 
 def _gamma_gamma_logp(z: Any, p: Any, q: Any, v: Any, x: Any, count: Any) -> Any:
+    """Gamma(p x, nu x) with nu ~ Gamma(q, v): Fader & Hardie (2013), note 025, eq. (1a)."""
     shape = p * x
     return count * (
         pt.gammaln(shape + q)
@@ -56,7 +58,15 @@ def _gamma_gamma_random(p: Any, q: Any, v: Any, x: Any, count: Any, rng: Any = N
     return rng.gamma(p * x, 1 / (rng.gamma(q, 1 / v, size=size) * x), size=size)
 
 
-def counted_spend(name: str, parameters: dict[str, Any], x: Any, counts: Any, **kwargs: Any) -> Any:
-    """Mean spend over x purchases: Gamma(p x, nu x) with nu ~ Gamma(q, v) (Fader & Hardie 2013, eq. 1a)."""
-    p, q, v = (parameters[key] for key in ("p", "q", "v"))
-    return pm.CustomDist(name, p, q, v, x, counts, logp=_gamma_gamma_logp, random=_gamma_gamma_random, **kwargs)
+# By the name that a family of spend gives its distribution: log density and random generator, of the family's
+# parameters in its order, frequency and count.
+_SPEND: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "GammaGamma": (_gamma_gamma_logp, _gamma_gamma_random),
+}
+
+
+def counted_spend(name: str, family: Family, parameters: dict[str, Any], x: Any, counts: Any, **kwargs: Any) -> Any:
+    """Mean spend over x purchases, of distinct rows; the log likelihood of a row is that of all its customers."""
+    logp, random = _SPEND[family.distribution]
+    values = [parameters[key] for key in family.parameters]
+    return pm.CustomDist(name, *values, x, counts, logp=logp, random=random, **kwargs)

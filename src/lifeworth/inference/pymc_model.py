@@ -41,6 +41,7 @@ def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) ->
         else:
             counted_spend(
                 "monetary_value",
+                family,
                 parameters,
                 pm.Data("frequency", rows.columns["x"], dims="row"),
                 counts,

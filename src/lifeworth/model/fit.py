@@ -102,6 +102,8 @@ class Fit:
     ) -> xarray.DataTree:
         """Everything ArviZ reads: posterior, sample_stats where a sampler ran, and more on demand.
 
+        `BetaGeo.from_datatree` and its like make a fit of it again.
+
         Parameters
         ----------
         rfm : the table of the fit: adds log_likelihood, observed_data and constant_data.
@@ -118,6 +120,36 @@ class Fit:
         from lifeworth.model.groups import datatree
 
         return datatree(self, rfm, by, prior, posterior_predictive, seed)
+
+    def to_pymc_marketing(self, rfm: RFM) -> Any:
+        """A fitted model of pymc-marketing with these draws, for everything that its models can do.
+
+        Parameters
+        ----------
+        rfm : customers to build it on, such as the table of the fit; a model of spend takes those with a repeat
+            purchase.
+
+        Returns
+        -------
+        BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel of `pymc_marketing.clv`, in the units
+        of the fit. Draws are carried over; its priors are flat.
+
+        Raises
+        ------
+        UsageError : a table in another unit.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> theirs = fit.to_pymc_marketing(calibration)
+        >>> round(float(theirs.expected_purchases(future_t=39)[0, 0, 0]), 3)
+        1.226
+        """
+        from lifeworth.model.interchange import to_pymc_marketing
+
+        return to_pymc_marketing(self, rfm)
 
     def loo(self, rfm: RFM) -> ELPD:
         """How well the fit would have predicted each customer of its table without having seen it (PSIS-LOO).
@@ -208,13 +240,16 @@ class Fit:
 
 
 class PurchaseFit(Fit):
-    """A fitted model of purchases. Methods answer per customer, in the order of `rfm`."""
+    """A fitted model of purchases. Methods answer per customer, in the order of `rfm`.
+
+    A fit that failed its diagnostics predicts nothing (FitError) unless told to, with `force=True`.
+    """
 
     def _length(self, horizon: str | float, rfm: RFM | None = None) -> float:
         assert self.time_unit is not None
         return horizon_length(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
 
-    def probability_alive(self, rfm: RFM, draws: bool = False) -> Array:
+    def probability_alive(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:
         """P(still a customer at the end of observation): (customers,) means or, with draws=True, (customers, draws).
 
         Source: Fader, Hardie & Lee (2008), "Computing P(alive) using the BG/NBD model", note 021.
@@ -227,9 +262,10 @@ class PurchaseFit(Fit):
         >>> round(float(fit.probability_alive(calibration)[0]), 4)  # customer 1: x = 2, t_x = 30.43, T = 38.86
         0.7266
         """
+        self.check(force)
         return predict.probability_alive(self.posterior, self._rfm(rfm), draws)
 
-    def expected_purchases(self, rfm: RFM, horizon: str | float, draws: bool = False) -> Array:
+    def expected_purchases(self, rfm: RFM, horizon: str | float, draws: bool = False, *, force: bool = False) -> Array:
         """Expected purchases within the horizon: (customers,) means or, with draws=True, (customers, draws).
 
         Parameters
@@ -237,12 +273,14 @@ class PurchaseFit(Fit):
         rfm : RFM table in the fit's time unit.
         horizon : "39W", "12M", "365D", or a number of time units.
         draws : give one expectation per posterior draw; memory is customers x draws x 8 bytes.
+        force : predict from a fit that failed its diagnostics.
 
         Source: Fader, Hardie & Lee (2005), eq. (10), in a form without its pole at a = 1.
 
         Raises
         ------
         UsageError : a horizon that is no duration, or a table in another unit of time.
+        FitError : the fit failed its diagnostics.
 
         Examples
         --------
@@ -252,31 +290,39 @@ class PurchaseFit(Fit):
         >>> round(float(fit.expected_purchases(calibration, "39W")[0]), 3)
         1.226
         """
+        self.check(force)
         rfm = self._rfm(rfm)
         return predict.expected_purchases(self.posterior, rfm, self._length(horizon, rfm), draws)
 
-    def probability_no_purchase(self, rfm: RFM, horizon: str | float, draws: bool = False) -> Array:
+    def probability_no_purchase(
+        self, rfm: RFM, horizon: str | float, draws: bool = False, *, force: bool = False
+    ) -> Array:
         """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws).
 
-        A customer without a repeat purchase has not had an occasion to drop out, and is alive.
+        Where customers drop out after a repeat purchase alone, one without any is alive.
         """
+        self.check(force)
         rfm = self._rfm(rfm)
         return predict.probability_no_purchase(self.posterior, rfm, self._length(horizon, rfm), draws)
 
-    def purchase_pmf(self, rfm: RFM, horizon: str | float, max_purchases: int) -> Array:
+    def purchase_pmf(self, rfm: RFM, horizon: str | float, max_purchases: int, *, force: bool = False) -> Array:
         """P(0), ..., P(max_purchases) purchases within the horizon: (customers, max_purchases + 1) means."""
+        self.check(force)
         rfm = self._rfm(rfm)
         return predict.purchase_pmf(self.posterior, rfm, self._length(horizon, rfm), max_purchases)
 
-    def expected_purchases_new_customer(self, horizon: str | float, draws: bool = False) -> Array:
+    def expected_purchases_new_customer(
+        self, horizon: str | float, draws: bool = False, *, force: bool = False
+    ) -> Array:
         """Expected repeat purchases of a customer within the horizon of the first: (1,) mean or (1, draws)."""
+        self.check(force)
         return predict.expected_purchases_new_customer(self.posterior, np.array([self._length(horizon)]), draws)
 
 
 class SpendFit(Fit):
-    """A fitted model of spend per purchase."""
+    """A fitted model of spend per purchase; one that failed its diagnostics predicts only with `force=True`."""
 
-    def expected_spend(self, rfm: RFM, draws: bool = False) -> Array:
+    def expected_spend(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:
         """Expected spend per future purchase: (customers,) means or, with draws=True, (customers, draws).
 
         A customer without a repeat purchase is given the population's mean, p v / (q - 1).
@@ -290,6 +336,7 @@ class SpendFit(Fit):
         >>> round(float(fit.expected_spend(calibration)[0]), 2)  # customer 1 spent 22.35 in two repeat purchases
         24.66
         """
+        self.check(force)
         return predict.expected_spend(self.posterior, self._rfm(rfm), draws)
 
 

@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lifeworth.errors import UsageError
-from lifeworth.families.base import Rows
+from lifeworth.families.base import Posterior, Rows
 from lifeworth.inference import checks
 from lifeworth.inference.loo import log_likelihoods
 from lifeworth.inference.priors import PriorTable
+from lifeworth.predict import expected_purchases_new_customer
 
 if TYPE_CHECKING:
     import xarray
 
-    from lifeworth.model.fit import Fit
+    from lifeworth.families import Family
+    from lifeworth.model.fit import Fit, Priors
     from lifeworth.rfm import RFM
 
 Array = npt.NDArray[np.float64]
 By = Literal["customer", "row"]
+
+# Customers made up under each draw from the priors: enough for a picture.
+_MADE_UP = 400
+_AGES = 13
 
 # A log likelihood of so many numbers takes 800 MB.
 _MOST_CELLS = 100_000_000
@@ -30,13 +37,18 @@ def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive
     """The groups of `Fit.to_datatree`."""
     from arviz_base import from_dict
 
+    from lifeworth.model.interchange import with_record
+
     groups: dict[str, Any] = {"posterior": dict(fit.samples)}
     dims: dict[str, list[str]] = {}
     coords: dict[str, Any] = {}
     if fit.sample_stats:
         groups["sample_stats"] = dict(fit.sample_stats)
     if prior:
-        groups["prior"] = {name: values[None] for name, values in prior_draws(fit, prior, seed).items()}
+        if fit.origin.priors is None:
+            raise UsageError(f"This {fit.family.label} fit has no priors to draw from.")
+        drawn = prior_draws(fit.family, fit.origin.priors, fit.origin.scale, prior, seed)
+        groups["prior"] = {name: values[None] for name, values in drawn.items()}
     if rfm is not None:
         _of_table(fit, rfm, by, posterior_predictive, seed, groups, dims, coords)
     elif posterior_predictive:
@@ -47,17 +59,19 @@ def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive
         "time_unit": fit.time_unit or "",
         "method": fit.diagnostics.method,
     }
-    return tree
+    return with_record(tree, fit)
 
 
-def prior_draws(fit: Fit, draws: int, seed: int) -> dict[str, Array]:
-    """Independent draws of variables and parameters from the fit's priors."""
-    if fit.origin.priors is None or fit.origin.priors == "flat":
-        raise UsageError(f"This {fit.family.label} fit has no priors to draw from.")
-    parametrisation = fit.family.parametrisation(fit.origin.priors)
+def prior_draws(
+    family: Family, priors: Priors | None, scale: float, draws: int, seed: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Independent draws of variables and parameters from priors, for data of this scale."""
+    parametrisation = family.parametrisation(priors)
+    if priors == "flat" or any(variable.prior is None for variable in parametrisation.variables):
+        raise UsageError(f"This {family.label} model has no priors to draw from: they are flat.")
     rng = np.random.default_rng(seed)
     values = {v.name: PriorTable(v).quantile(rng.random(draws)) for v in parametrisation.variables}
-    return values | parametrisation.to_parameters(values, fit.origin.scale)
+    return values | parametrisation.to_parameters(values, scale)
 
 
 def rows_of(fit: Fit, rfm: RFM) -> Rows:
@@ -153,3 +167,71 @@ def predictive_tables(fit: Fit, rfm: RFM, replicates: int, interval: float, seed
     rfm = rfm.take(checks.evenly(len(rfm)))
     replicated = checks.replicate_spend(fit.posterior, rfm.frequency.astype(np.float64), replicates, seed)
     return {"spend": checks.spend_check(_spend(rfm), replicated, interval)}
+
+
+def prior_tables(
+    family: Family, priors: Priors | None, rfm: RFM, draws: int, interval: float, seed: int
+) -> dict[str, pd.DataFrame]:
+    """The tables of `Model.prior_check`."""
+    if not isinstance(draws, (int, np.integer)) or draws < 2:
+        raise UsageError(f"draws={draws!r} must be a whole number of at least 2.")
+    if not 0 < interval < 1:
+        raise UsageError(f"interval={interval!r} must lie between 0 and 1.")
+    scale = family.rows(rfm).scale
+    drawn = prior_draws(family, priors, scale, int(draws), seed)
+    posterior = Posterior.from_parameters(family, {name: drawn[name] for name in family.parameters}, rfm.time_unit)
+    if family.kind == "purchases":
+        return _prior_purchases(posterior, rfm, interval, seed)
+    return _prior_spend(posterior, rfm, interval, seed)
+
+
+def _prior_purchases(posterior: Posterior, rfm: RFM, interval: float, seed: int) -> dict[str, pd.DataFrame]:
+    few = rfm.take(_some(len(rfm)))
+    frequency, _ = checks.replicate_purchases(posterior, few.T, len(posterior), seed)
+    ages = np.linspace(0, float(rfm.T.mean()), _AGES)
+    expected = expected_purchases_new_customer(posterior, ages, draws=True)
+    simulate, matrix = posterior.family.kernels.simulate_history, posterior.matrix
+    keys = np.arange(_MADE_UP, dtype=np.uint64)
+    alive = np.array(
+        [
+            [simulate(draw, np.full(_MADE_UP, age), keys, np.uint64(seed * len(matrix) + i))[4].mean() for age in ages]
+            for i, draw in enumerate(matrix)
+        ]
+    )
+    observed = np.full(_AGES, np.nan)
+    observed[-1] = rfm.frequency.mean()
+    return {
+        "frequency": checks.frequency_check(few.frequency.astype(np.float64), frequency, interval),
+        "purchases": _bands(ages, expected.T, interval).assign(observed=observed),
+        "alive": _bands(ages, alive, interval),
+    }
+
+
+def _prior_spend(posterior: Posterior, rfm: RFM, interval: float, seed: int) -> dict[str, pd.DataFrame]:
+    used = rfm.take(np.flatnonzero(_spenders(rfm)))
+    few = used.take(_some(len(used)))
+    replicated = checks.replicate_spend(posterior, few.frequency.astype(np.float64), len(posterior), seed)
+    nothing = np.zeros(1)
+    mean = np.asarray(posterior.family.kernels.expected_spend_draws(posterior.matrix, nothing, nothing))[0]
+    # Over so many purchases a customer's mean is the customer's own.
+    own = checks.replicate_spend(posterior, np.full(_MADE_UP, 1e6), len(posterior), seed + 1)
+    low, high = np.quantile(own, [0.1, 0.9], axis=1)
+    observed = float((used.frequency * _spend(used)).sum() / used.frequency.sum())
+    return {
+        "spend": checks.spend_check(_spend(few), replicated, interval),
+        "mean_spend": pd.DataFrame({"value": mean}).assign(observed=observed),
+        "ratio": pd.DataFrame({"value": high / low}),
+    }
+
+
+def _some(customers: int) -> npt.NDArray[np.int64]:
+    """Positions of at most so many customers as are made up, spread evenly."""
+    wanted = min(customers, _MADE_UP)
+    return (np.arange(wanted) * (customers / wanted)).astype(np.int64)
+
+
+def _bands(ages: Array, curves: Array, interval: float) -> pd.DataFrame:
+    """The middle of curves (draws, ages), their inner half, and an interval."""
+    shares = [(1 - interval) / 2, 0.25, 0.5, 0.75, (1 + interval) / 2]
+    names = ("lower", "lower_half", "middle", "upper_half", "upper")
+    return pd.DataFrame({"age": ages} | dict(zip(names, np.quantile(curves, shares, axis=0), strict=True)))

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
+import pandas as pd
 
+from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
@@ -51,6 +53,39 @@ class Model[F: Fit]:
         from lifeworth.inference.pymc_model import build_model
 
         return build_model(self.family, self.family.rows(rfm), self._parametrisation)
+
+    def prior_check(self, rfm: RFM, draws: int = 300, interval: float = 0.9, seed: int = 0) -> dict[str, pd.DataFrame]:
+        """What the priors take for possible, before any of these customers is looked at.
+
+        Parameters
+        ----------
+        rfm : table whose ages and unit of time, or typical spend, the priors are applied to.
+        draws : worlds to draw from the priors.
+        interval : probability that lower to upper hold.
+
+        Returns
+        -------
+        Purchases: "frequency" (customers by repeat purchases: label, observed, expected, lower, upper), "purchases"
+        (expected repeat purchases by age) and "alive" (share still customers by age; both with age, lower, lower_half,
+        middle, upper_half, upper). Spend: "spend" (customers by mean spend), "mean_spend" (the population's, a row
+        per draw) and "ratio" (of the mean spend nine of ten customers stay below to that one of ten stays below).
+        `lifeworth.plots.plot_prior_predictive` draws it.
+
+        Raises
+        ------
+        UsageError : flat priors, or a prior whose density only PyMC knows.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> check = BetaGeo().prior_check(calibration)["frequency"]
+        >>> bool(check["observed"].between(check["lower"], check["upper"]).all())
+        True
+        """
+        from lifeworth.model.groups import prior_tables
+
+        return prior_tables(self.family, self.priors, rfm, draws, interval, seed)
 
     def fit(
         self,
@@ -111,6 +146,29 @@ class Model[F: Fit]:
         posterior = Posterior(self.family, flat, time_unit, rfm.currency)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
+    @classmethod
+    def from_datatree(cls, tree: Any) -> F:
+        """The fit that `Fit.to_datatree` gave, with its units, priors and diagnostics.
+
+        Parameters
+        ----------
+        tree : xarray.DataTree, as it was or read from a file; of its draws any may be left out.
+
+        Raises
+        ------
+        UsageError : a tree of another making, or of another family.
+        DataError : a tree that was damaged.
+
+        Examples
+        --------
+        >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> BetaGeo.from_datatree(known.to_datatree())
+        BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
+        """
+        from lifeworth.model.interchange import from_datatree
+
+        return cast(F, from_datatree(cls.family, tree))
+
     def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> F:
         posterior = Posterior.from_parameters(self.family, values, time_unit, currency)
         samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
@@ -142,6 +200,32 @@ class PurchaseModel(Model[PurchaseFit]):
         """
         return self._from_parameters(values, check_time_unit(time_unit), currency)
 
+    @classmethod
+    def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
+        """The draws of a fitted pymc-marketing model as a fit, judged anew.
+
+        Parameters
+        ----------
+        source : its fitted model (`BetaGeoModel`, `ModifiedBetaGeoModel`, `ParetoNBDModel`), or the idata of one.
+        time_unit : the unit that its recency and T were in.
+        currency : carried along.
+
+        Raises
+        ------
+        UsageError : a model that is not fitted, of another family, or with covariates.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> known = BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> BetaGeo.from_pymc_marketing(known.to_pymc_marketing(calibration), time_unit="W")
+        BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, warn)
+        """
+        from lifeworth.model.interchange import from_pymc_marketing
+
+        return cast(PurchaseFit, from_pymc_marketing(cls.family, source, check_time_unit(time_unit), currency))
+
 
 class SpendModel(Model[SpendFit]):
     """A model of how much customers spend per purchase."""
@@ -154,6 +238,18 @@ class SpendModel(Model[SpendFit]):
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
         return self._from_parameters(values, None, currency)
+
+    @classmethod
+    def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:
+        """The draws of a fitted pymc-marketing model of spend (`GammaGammaModel`), or of its idata, judged anew.
+
+        Raises
+        ------
+        UsageError : a model that is not fitted, or of another family.
+        """
+        from lifeworth.model.interchange import from_pymc_marketing
+
+        return cast(SpendFit, from_pymc_marketing(cls.family, source, None, currency))
 
 
 class BetaGeo(PurchaseModel):
@@ -208,6 +304,20 @@ class GammaGamma(SpendModel):
     """
 
     family = FAMILIES["gamma_gamma"]
+
+
+MODELS: dict[str, type[PurchaseModel] | type[SpendModel]] = {
+    model.family.name: model for model in (BetaGeo, ModifiedBetaGeo, ParetoNBD, GammaGamma)
+}
+
+
+def purchase_model(name: str, argument: str = "purchases") -> type[PurchaseModel]:
+    """The model of purchases of a family's name, or a `UsageError` that names the choices."""
+    known = {key: model for key, model in MODELS.items() if issubclass(model, PurchaseModel)}
+    if name not in known:
+        choices = ", ".join(f"{key} ({model.family.label})" for key, model in known.items())
+        raise UsageError(f"{argument} {name!r} is not a model of purchases; there are: {choices}.")
+    return known[name]
 
 
 @functools.cache

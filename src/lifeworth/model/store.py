@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from lifeworth.errors import DataError, SourceError
-from lifeworth.families import FAMILIES
-from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.files import replacing
-from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.model.clv import CLV
-from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, PurchaseFit, SpendFit
-from lifeworth.transactions import Audit
+from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
+from lifeworth.model.record import from_record, to_record
 
-FORMAT = 1
+# 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs.
+FORMAT = 2
 _SPEC, _DRAWS, _CLV = "fit.json", "posterior.parquet", "clv.json"
 _PARTS = ("purchases", "spend")
+_STATS = "sample_stats."
+_OWN = "spec_checksum"
 
 
 def save_fit(fit: Fit, path: str | Path) -> None:
@@ -41,33 +41,58 @@ def save_clv(clv: CLV, path: str | Path) -> None:
 
 def write_clv(clv: CLV, folder: Path) -> None:
     """Write both fits of a CLV into an existing folder."""
-    parts = [name for name in _PARTS if getattr(clv, name) is not None]
-    for name in parts:
-        (folder / name).mkdir()
-        _write_fit(getattr(clv, name), folder / name)
-    _write_json(folder / _CLV, {"format": FORMAT, "kind": "clv", "parts": parts})
+    parts: dict[str, str] = {}
+    for name in _PARTS:
+        fit = getattr(clv, name)
+        if fit is not None:
+            (folder / name).mkdir()
+            parts[name] = _write_fit(fit, folder / name)
+    _write_json(folder / _CLV, {"kind": "clv", "parts": parts})
 
 
 def load(path: str | Path) -> Fit | CLV:
-    """Read a saved fit or CLV.
+    """Read a saved fit or CLV, of this version of lifeworth or of an earlier one.
 
-    Nothing in the folder is run: it is JSON and Parquet, and it is checked before use.
+    Nothing in the folder is run: it is JSON and Parquet, and all of it is checked before use.
+
+    Parameters
+    ----------
+    path : folder that `Fit.save` or `CLV.save` wrote.
+
+    Returns
+    -------
+    PurchaseFit, SpendFit or CLV, as it was saved.
 
     Raises
     ------
-    SourceError : no such folder.
+    SourceError : no such folder, or one that cannot be read.
     DataError : not a saved model, damaged, or written by a newer lifeworth.
+
+    Examples
+    --------
+    >>> import tempfile, lifeworth as lw
+    >>> known = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     known.save(f"{folder}/model")
+    ...     lw.load(f"{folder}/model")
+    BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
     """
     folder = Path(path)
     if not folder.is_dir():
         raise SourceError(f"{folder} is not a folder with a saved model.")
     if not (folder / _CLV).exists():
-        return _read_fit(folder)
+        return _read_fit(folder)[0]
     content = _read_json(folder / _CLV)
     parts = content.get("parts")
-    if not isinstance(parts, list) or "purchases" not in parts or not set(parts) <= set(_PARTS):
+    # A list in format 1; since then, the checksum of each part's specification, so that none is exchanged.
+    named = dict.fromkeys(parts) if isinstance(parts, list) and all(isinstance(p, str) for p in parts) else parts
+    if not isinstance(named, dict) or "purchases" not in named or not set(named) <= set(_PARTS):
         raise DataError(f"{folder / _CLV} is damaged: it does not name its parts.")
-    fits = {name: _read_fit(folder / name) for name in parts}
+    fits: dict[str, Fit] = {}
+    for name, expected in named.items():
+        fits[name], found = _read_fit(folder / name)
+        if content["format"] > 1 and found != expected:
+            raise DataError(f"{folder / name} is not the model that {_CLV} was written with: it has been exchanged.")
     purchases, spend = fits["purchases"], fits.get("spend")
     if not isinstance(purchases, PurchaseFit) or not (spend is None or isinstance(spend, SpendFit)):
         raise DataError(f"{folder} is damaged: its parts are not a model of purchases and one of spend.")
@@ -82,7 +107,8 @@ def refuse_to_replace(path: Path) -> None:
         raise SourceError(f"{path} exists and is not a saved model: it is not replaced. Choose another folder.")
 
 
-def _write_fit(fit: Fit, folder: Path) -> None:
+def _write_fit(fit: Fit, folder: Path) -> str:
+    """Write a fit into an existing folder; give the checksum of its specification."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -91,97 +117,99 @@ def _write_fit(fit: Fit, folder: Path) -> None:
         "chain": np.repeat(np.arange(chains, dtype=np.int16), draws),
         "draw": np.tile(np.arange(draws, dtype=np.int32), chains),
         **{name: values.ravel() for name, values in fit.samples.items()},
-        **{f"sample_stats.{name}": values.ravel() for name, values in fit.sample_stats.items()},
+        **{f"{_STATS}{name}": values.ravel() for name, values in fit.sample_stats.items()},
     }
     pq.write_table(pa.table(columns), folder / _DRAWS, compression="zstd")
-    origin = fit.origin
-    priors: Any = origin.priors
-    if isinstance(priors, Mapping):
-        priors = {name: spec.to_dict() for name, spec in priors.items()}
-    _write_json(
-        folder / _SPEC,
-        {
-            "format": FORMAT,
-            "kind": "fit",
-            "family": fit.family.name,
-            "parameters": list(fit.family.parameters),
-            "time_unit": fit.time_unit,
-            "currency": fit.posterior.currency,
-            "customers": origin.customers,
-            "scale": origin.scale,
-            "period": origin.period,
-            "observation_end": None if origin.observation_end is None else origin.observation_end.isoformat(),
-            "priors": priors,
-            "audit": None if origin.audit is None else origin.audit.to_dict(),
-            "diagnostics": fit.diagnostics.to_dict(),
-            "created": origin.created,
-            "versions": dict(origin.versions),
-            "checksum": _checksum(folder / _DRAWS),
-        },
-    )
+    return _write_json(folder / _SPEC, to_record(fit) | {"checksum": _checksum((folder / _DRAWS).read_bytes())})
 
 
-def _read_fit(folder: Path) -> Fit:
-    spec = _read_json(folder / _SPEC)
+def _read_fit(folder: Path) -> tuple[Fit, str | None]:
+    """A fit and the checksum of its specification (None before there was one)."""
+    record = _read_json(folder / _SPEC)
     path = folder / _DRAWS
     if not path.exists():
         raise DataError(f"{folder} is damaged: {_DRAWS} is missing.")
+    content = _bytes(path)
+    if record.get("checksum") != _checksum(content):
+        raise DataError(f"{path} is damaged: its content is not what {_SPEC} says it is.")
+    columns = _read_draws(content, path)
+    stats = {name.removeprefix(_STATS): values for name, values in columns.items() if name.startswith(_STATS)}
+    samples = {name: values for name, values in columns.items() if not name.startswith(_STATS)}
+    return from_record(record, samples, stats, str(folder)), record.get(_OWN)
+
+
+def _read_draws(content: bytes, path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Columns of draws, (chains, draws) each, that stand chain after chain in the order they were drawn."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        if spec["checksum"] != _checksum(path):
-            raise DataError(f"{path} is damaged: its content is not what {_SPEC} says it is.")
-        family = FAMILIES.get(spec["family"])
-        if family is None:
-            raise DataError(
-                f"{folder} holds a model of the family {spec['family']!r}, which this lifeworth does not know."
-            )
-        table = pd.read_parquet(path)
-        chains, draws = table["chain"].nunique(), table["draw"].nunique()
-        shaped = {name: table[name].to_numpy().reshape(chains, draws) for name in table.columns[2:]}
-        stats = {n.removeprefix("sample_stats."): v for n, v in shaped.items() if n.startswith("sample_stats.")}
-        samples = {name: values for name, values in shaped.items() if not name.startswith("sample_stats.")}
-        flat = {name: np.ascontiguousarray(samples[name].ravel()) for name in family.parameters}
-        priors = spec["priors"]
-        if isinstance(priors, dict):
-            priors = {name: PriorSpec(value["dist"], value["kwargs"]) for name, value in priors.items()}
-        origin = Origin(
-            customers=spec["customers"],
-            scale=spec["scale"],
-            period=spec["period"],
-            observation_end=None if spec["observation_end"] is None else pd.Timestamp(spec["observation_end"]),
-            audit=None if spec["audit"] is None else Audit.from_dict(spec["audit"]),
-            priors=priors,
-            created=spec["created"],
-            versions=spec["versions"],
-        )
-        diagnostics = Diagnostics.from_dict(spec["diagnostics"])
-        posterior = Posterior.from_parameters(family, flat, spec["time_unit"], spec["currency"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{folder} is damaged: {type(error).__name__}: {error}") from error
-    return FIT_CLASSES[family.kind](posterior, diagnostics, origin, samples, stats)
+        table = pq.ParquetFile(io.BytesIO(content)).read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: it cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
+    names = table.column_names
+    if len(set(names)) < len(names) or table.num_rows == 0 or not {"chain", "draw"} < set(names):
+        raise DataError(f"{path} is damaged: it holds no draws with their chain and number.")
+    for name, column in zip(names, table.columns, strict=True):
+        kind = column.type
+        if column.null_count or not (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        ):
+            raise DataError(f"{path} is damaged: {name} is not a column of numbers.")
+    columns = {name: column.to_numpy() for name, column in zip(names, table.columns, strict=True)}
+    chain, draw = columns.pop("chain"), columns.pop("draw")
+    chains = len(np.unique(chain))
+    draws = len(chain) // chains
+    whole = chains * draws == len(chain)
+    if not (
+        whole
+        and np.array_equal(chain, np.repeat(np.arange(chains), draws))
+        and np.array_equal(draw, np.tile(np.arange(draws), chains))
+    ):
+        raise DataError(f"{path} is damaged: its draws are not in chains of one length, one after the other.")
+    return {name: values.reshape(chains, draws) for name, values in columns.items()}
 
 
-def _checksum(path: Path) -> str:
-    return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+def _checksum(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _canonical(content: dict[str, Any]) -> bytes:
+    """The same bytes for the same values, however a file sets them out."""
+    return json.dumps({key: content[key] for key in content if key != _OWN}, sort_keys=True).encode()
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> str:
+    content = {"format": FORMAT} | content
+    content[_OWN] = _checksum(_canonical(content))
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return str(content[_OWN])
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise DataError(f"{path.parent} is not a saved model: it has no {path.name}.")
+    found = _bytes(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = json.loads(found.decode("utf-8"))
+        checksum = _checksum(_canonical(content)) if isinstance(content, dict) else ""
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: it is not JSON.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+    number = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise DataError(f"{path} is damaged: it does not say which format it is in.")
-    if content["format"] > FORMAT:
+    if number > FORMAT:
         raise DataError(
-            f"{path} was written by a newer lifeworth (format {content['format']}; "
-            f"this one reads up to {FORMAT}): upgrade."
+            f"{path} was written by a newer lifeworth (format {number}; this one reads up to {FORMAT}): upgrade."
         )
+    if (number > 1 or _OWN in content) and content.get(_OWN) != checksum:
+        raise DataError(f"{path} is damaged: its values are not those that were saved.")
+    assert isinstance(content, dict)
     return content
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error

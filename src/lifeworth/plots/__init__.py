@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lifeworth.plots.checks import plot_predictive_check
+    from lifeworth.plots.checks import plot_predictive_check, plot_prior_predictive
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
     from lifeworth.plots.holdout import plot_calibration_by_frequency, plot_deciles, plot_gains
@@ -26,6 +26,7 @@ __all__ = [
     "plot_past_future",
     "plot_posterior",
     "plot_predictive_check",
+    "plot_prior_predictive",
     "plot_segments",
     "plot_tracking",
     "plot_tracking_both",
@@ -49,6 +50,7 @@ _HOME = {
     "plot_posterior": "posterior",
     "plot_predictive_check": "checks",
     "plot_segments": "segments",
+    "plot_prior_predictive": "checks",
     "plot_tracking": "tracking",
     "plot_tracking_both": "tracking",
 }

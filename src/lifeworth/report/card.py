@@ -26,12 +26,13 @@ _TEMPLATE = """\
 | parameter | mean | sd | 5 % | 95 % |
 |---|---:|---:|---:|---:|
 {% for row in rows -%}
-| {{ row.name }} | {{ "%.4g"|format(row.mean) }} | {{ "%.2g"|format(row.sd) }} | {{ "%.4g"|format(row.lower) }} | \
-{{ "%.4g"|format(row.upper) }} |
+| {{ row.name }} | {{ "%#.4g"|format(row.mean) }} | {{ "%#.2g"|format(row.sd) }} | {{ "%#.4g"|format(row.lower) }} | \
+{{ "%#.4g"|format(row.upper) }} |
 {% endfor %}
-Verdict on the fits: {{ purchases.family.label }} {{ purchases.diagnostics }}; \
-{{ spend.family.label }} {{ spend.diagnostics }}
-
+{% for fit in (purchases, spend) -%}
+- {{ fit.family.label }}: {{ "{:,}".format(fit.posterior|length) }} draws by {{ fit.diagnostics.how }}; \
+verdict {{ fit.diagnostics }}
+{% endfor %}
 ## On the holdout
 
 {{ holdout }}: the {{ horizon }} after the end of calibration, which the model has not seen.
@@ -45,8 +46,8 @@ Verdict on the fits: {{ purchases.family.label }} {{ purchases.diagnostics }}; \
 {{ "{:,.0f}".format(totals.of_value.lower) }} to {{ "{:,.0f}".format(totals.of_value.upper) }} | \
 {{ "{:,.0f}".format(evidence.actual_value) }} |
 
-- {{ "{:.0%}".format(scores.coverage) }} of the customers spent within their own 90 % interval.
-- The tenth of customers predicted highest made {{ "{:.0%}".format(scores.top_decile_share) }} of the spend.
+- {{ "%.0f"|format(100 * scores.coverage) }} % of the customers spent within their own 90 % interval.
+- The tenth of customers predicted highest made {{ "%.0f"|format(100 * scores.top_decile_share) }} % of the spend.
 - Rank correlation of predicted and actual spend: {{ "%.2f"|format(scores.spearman) }}.
 - Mean absolute error per customer: {{ "%.2f"|format(scores.mae) }}; it is
   {{ "%.2f"|format(revenue.mae) }} if everybody is given the revenue per customer so far.

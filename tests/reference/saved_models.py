@@ -1,0 +1,59 @@
+"""Makes the saved fits that every later lifeworth must read: once per format, and never again.
+
+After a change of `lifeworth.model.store.FORMAT`: `python tests/reference/saved_models.py` writes a folder named
+after the new format, with a fit of each family, a CLV, and what they predict for a few customers. It refuses to touch a
+folder that is there. (The CLV of format 1 is the model that shipped with 0.1.0 while it was in the making.)
+"""
+
+import json
+from pathlib import Path
+
+import lifeworth as lw
+from lifeworth.model.specs import MODELS
+from lifeworth.model.store import FORMAT
+
+HERE = Path(__file__).parent / "saved"
+# x, t_x, T in weeks and mean spend: never back, back soon, lately, and often.
+CUSTOMERS = {
+    "customer_id": [1, 2, 3, 4],
+    "frequency": [0, 2, 1, 25],
+    "recency": [0.0, 30.43, 1.71, 38.0],
+    "T": [38.86, 38.86, 38.0, 38.43],
+    "monetary_value": [0.0, 22.35, 11.77, 80.0],
+}
+
+
+def predictions(model: lw.Fit | lw.CLV) -> dict[str, list[float]]:
+    """What a model says of the customers above, over 39 weeks."""
+    import pandas as pd
+
+    table = lw.RFM.from_frame(pd.DataFrame(CUSTOMERS), "W")
+    if isinstance(model, lw.CLV):
+        frame = model.predict(table, "39W", uncertainty=None).drop(columns="customer_id")
+        return {name: frame[name].tolist() for name in frame}
+    if model.family.kind == "spend":
+        return {"expected_spend": model.expected_spend(table).tolist()}
+    return {
+        "probability_alive": model.probability_alive(table).tolist(),
+        "expected_purchases": model.expected_purchases(table, "39W").tolist(),
+        "probability_no_purchase": model.probability_no_purchase(table, "39W").tolist(),
+    }
+
+
+def main() -> None:
+    folder = HERE / str(FORMAT)
+    folder.mkdir()
+    table = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
+    few = table.take(slice(0, 400))
+    fits = {name: model().fit(few, draws=200) for name, model in MODELS.items()}
+    models = fits | {"clv": lw.CLV(fits["bg_nbd"], fits["gamma_gamma"])}
+    models["nuts"] = lw.BetaGeo().fit(few, "nuts", draws=40)
+    models["flat"] = lw.BetaGeo(priors="flat").fit(few, "map")
+    for name, model in models.items():
+        model.save(folder / name)
+    said = {name: predictions(model) for name, model in models.items()}
+    (folder / "predictions.json").write_text(json.dumps(said, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
