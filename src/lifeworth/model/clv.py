@@ -228,6 +228,7 @@ class CLV:
         horizon: str | float,
         *,
         rows_per_block: int | None = None,
+        force: bool = False,
         progress: Progress | None = None,
         **terms: Any,
     ) -> Scored:
@@ -240,6 +241,7 @@ class CLV:
         out : a file that ends in .parquet or .csv. It appears whole, or not at all.
         horizon, terms : as in `predict`; margin, cost_per_order and acquisition_cost may be names of columns.
         rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
+        force : predict from a fit that failed its diagnostics.
         progress : called with (what, share done) after every block.
 
         Returns
@@ -258,7 +260,10 @@ class CLV:
         """
         from lifeworth.model.scoring import score
 
-        return score(self, source, out, horizon, rows_per_block, progress, **terms)
+        self.purchases.check(force)
+        if self.spend is not None:
+            self.spend.check(force)
+        return score(self, source, out, horizon, rows_per_block, progress, force=force, **terms)
 
     def new_customer(
         self,
