@@ -1,0 +1,1 @@
+"""Jobs that nobody watches: from a source to a sink, whole or not at all."""
