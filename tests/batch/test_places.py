@@ -185,6 +185,40 @@ def test_readers_see_the_old_rows_until_the_new_ones_are_all_there(postgresql):
     assert run_sql(postgresql, "SELECT count(*) FROM scores") == [(2,)]
 
 
+END_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+
+
+def test_a_database_that_goes_away_while_it_is_written(postgresql):
+    sink = PostgreSQLSink(postgresql, "scores")
+    sink.write(stream(TABLE), "one")
+
+    def batches():
+        yield TABLE.to_batches()[0]
+        run_sql(postgresql, END_OTHERS + "pg_backend_pid()")
+        for _ in range(1000):  # more than any buffer on the way holds
+            yield TABLE.to_batches()[0]
+
+    with pytest.raises(SourceError, match="PostgreSQL localhost/test_") as caught:
+        sink.write(pa.RecordBatchReader.from_batches(TABLE.schema, batches()), "two")
+    assert "\n" not in str(caught.value)
+    assert content(PostgreSQLSource(postgresql, "scores")) == TABLE.to_pylist()
+
+
+def test_a_database_that_goes_away_while_it_is_read(postgresql):
+    query = (
+        "SELECT i AS customer_id, date '2026-01-01' AS date, 1.0::float AS amount FROM generate_series(1, 3000000) i"
+    )
+    names = ["customer_id", "date", "amount"]
+    with (
+        pytest.raises(SourceError, match="PostgreSQL localhost/test_") as caught,
+        PostgreSQLSource(postgresql, query=query).transactions(names) as rows,
+    ):
+        rows.read_next_batch()
+        run_sql(postgresql, END_OTHERS + "pg_backend_pid()")
+        lw.rfm_summary(rows, *names)
+    assert "\n" not in str(caught.value)
+
+
 def test_types_of_postgresql(postgresql):
     run_sql(
         postgresql,

@@ -32,6 +32,10 @@ class Sink(Protocol):
         """What it is called in a sentence; it holds no secret."""
         ...
 
+    def exists(self, run_id: str) -> bool:
+        """Whether there is something already, and the place can be reached at all."""
+        ...
+
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
         """Write all rows or none; give how many they were."""
         ...
@@ -73,6 +77,10 @@ class FilesSink:
             return Path(self.path)
         return Path(self.path) / f"{check_run_id(run_id)}.{self.kind or 'parquet'}"
 
+    def exists(self, run_id: str) -> bool:
+        """Whether the file of this run is there."""
+        return self.file(run_id).exists()
+
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
         """Write a file beside the other, and put it in its place."""
         path = self.file(run_id)
@@ -100,6 +108,13 @@ class DuckDBSink:
     def label(self) -> str:
         """The file and the table."""
         return f"DuckDB {self.path} table {quoted(self.schema, self.table)}"
+
+    def exists(self, run_id: str) -> bool:
+        """Whether the table is there."""
+        if not Path(self.path).exists():
+            return False
+        with duckdb_connection(self.path, read_only=True) as connection:
+            return self._columns(connection) is not None
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
         """Write all rows or none; with `replace`, the table is made anew."""
@@ -150,6 +165,11 @@ class PostgreSQLSink:
     def label(self) -> str:
         """The database and the table, without user and password."""
         return f"{place_of(self.uri)} table {quoted(self.schema, self.table)}"
+
+    def exists(self, run_id: str) -> bool:
+        """Whether the table is there."""
+        with postgresql_connection(self.uri) as connection, connection.cursor() as cursor:
+            return self._columns(cursor) is not None
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
         """Write all rows or none."""
