@@ -33,6 +33,10 @@ _ROOMS = {
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
+    "Job": "batch",
+    "Registry": "batch",
+    "read_job": "batch",
+    "run_job": "batch",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -45,6 +49,10 @@ __all__ = [*sorted(_ROOMS), "plots"]
 
 if TYPE_CHECKING:
     from lifeworth import plots as plots
+    from lifeworth.batch import Job as Job
+    from lifeworth.batch import Registry as Registry
+    from lifeworth.batch import read_job as read_job
+    from lifeworth.batch import run_job as run_job
     from lifeworth.datasets import Simulation as Simulation
     from lifeworth.datasets import load_cdnow as load_cdnow
     from lifeworth.datasets import simulate_transactions as simulate_transactions
