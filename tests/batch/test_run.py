@@ -356,6 +356,20 @@ def test_every_fit_is_registered_and_a_good_one_promoted(make, shelf, tmp_path):
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out/scores.parquet"), expected)
 
 
+def test_the_registry_on_the_command_line(make, tmp_path, command):
+    for end in ("1997-06-30", END):
+        run_job(read_job(make(model={"method": "map", "register_as": "shop"}, rfm={"observation_end": end})))
+    there = ("--registry", tmp_path / "models")
+    assert re.search(r"shop +2 +2", command("models", "list", *there)[1])
+    assert re.search(r"2 +True +bg_nbd +warn +2357", command("models", "show", "shop", *there)[1])
+    assert re.search(r"alpha +\d", command("models", "compare", "shop", 1, *there)[1])
+    assert command("models", "roll-back", "shop", *there)[1] == "Version 1 is the champion of shop again.\n"
+    assert command("models", "promote", "shop", 2, *there)[1] == "Version 2 is the champion of shop.\n"
+    code, _, err = command("models", "promote", "shop", 9, *there)
+    assert (code, err.count("\n")) == (5, 1)
+    assert "has no version 9 of 'shop'; it has the versions 1, 2" in err
+
+
 # --- kills -----------------------------------------------------------------------------------------------
 
 SLOWLY = {"horizon": "39W", "uncertainty": "customer", "rows_per_block": 60}
