@@ -7,6 +7,7 @@ period, e^(-ks) E(s) at its ends and k times the integral of it between, are the
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -70,8 +71,8 @@ class Schedule:
         if k == 0:
             return out
         # Gauss-Legendre in the place between 0 and 1, on enough panels for the discount too.
-        turns = 8 if len(edges) > 2 else 32 * max(1, int(np.ceil(k * self.clock.length / 8)))
-        nodes, shares = np.polynomial.legendre.leggauss(min(turns, 256))
+        turns = (32 if len(edges) == 2 else 12) * max(1, math.ceil(abs(k) * float(np.diff(edges).max()) / 4))
+        nodes, shares = np.polynomial.legendre.leggauss(min(turns, 512))
         ends = self._place(edges)
         half = np.diff(ends, axis=1) / 2
         place = ends[:, :-1, None] + half[:, :, None] * (nodes + 1)
