@@ -15,7 +15,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.families.base import Posterior, distinct
 from lifeworth.predict import check_units, customer_keys, spend_columns, with_a_mean
 from lifeworth.rfm import RFM
-from lifeworth.value.schedule import NODES, Schedule
+from lifeworth.value.schedule import NODES, Schedule, cells_per_row
 from lifeworth.value.terms import Terms, per_customer
 from lifeworth.value.totals import Totals
 
@@ -199,8 +199,7 @@ class _Engine:
         pending = np.arange(len(x))
         for nodes in NODES:
             again = []
-            schedule = self._schedule(T, nodes)
-            size = max(1, _CELLS_PER_BLOCK // (self.draws * schedule.nodes))
+            size = max(1, _CELLS_PER_BLOCK // cells_per_row(self.clock, self.draws, nodes))
             for start in range(0, len(pending), size):
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)
@@ -317,7 +316,7 @@ class _Engine:
         pending = np.arange(len(x))
         for nodes in NODES:
             again = []
-            size = max(1, _CELLS_PER_BLOCK // (self.draws * self._schedule(T[:1], nodes).nodes))
+            size = max(1, _CELLS_PER_BLOCK // cells_per_row(self.clock, self.draws, nodes))
             for start in range(0, len(pending), size):
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)

@@ -71,8 +71,7 @@ class Schedule:
         if k == 0:
             return out
         # Gauss-Legendre in the place between 0 and 1, on enough panels for the discount too.
-        turns = (32 if len(edges) == 2 else 12) * max(1, math.ceil(abs(k) * float(np.diff(edges).max()) / 4))
-        nodes, shares = np.polynomial.legendre.leggauss(min(turns, 512))
+        nodes, shares = np.polynomial.legendre.leggauss(_turns(self.clock))
         ends = self._place(edges)
         half = np.diff(ends, axis=1) / 2
         place = ends[:, :-1, None] + half[:, :, None] * (nodes + 1)
@@ -91,6 +90,18 @@ class Schedule:
     def _place(self, times: Array) -> Array:
         stretch = np.log1p(self.clock.length / self.scale)
         return np.asarray(np.log1p(times / self.scale[:, None]) / stretch[:, None])
+
+
+def cells_per_row(clock: Clock, draws: int, nodes: int) -> int:
+    """How many numbers are held for each row: values under each draw, and the points of the integrals."""
+    points = 4 * _turns(clock) * (len(clock.edges) - 1) if clock.decay != 0 else 0
+    return nodes * max(draws, points)
+
+
+def _turns(clock: Clock) -> int:
+    """Points of Gauss-Legendre in each period: more where the discount changes much within one."""
+    longest = float(np.diff(clock.edges).max())
+    return min((32 if len(clock.edges) == 2 else 12) * max(1, math.ceil(abs(clock.decay) * longest / 4)), 512)
 
 
 def _places(nodes: int) -> Array:
