@@ -111,25 +111,28 @@ def rfm(
     ] = None,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    from lifeworth import terminal
     from lifeworth.files import replacing
     from lifeworth.rfm import rfm_summary
 
     kind = _output_kind(out)
-    table = rfm_summary(
-        input,
-        customer_id,
-        date,
-        amount or None,
-        period,  # type: ignore[arg-type]
-        time_unit,  # type: ignore[arg-type]
-        observation_end,
-        refunds,  # type: ignore[arg-type]
-        duplicates=duplicates,  # type: ignore[arg-type]
-        date_format=date_format,
-        currency=currency,
-        threads=threads,
-        memory_limit=memory_limit,
-    )
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        table = rfm_summary(
+            input,
+            customer_id,
+            date,
+            amount or None,
+            period,  # type: ignore[arg-type]
+            time_unit,  # type: ignore[arg-type]
+            observation_end,
+            refunds,  # type: ignore[arg-type]
+            duplicates=duplicates,  # type: ignore[arg-type]
+            date_format=date_format,
+            currency=currency,
+            threads=threads,
+            memory_limit=memory_limit,
+            progress=report,
+        )
     if audit is not None:
         with replacing(audit) as temporary:
             table.audit.to_pandas().to_csv(temporary, index=False)
@@ -294,6 +297,7 @@ def _read_rfm(
     """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
     from dataclasses import replace
 
+    from lifeworth import terminal
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
     from lifeworth.tables import column_names
     from lifeworth.timeunits import to_timestamp
@@ -307,16 +311,18 @@ def _read_rfm(
                 "an RFM table of them with lifeworth rfm, and give that."
             )
         settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
-        return rfm_summary(
-            path,
-            customer_id,
-            date,
-            amount or None,
-            observation_end=observation_end,
-            date_format=date_format,
-            currency=currency,
-            **settings,
-        )
+        with terminal.progress(terminal.console(stderr=True)) as report:
+            return rfm_summary(
+                path,
+                customer_id,
+                date,
+                amount or None,
+                observation_end=observation_end,
+                date_format=date_format,
+                currency=currency,
+                progress=report,
+                **settings,
+            )
     given = {
         "--customer-id": customer_id != "customer_id",
         "--date": date != "date",
