@@ -48,6 +48,17 @@ def load_word(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
+def store_word(typing_context: Any, address: Any, word: Any) -> Any:
+    """Write eight bytes, little-endian, to an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.none(types.uint64, types.uint64), generate
+
+
+@intrinsic
 def swap_bytes(typing_context: Any, word: Any) -> Any:
     """Return a word with its bytes in the opposite order: big-endian words sort as their bytes do."""
 

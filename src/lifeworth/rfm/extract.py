@@ -366,7 +366,7 @@ def _count(
 
     clock = Clock(settings.period, columns.resolution, last)
     scale = clock.scale(settings.time_unit)
-    table = _Table(columns.way not in (None, text.POINTER, text.ONE), columns.has_amount, edge is not None)
+    table = _Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
     kind = purchases.DIRECT
 

@@ -51,7 +51,8 @@ class Columns:
     Attributes
     ----------
     chunks : the rows.
-    way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole numbers.
+    way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole
+        numbers, or text spelled as such.
     restore : turns ids, or keys and their second halves, of distinct customers into an Index.
     resolution : what `when` counts: "s", "ms", "us" or "ns" since 1970, on the wall clock.
     time_zone : name of the time zone the wall clock belongs to, or None.
