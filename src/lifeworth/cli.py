@@ -111,25 +111,28 @@ def rfm(
     ] = None,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    from lifeworth import terminal
     from lifeworth.files import replacing
     from lifeworth.rfm import rfm_summary
 
     kind = _output_kind(out)
-    table = rfm_summary(
-        input,
-        customer_id,
-        date,
-        amount or None,
-        period,  # type: ignore[arg-type]
-        time_unit,  # type: ignore[arg-type]
-        observation_end,
-        refunds,  # type: ignore[arg-type]
-        duplicates=duplicates,  # type: ignore[arg-type]
-        date_format=date_format,
-        currency=currency,
-        threads=threads,
-        memory_limit=memory_limit,
-    )
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        table = rfm_summary(
+            input,
+            customer_id,
+            date,
+            amount or None,
+            period,  # type: ignore[arg-type]
+            time_unit,  # type: ignore[arg-type]
+            observation_end,
+            refunds,  # type: ignore[arg-type]
+            duplicates=duplicates,  # type: ignore[arg-type]
+            date_format=date_format,
+            currency=currency,
+            threads=threads,
+            memory_limit=memory_limit,
+            progress=report,
+        )
     if audit is not None:
         with replacing(audit) as temporary:
             table.audit.to_pandas().to_csv(temporary, index=False)
@@ -331,6 +334,7 @@ def _read_rfm(
     """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
     from dataclasses import replace
 
+    from lifeworth import terminal
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
     from lifeworth.tables import column_names
 
@@ -343,16 +347,18 @@ def _read_rfm(
                 "an RFM table of them with lifeworth rfm, and give that."
             )
         settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
-        return rfm_summary(
-            path,
-            customer_id,
-            date,
-            amount or None,
-            observation_end=observation_end,
-            date_format=date_format,
-            currency=currency,
-            **settings,
-        )
+        with terminal.progress(terminal.console(stderr=True)) as report:
+            return rfm_summary(
+                path,
+                customer_id,
+                date,
+                amount or None,
+                observation_end=observation_end,
+                date_format=date_format,
+                currency=currency,
+                progress=report,
+                **settings,
+            )
     _refuse_settings_of_transactions(path, customer_id, date, date_format, refunds)
     if _is_rfm_file(path):
         _check_rfm_file(
