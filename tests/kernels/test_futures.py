@@ -35,6 +35,7 @@ def test_intervals_on_a_grid_that_hurts(family):
         ]
         for value, exact in zip(found, truth, strict=False):
             assert abs(value - exact) <= EXACT * exact, (point, found, truth)
+        assert found[2] <= 1 and found[3] <= 1
 
 
 @pytest.mark.parametrize("family", ["bg_nbd", "mbg_nbd"])

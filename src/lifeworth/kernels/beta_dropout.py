@@ -107,7 +107,8 @@ def survival(n: float, tau: float, a: float, c: float) -> float:
         return 0.0
     if math.isnan(n + tau + a + c):
         return math.nan
-    return integrate_over_dropout(n, tau, 0.0, a, a, c)
+    value = integrate_over_dropout(n, tau, 0.0, a, a, c)
+    return 1.0 if value > 1.0 else value  # rounding
 
 
 @njit
@@ -235,7 +236,8 @@ def probability_no_purchase(
     if start > 0.0:
         of_living = of_living * survival(n, start / (scale + t), a, c) + dropout_until(n, start / scale, a, c)
     alive = probability_alive(r, alpha, a, b, x, t_x, T, faced)
-    return alive * of_living + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    value = alive * of_living + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    return 1.0 if value > 1.0 else value  # rounding
 
 
 @njit
