@@ -59,6 +59,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         acquisition_cost: PerCustomer | None = None,
         inflation: float = 0.0,
     ) -> pd.DataFrame:
@@ -80,6 +81,7 @@ class CLV:
         force : predict from a fit that failed its diagnostics.
         progress : called with (what, share done) now and then.
         cost_per_order : money, taken off the value of every future purchase.
+        cost_per_active_year : money for every year that somebody stays a customer, taken off as time goes by.
         acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
             probability_profitable (that past and future value exceed the cost) and ltv_cac.
         inflation : effective, per year: spend and costs grow by it.
@@ -118,6 +120,7 @@ class CLV:
             force,
             progress,
             cost_per_order=cost_per_order,
+            cost_per_active_year=cost_per_active_year,
             acquisition_cost=acquisition_cost,
             inflation=inflation,
         )[0]
@@ -135,6 +138,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         inflation: float = 0.0,
         by: Any = None,
         period: str | None = None,
@@ -170,6 +174,7 @@ class CLV:
             force,
             progress,
             cost_per_order=cost_per_order,
+            cost_per_active_year=cost_per_active_year,
             inflation=inflation,
             by=by,
             period=period,
@@ -191,6 +196,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         acquisition_cost: PerCustomer | None = None,
         inflation: float = 0.0,
         by: Any = None,
@@ -211,6 +217,7 @@ class CLV:
             discount_rate,
             margin,
             cost_per_order,
+            cost_per_active_year,
             acquisition_cost,
             inflation,
             interval,
@@ -276,6 +283,7 @@ class CLV:
         force: bool = False,
         *,
         cost_per_order: float = 0.0,
+        cost_per_active_year: float = 0.0,
         acquisition_cost: float | None = None,
         inflation: float = 0.0,
         first_purchase: bool = True,
@@ -332,6 +340,7 @@ class CLV:
                 discount_rate,
                 margin,
                 cost_per_order,
+                cost_per_active_year,
                 acquisition_cost,
                 inflation,
                 interval,
