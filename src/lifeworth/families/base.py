@@ -144,6 +144,7 @@ class Family:
     source : where the model comes from.
     distribution : name of its distribution in pymc_marketing.clv.distributions (purchases).
     arguments : the order in which the random generator of that distribution takes the parameters.
+    cost : time of a log-likelihood, in those of BG/NBD; says when interpolation is worth its while.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Family:
     source: str
     distribution: str = ""
     arguments: tuple[str, ...] = ()
+    cost: float = 1.0
 
     @property
     def parameters(self) -> tuple[str, ...]:

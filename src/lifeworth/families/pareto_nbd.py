@@ -60,4 +60,5 @@ PARETO_NBD = Family(
     source='Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1)',
     distribution="ParetoNBD",
     arguments=("r", "alpha", "s", "beta"),
+    cost=6.0,  # an integral per customer
 )
