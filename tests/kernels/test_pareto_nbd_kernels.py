@@ -96,7 +96,7 @@ def test_purchases_before_dropout_on_a_grid_that_hurts(point, k, truth):
         pareto_nbd._add_pmf_of_dropped_out(n, s, alpha, beta, t, out)
         assert abs(out[k] / truth - 1) < 1e-11
     if k == 0:
-        silent_until_dropout = s * pareto_nbd._dropped_out(n, s, alpha, beta, t)[0]
+        silent_until_dropout = s * pareto_nbd._dropped_out(n, s, alpha, beta, t)
         assert abs(silent_until_dropout / truth - 1) < 1e-13
 
 

@@ -40,13 +40,13 @@ _FOR_EVER = 700.0  # exp() of the longest time in logs
 
 
 @njit
-def _dropped_out(
-    n: float, s: float, alpha: float, beta: float, length: float
+def _integrate(
+    n: float, s: float, alpha: float, beta: float, length: float, moments: bool
 ) -> tuple[float, float, float, float, float, float, float]:
     """Integrate g(u) = (1 + u/alpha)^-n (1 + u/beta)^-s / (beta + u) over u in (0, length).
 
-    Returns the integral and, under the density that g is then, the means of log(1 + u/alpha), alpha/(alpha + u)
-    and u/(alpha + u), and the same three of beta; all zero where length is.
+    Returns the integral and, if `moments`, under the density that g is then, the means of log(1 + u/alpha),
+    alpha/(alpha + u) and u/(alpha + u), and the same three of beta; all zero where length is.
 
     Over y = log(1 + u/m), m the smaller of alpha and beta and M the larger, g du is exp(-c y - d log(1 + (m/M)
     expm1(y))) dy, up to a factor: log-concave, and analytic in a strip of half-width pi. Panels walk from y = 0
@@ -83,6 +83,8 @@ def _dropped_out(
             log_ratio = math.log1p(large)
             weight = step * weights[i] * math.exp(-c * y - d * log_ratio)
             total += weight
+            if not moments:
+                continue
             log_small += weight * y
             log_large += weight * log_ratio
             early = weight / (1.0 + small)
@@ -146,6 +148,13 @@ def _silent_until_dropout(n: float, s: float, alpha: float, beta: float, length:
 
 
 @njit
+def _dropped_out(n: float, s: float, alpha: float, beta: float, length: float) -> float:
+    """The integral of `_integrate` alone."""
+    integral, _, _, _, _, _, _ = _integrate(n, s, alpha, beta, length, False)
+    return integral
+
+
+@njit
 def _log_odds(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, integral: float) -> float:
     """Log odds that a customer has dropped out, given the integral over the time since t_x."""
     gap = T - t_x
@@ -195,7 +204,7 @@ def _sum_of_terms(
 @njit
 def _of_times(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
     """Return the part of the log-likelihood with the times."""
-    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    integral = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
     return _sum_of_terms(r, alpha, s, beta, x, t_x, T, integral, log_odds)
 
@@ -210,8 +219,8 @@ def _times_with_gradient(
     """
     alpha_x = alpha + t_x
     beta_x = beta + t_x
-    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _dropped_out(
-        r + x, s, alpha_x, beta_x, T - t_x
+    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _integrate(
+        r + x, s, alpha_x, beta_x, T - t_x, True
     )
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
     gone = logistic(log_odds)
