@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lifeworth.plots.calibration import plot_simulation_based_calibration
     from lifeworth.plots.checks import plot_predictive_check
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
@@ -25,6 +26,7 @@ __all__ = [
     "plot_past_future",
     "plot_posterior",
     "plot_predictive_check",
+    "plot_simulation_based_calibration",
     "plot_tracking",
     "plot_tracking_both",
     "plot_value_distribution",
@@ -46,6 +48,7 @@ _HOME = {
     "plot_gains": "holdout",
     "plot_posterior": "posterior",
     "plot_predictive_check": "checks",
+    "plot_simulation_based_calibration": "calibration",
     "plot_tracking": "tracking",
     "plot_tracking_both": "tracking",
 }
