@@ -282,7 +282,7 @@ def test_quantiles_of_a_customer_are_near_those_of_the_distribution():
     x, t_x, T, t = (np.array([column]) for column in CUSTOMERS[3])
     draws = np.tile(np.array(CDNOW), (1000, 1, 1))
     pmf = np.empty(60)
-    bg_nbd.purchase_pmf(*CDNOW, *CUSTOMERS[3], pmf)
+    bg_nbd.purchase_pmf(*CDNOW, *CUSTOMERS[3][:3], 0.0, CUSTOMERS[3][3], pmf)
     below = np.cumsum(pmf)
     worst = 0.0
     for seed in range(20):

@@ -9,8 +9,7 @@ is x = repeat purchases, t_x = age at the last of them, T = age, 0 <= t_x <= T, 
 beta, t_x, T and the horizon t are all in one unit of time. Arguments are not checked here.
 
 What a customer does who drops out is an integral over the time of dropout. Its published forms, differences of
-two 2F1, cancel; here it is integrated as it stands, with positive terms only. Row functions are described in
-`purchase_rows`; their parameters are in the order r, alpha, s, beta.
+two 2F1, cancel; here it is integrated as it stands. Row functions: `purchase_rows`, of r, alpha, s, beta.
 """
 
 import math
@@ -150,8 +149,7 @@ def _silent_until_dropout(n: float, s: float, alpha: float, beta: float, length:
 @njit
 def _dropped_out(n: float, s: float, alpha: float, beta: float, length: float) -> float:
     """The integral of `_integrate` alone."""
-    integral, _, _, _, _, _, _ = _integrate(n, s, alpha, beta, length, False)
-    return integral
+    return _integrate(n, s, alpha, beta, length, False)[0]
 
 
 @njit
@@ -498,7 +496,5 @@ alive_and_purchases_mean = mean_rows(
     expected_purchases_alive_between,
     silence_ages=True,
 )
-
 expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)
-
 simulate_history = history_rows(__name__, _simulate_life)

@@ -161,7 +161,7 @@ class CLV:
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
         >>> clv.predict_total(calibration, "3M", period="M", uncertainty="mean").cash_flow()["value"].round(0).to_list()
-        [5247.0, 5045.0, 4960.0]
+        [7938.0, 7748.0, 7115.0]
         """
         totals = self.predict_both(
             rfm,
@@ -311,11 +311,8 @@ class CLV:
         >>> import lifeworth as lw
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
-        >>> clv.new_customer(["6M", "12M"], margin=0.3, uncertainty=None)[["first_value", "clv"]].round(2)
-                 first_value    clv
-        horizon
-        6M             10.57  19.88
-        12M            10.57  26.49
+        >>> clv.new_customer(["6M", "12M"], margin=0.3, uncertainty=None)["clv"].round(2).to_dict()
+        {'6M': 20.13, '12M': 25.88}
         """
         if self.spend is None:
             raise UsageError("Without a model of spend a new customer has no value: expected_purchases_new_customer.")
