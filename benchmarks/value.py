@@ -18,13 +18,13 @@ import lifeworth as lw
 from benchmarks.fit import SPEND, TRUTH, simulated
 
 DRAWS = 1000
-DAYS_PER_MONTH = 365.2425 / 12
 
 
 def posterior(unit: str) -> lw.CLV:
     """As many draws around the truth as a fit keeps."""
     rng = np.random.default_rng(3)
-    truth = {**TRUTH, "alpha": TRUTH["alpha"] / (7 if unit == "W" else 1)}
+    known = TRUTH["bg_nbd"]
+    truth = {**known, "alpha": known["alpha"] / (7 if unit == "W" else 1)}
 
     def around(values: dict[str, float]) -> dict[str, Any]:
         return {name: value * np.exp(rng.normal(0, 0.02, DRAWS)) for name, value in values.items()}
@@ -80,7 +80,7 @@ def rival(customers: int = 300) -> None:
         lambda: spend.expected_customer_lifetime_value(purchases, frame, 12, monthly, time_unit="D")
     )
     values = np.asarray(theirs.mean(("chain", "draw")))
-    horizon = 12 * 30.0  # its months have 30 days
+    horizon = 12 * 30.4375  # its months
     clv.predict(rfm, horizon, 0.1)
     mine, own, _ = timed(lambda: clv.predict(rfm, horizon, 0.1))
     # Theirs is discounted once a month, at its end: half a month more on average.
