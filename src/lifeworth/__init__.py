@@ -16,6 +16,7 @@ _ROOMS = {
     "simulate_transactions": "datasets",
     "Simulation": "datasets",
     "RFM": "rfm",
+    "RFMState": "rfm",
     "rfm_summary": "rfm",
     "train_test_split": "rfm",
     "cohort_table": "rfm",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from lifeworth.model import independence_check as independence_check
     from lifeworth.model import load as load
     from lifeworth.rfm import RFM as RFM
+    from lifeworth.rfm import RFMState as RFMState
     from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split

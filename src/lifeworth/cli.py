@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from lifeworth import __version__, cli_models
+from lifeworth import __version__, cli_batch, cli_models
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ app = typer.Typer(
 
 app.add_typer(cli_models.app, name="models")
 
-INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
+INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
 
 # The class of all wrong usage, of whichever click typer brings along.
 WrongUsage: Any = typer.BadParameter.__mro__[1]
@@ -285,46 +287,7 @@ def predict(
         typer.echo(told.to_string())
 
 
-@app.command()
-def init(
-    job: Annotated[Path, typer.Argument(help="The file to write.")] = Path("job.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-) -> None:
-    """Write a job file with a comment on every key, to be filled in and run."""
-    from importlib.resources import files
-
-    from lifeworth.files import replacing
-
-    if job.exists() and not force:
-        raise UsageError(f"{job} exists: choose another name, or replace it with --force.")
-    with replacing(job) as temporary:
-        temporary.write_bytes(files("lifeworth.batch").joinpath("template.toml").read_bytes())
-    typer.echo(f"{job} is written: fill it in, then try lifeworth run {job} --dry-run")
-
-
-@app.command()
-def run(
-    job: Annotated[Path, typer.Argument(help="A job file; lifeworth init writes one.", show_default=False)],
-    run_id: Annotated[
-        str | None,
-        typer.Option(help="By which a sink that appends knows these rows; default: the last day.", show_default=False),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
-    log: Annotated[str, typer.Option(help="The log on stderr: none, human or json; it is in a file anyway.")] = "none",
-) -> None:
-    """Run a job: transactions to scores, from a source to a sink, all or nothing. Silent where nobody watches."""
-    from lifeworth import batch, terminal
-
-    if log not in {"none", "human", "json"}:
-        raise UsageError(f"--log {log} must be none, human or json.")
-    found = batch.read_job(job)
-    if dry_run:
-        typer.echo("\n".join(batch.dry_run(found, run_id)))
-        return
-    with terminal.progress(terminal.console(stderr=True)) as report:
-        done = batch.run_job(found, run_id, shown=None if log == "none" else log, progress=report)  # type: ignore[arg-type]
-    if sys.stdout.isatty():
-        typer.echo(str(done))
+cli_batch.register(app)
 
 
 @app.command()
@@ -479,6 +442,7 @@ def main() -> None:
     if not debug:
         sys.excepthook = _one_line
     warnings.showwarning = _show_warning
+    _end_in_order()
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
     except WrongUsage as error:
@@ -495,6 +459,16 @@ def main() -> None:
     if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
         _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_in_order() -> None:
+    """Where somebody asks this process to end, end as on Ctrl-C: what is half-done is taken away first."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever has chosen otherwise, as nohup does, is left to it; and only a main thread may choose.
+        on_main = threading.current_thread() is threading.main_thread()
+        if number is not None and on_main and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _hint(error: Any) -> str:

@@ -427,9 +427,10 @@ def test_blocks_of_other_settings_are_not_used(make, tmp_path):
     assert ran.manifest["scores"]["resumed"] == 0
 
 
-def test_ctrl_c(make, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     process = start(make(scores=SLOWLY))
-    out, err = stop_at(process, tmp_path, 3, signal.SIGINT)
+    out, err = stop_at(process, tmp_path, 3, how)
     assert (process.returncode, out) == (130, "")
     assert err == "lifeworth: Interrupted; nothing was left half-written.\n"
     assert not (tmp_path / "out").exists()

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lifeworth.batch.models import Models, added
+from lifeworth.batch.segments import Segments
 from lifeworth.files import replacing
-from lifeworth.model import CLV
 from lifeworth.rfm import RFM
 from lifeworth.value.totals import estimate
 
@@ -21,8 +22,9 @@ _SUMS = ("purchases", "value")
 
 
 def score_blocks(
-    clv: CLV,
+    models: Models,
     rfm: RFM,
+    segments: Segments | None,
     folder: Path,
     rows: int,
     terms: dict[str, Any],
@@ -32,16 +34,14 @@ def score_blocks(
     starts = range(0, len(rfm), rows)
     found = 0
     for number, start in enumerate(starts):
-        block = _block(folder, number)
+        block = block_file(folder, number)
         if block.exists():
             found += 1
             continue
-        frame, totals = clv.predict_both(rfm.take(np.arange(start, min(start + rows, len(rfm)))), **terms)
+        which = np.arange(start, min(start + rows, len(rfm)))
+        frame, sums = models.predict_both(rfm.take(which), None if segments is None else segments.take(which), terms)
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        if totals is not None:
-            sums = {"purchases": totals.purchases, "purchases_mean": np.array(totals.expected_purchases)}
-            if totals.has_value:
-                sums |= {"value": totals.value, "value_mean": np.array(totals.expected_value)}
+        if sums:
             with replacing(_sums(folder, number)) as temporary, temporary.open("wb") as file:
                 np.savez(file, **sums)  # type: ignore[arg-type]
         with replacing(block) as temporary:  # the last of a block: where it is, all of it is
@@ -52,11 +52,11 @@ def score_blocks(
 
 def read_blocks(folder: Path, count: int) -> pa.RecordBatchReader:
     """All scores, in the order of customers."""
-    schema = pq.read_schema(_block(folder, 0))
+    schema = pq.read_schema(block_file(folder, 0))
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(count):
-            with pq.ParquetFile(_block(folder, number)) as file:
+            with pq.ParquetFile(block_file(folder, number)) as file:
                 yield from file.iter_batches(_ROWS_AT_ONCE)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
@@ -70,7 +70,7 @@ def read_totals(folder: Path, count: int, interval: float) -> dict[str, dict[str
             return {}
         with np.load(_sums(folder, number), allow_pickle=False) as found:
             for name in found.files:
-                sums[name] = sums.get(name, 0.0) + found[name]
+                sums[name] = added(sums[name], found[name]) if name in sums else found[name]
     told = {}
     for name in _SUMS:
         if name in sums:
@@ -79,7 +79,8 @@ def read_totals(folder: Path, count: int, interval: float) -> dict[str, dict[str
     return told
 
 
-def _block(folder: Path, number: int) -> Path:
+def block_file(folder: Path, number: int) -> Path:
+    """The file of a block."""
     return folder / f"{number:06d}.parquet"
 
 

@@ -41,6 +41,11 @@ def of_clv(clv: CLV) -> str:
     return digest.hexdigest()
 
 
+def of_array(values: Any) -> str:
+    """Of the numbers in an array."""
+    return hashlib.sha256(values.tobytes()).hexdigest()
+
+
 def of_file(path: Path) -> str:
     """Of what is in a file."""
     with path.open("rb") as file:

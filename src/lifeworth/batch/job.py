@@ -22,6 +22,7 @@ from lifeworth.value import Terms
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _PLACES = ("path", "duckdb", "postgresql")
 Unit = Literal["h", "D", "W", "M"]
+_DURATION = r"^\d+(\.\d+)?[hDWMY]$"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -102,12 +103,19 @@ class RFMSection(Section):
     currency: str | None = None
     memory_limit: str | None = None
     threads: int | None = Field(default=None, ge=1)
+    incremental: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments of `rfm_summary`."""
+        return self.model_dump(exclude={"incremental"})
 
 
 class ModelSection(Section):
     """What is fitted, or which fit is taken."""
 
     purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
+    by: str | None = Field(default=None, min_length=1)
+    least_per_segment: int = Field(default=500, ge=1)
     spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
     method: Literal["auto", "laplace", "nuts", "map"] = "auto"
     draws: int = Field(default=1000, ge=1)
@@ -121,7 +129,7 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        fitting = {"purchases", "spend", "method", "draws", "seed", "register_as", "promote"}
+        fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
         taken = [name for name in ("saved", "registered") if getattr(self, name)]
         if len(taken) == 2:
             raise ValueError("has both saved and registered: take a model from one place")
@@ -131,6 +139,10 @@ class ModelSection(Section):
             raise ValueError("has a version, and no registered model that it would be of")
         if "promote" in self.model_fields_set and self.register_as is None:
             raise ValueError("has promote, and no register_as: there is nothing to promote")
+        if "least_per_segment" in self.model_fields_set and self.by is None:
+            raise ValueError("has least_per_segment, and no by: there are no segments")
+        if self.by is not None and len(self.register_as or "") > 40:
+            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
         return self
 
     @property
@@ -145,6 +157,17 @@ class GateSection(Section):
     accept: Literal["ok", "warn"] = "warn"
     least_customers: int = Field(default=1, ge=1)
     most_left_out: float = Field(default=1.0, ge=0, le=1)
+    backtest: str | None = Field(default=None, pattern=_DURATION)
+    most_bias: float = Field(default=0.25, gt=0)
+    most_worse: float = Field(default=0.1, ge=0)
+    otherwise: Literal["stop", "champion"] = "stop"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
+        if lost and self.backtest is None:
+            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
+        return self
 
 
 class ScoresSection(Section):
@@ -201,6 +224,7 @@ class RecordsSection(Section):
 
     folder: str = "runs"
     metrics: str | None = None
+    report: bool = False
 
 
 class Job(Section):
@@ -223,6 +247,14 @@ class Job(Section):
             raise ValueError(
                 'gate.accept = "ok" and model.method = "map" exclude each other: a point has no diagnostics'
             )
+        if self.gate.backtest is not None and not self.model.fits:
+            raise ValueError("gate.backtest is for models that are fitted: one that is taken is not fitted again")
+        if self.gate.otherwise == "champion" and self.model.register_as is None:
+            raise ValueError('gate.otherwise = "champion" needs model.register_as, whose champion it would be')
+        if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
+            raise ValueError("model.by must be a column of its own, beside customers and dates")
+        if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
+            raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
         if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":
             raise ValueError('source.amount = "" and model.spend exclude each other: there is no money to learn from')
         if self.source.path is not None and self.source.path == self.sink.path:
@@ -341,6 +373,8 @@ def _sentence(found: dict[str, Any]) -> str:
         return text if not steps else f"{key} {text}" if not _own(text) else f"{key}: {text}"
     if kind == "literal_error":
         return f"{key} must be {context['expected']}"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == _DURATION:
+        return f'{key} must be a number and one of h, D, W, M, Y, such as "13W"'
     if kind == "string_pattern_mismatch":
         return f"{key} must be up to 100 letters, digits and . _ -, beginning with a letter or a digit"
     text = str(found["msg"])

@@ -9,14 +9,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from lifeworth.batch import fingerprints
 from lifeworth.batch.blocks import read_blocks, read_totals, score_blocks
+from lifeworth.batch.choose import Choice, kept_as
 from lifeworth.batch.job import Job
 from lifeworth.batch.journal import (
     Journal,
@@ -28,17 +30,19 @@ from lifeworth.batch.journal import (
     write_metrics,
 )
 from lifeworth.batch.lock import locked
+from lifeworth.batch.nightly import grown
 from lifeworth.batch.registry import Registry
+from lifeworth.batch.segments import Segments, read_segments
 from lifeworth.batch.sinks import FilesSink, check_run_id
-from lifeworth.errors import DataError, FitError, LifeworthError, SourceError, UsageError
-from lifeworth.model import CLV, PurchaseFit, fit_clv, load
-from lifeworth.model.specs import purchase_model, versions
-from lifeworth.rfm import RFM, rfm_summary
+from lifeworth.batch.sources import FilesSource
+from lifeworth.errors import DataError, LifeworthError, SourceError
+from lifeworth.model.specs import versions
+from lifeworth.rfm import RFM, rfm_summary, train_test_split
 
 Progress = Callable[[str, float], None]
 INTERRUPTED, UNFORESEEN = 130, 1
-_FORMAT = 1  # of blocks and manifests
-_MODEL = "model"
+_FORMAT = 2  # of blocks and manifests
+_MODEL, _SCORES = "model", "scores"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def run_job(
         begun = dt.datetime.now(dt.UTC)
         folder = home / f"{begun:%Y%m%dT%H%M%S.%f}"[:-3]
         journal = Journal(folder / "log.jsonl", shown)
-        work = _Run(job, journal, home / ".work", progress or (lambda what, share: None), run_id)
+        work = _Run(job, journal, home, folder, progress or (lambda what, share: None), run_id)
         return _accounted(work, folder, time.monotonic())
 
 
@@ -150,8 +154,12 @@ def _account(work: _Run, folder: Path, problem: LifeworthError | None) -> None:
 class _Run:
     """The steps of a run."""
 
-    def __init__(self, job: Job, journal: Journal, work: Path, progress: Progress, run_id: str | None) -> None:
-        self.job, self.journal, self.work, self.progress = job, journal, work, progress
+    def __init__(
+        self, job: Job, journal: Journal, home: Path, folder: Path, progress: Progress, run_id: str | None
+    ) -> None:
+        self.job, self.journal, self.home, self.folder, self.progress = job, journal, home, folder, progress
+        self.work = home / ".work"
+        self.source = job.source.place(job.root)
         self.run_id = run_id
         self.manifest: dict[str, Any] = {"run_id": run_id}
         self.registry = Registry(job.root / job.model.registry)
@@ -165,46 +173,85 @@ class _Run:
         self._pass_rfm(rfm)
         table = fingerprints.of_rfm(rfm)
         manifest["rfm"]["fingerprint"] = table
-        clv, version = self._model(rfm, table)
+        segments = self._segments(rfm)
+        choice = Choice(job, self.journal, self.registry, manifest, self.progress, self._split)
+        if job.model.fits:
+            kept = kept_as(table, segments, job)
+            chosen = choice.fitted(rfm, segments, self._only(kept, keep=_SCORES))
+        else:
+            chosen = choice.taken()
+        models = chosen.models
         # Blocks belong to these customers, this model and these terms; those of others are of no use any more.
-        scored = [_FORMAT, table, fingerprints.of_clv(clv), job.scores.model_dump(), versions()]
-        blocks = self._only(f"scores-{fingerprints.of_values(scored)[:16]}", keep=_MODEL)
+        shares = None if segments is None else [segments.names, fingerprints.of_array(segments.codes)]
+        scored = [_FORMAT, table, shares, models.fingerprint, job.scores.model_dump(), versions()]
+        blocks = self._only(f"{_SCORES}-{fingerprints.of_values(scored)[:16]}", keep=_MODEL)
         rows = job.scores.rows_per_block
         count = -(-len(rfm) // rows)
         with self.journal.step("score") as facts:
-            resumed = score_blocks(clv, rfm, blocks, rows, job.scores.terms(), self.progress)
+            resumed = score_blocks(models, rfm, segments, blocks, rows, job.scores.terms(), self.progress)
             facts |= {"customers": len(rfm), "blocks": count, "resumed": resumed}
             totals = read_totals(blocks, count, job.scores.interval)
         manifest["scores"] = {
             "horizon": job.scores.horizon,
             "seed": job.scores.seed,
+            "interval": job.scores.interval,
             "blocks": count,
             "resumed": resumed,
             "totals": totals,
         }
         self._publish(read_blocks(blocks, count))
-        if version is not None and job.model.promote:
-            assert job.model.register_as is not None
-            self.registry.promote(job.model.register_as, version)
-            self.journal.say("promoted", name=job.model.register_as, version=version)
+        if job.records.report:
+            from lifeworth.batch.page import write_page
+
+            with self.journal.step("report") as facts:
+                facts["file"] = str(write_page(self.folder / "report.html", manifest, models, rfm, blocks, count))
+        for name, version in chosen.promotions:
+            self.registry.promote(name, version)
+            self.journal.say("promoted", name=name, version=version)
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def _named(self) -> dict[str, Any]:
+        """The columns of transactions, and how their dates are written, as those who count take them."""
+        section = self.job.source
+        amount = section.amount or None
+        columns = {"customer_id": section.customer_id, "date": section.date, "amount": amount}
+        return {**columns, "date_format": section.date_format}
+
+    def _names(self) -> list[str]:
+        return [name for key, name in self._named().items() if key != "date_format" and name is not None]
+
+    def _segments(self, rfm: RFM) -> Segments | None:
+        """The segments of customers, where there is a fit for each."""
+        if self.job.model.by is None:
+            return None
+        with self.journal.step("segments") as facts:
+            source = self.job.source.place(self.job.root)
+            segments = read_segments(source, self.job.source.customer_id, self.job.model.by, rfm)
+            facts |= {"column": self.job.model.by, "segments": len(segments.names)}
+            facts |= {"customers_of_none_or_several": int((segments.codes < 0).sum())}
+        return segments
+
+    def _split(self, edge: pd.Timestamp) -> tuple[RFM, pd.DataFrame]:
+        """What was known up to a date, and what came after it, up to the end of this run's data."""
+        settings = self.job.rfm.settings()
+        end = settings.pop("observation_end")
+        with self.source.transactions(self._names()) as rows:
+            return train_test_split(rows, **self._named(), **settings, train_end=edge, test_end=end)
+
     def _read(self) -> RFM:
-        section, source = self.job.source, self.job.source.place(self.job.root)
-        names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
+        source, settings = self.source, self.job.rfm.settings()
         with self.journal.step("read") as facts:
-            before = source.fingerprint()
-            with source.transactions(names) as rows:
-                rfm = rfm_summary(
-                    rows,
-                    section.customer_id,
-                    section.date,
-                    section.amount or None,
-                    date_format=section.date_format,
-                    **self.job.rfm.model_dump(),
-                )
-            if source.fingerprint() != before:
-                raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+            if self.job.rfm.incremental:
+                assert isinstance(source, FilesSource)
+                rfm, facts["incremental"] = grown(self.home / "state", source, self._named(), settings)
+                self.manifest["incremental"] = facts["incremental"]
+                before = source.fingerprint(content=False)
+            else:
+                before = source.fingerprint()
+                with source.transactions(self._names()) as rows:
+                    rfm = rfm_summary(rows, **self._named(), **settings)
+                if source.fingerprint() != before:
+                    raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
             account = rfm.audit.to_dict()
             self.manifest["source"] = {"place": source.label, "rows": rfm.audit.rows_in, "files": before}
             self.manifest["rfm"] = {
@@ -232,88 +279,6 @@ class _Run:
                 f"{gate.most_left_out:g} allows: nothing was published. {audit}"
             )
 
-    def _model(self, rfm: RFM, table: str) -> tuple[CLV, int | None]:
-        """The model to score with, past the gate; and the version it has been registered as."""
-        section = self.job.model
-        with self.journal.step("model") as facts:
-            clv, came = self._fitted(rfm, table) if section.fits else self._taken()
-            parts = [part for part in (clv.purchases, clv.spend) if part is not None]
-            self.manifest["model"] = {
-                "came": came,
-                "verdict": clv.verdict,
-                "fingerprint": fingerprints.of_clv(clv),
-                "seed": section.seed if section.fits else None,
-                "fits": [
-                    {
-                        "family": part.family.name,
-                        "means": {name: float(values.mean()) for name, values in part.draws.items()},
-                        "diagnostics": part.diagnostics.to_dict(),
-                    }
-                    for part in parts
-                ],
-            }
-            facts |= {"came": came, "verdict": clv.verdict}
-        reasons = " ".join(reason for part in parts for reason in part.diagnostics.reasons)
-        if clv.verdict == "fail" or (clv.verdict == "warn" and self.job.gate.accept == "ok"):
-            told = (
-                "failed its diagnostics" if clv.verdict == "fail" else 'has the verdict "warn", and gate.accept is "ok"'
-            )
-            raise FitError(f"The model {told}: nothing was published. {reasons}".rstrip())
-        version = None
-        if section.register_as is not None:
-            version = self.registry.add(section.register_as, clv)
-            self.manifest["model"]["registered"] = {"name": section.register_as, "version": version}
-            champion = self.registry.champion(section.register_as)
-            if champion not in (None, version):
-                self._drift(section.register_as, version)
-        return clv, version
-
-    def _drift(self, name: str, version: int) -> None:
-        """How far the parameters have gone from the champion's."""
-        try:
-            beside = self.registry.compare(name, version)
-        except UsageError:  # of another family: there is nothing to compare
-            return
-        drift = {str(parameter): round(float(gone), 3) for parameter, gone in beside["drift"].items()}
-        self.manifest["model"]["drift"] = {p: gone for p, gone in drift.items() if abs(gone) != float("inf")}
-        self.journal.say("drift", name=name, **self.manifest["model"]["drift"])
-
-    def _fitted(self, rfm: RFM, table: str) -> tuple[CLV, str]:
-        section = self.job.model
-        known = fingerprints.of_values([_FORMAT, table, section.model_dump(), versions()])[:16]
-        # A run that was killed later need not fit again.
-        folder = self._only(f"{_MODEL}-{known}", keep="scores", make=False)
-        if folder.exists():
-            clv = load(folder)
-            assert isinstance(clv, CLV)
-            return clv, "fitted by a run before"
-        if section.spend == "none":
-            rfm = replace(rfm, monetary_value=None, past_spend=None)
-        clv = fit_clv(
-            rfm,
-            purchase_model(section.purchases, "model.purchases")(),
-            method=section.method,
-            draws=section.draws,
-            seed=section.seed,
-            progress=self.progress,
-        )
-        clv.save(folder)
-        return clv, "fitted"
-
-    def _taken(self) -> tuple[CLV, str]:
-        section = self.job.model
-        if section.registered is not None:
-            path = self.registry.path(section.registered, section.version)
-            return self.registry.load(section.registered, int(path.name)), str(path)
-        assert section.saved is not None
-        path = self.job.root / section.saved
-        model = load(path)
-        if isinstance(model, PurchaseFit):
-            return CLV(model), str(path)
-        if not isinstance(model, CLV):
-            raise UsageError(f"{path} holds a model of spend alone: a model of purchases is needed to score customers.")
-        return model, str(path)
-
     def _publish(self, rows: pa.RecordBatchReader) -> None:
         assert self.run_id is not None
         sink = self.job.sink.place(self.job.root)
@@ -326,15 +291,14 @@ class _Run:
             self.manifest["output"] = output
             facts |= {"place": sink.label, "rows": written}
 
-    def _only(self, name: str, keep: str, make: bool = True) -> Path:
+    def _only(self, name: str, keep: str) -> Path:
         """A folder of unfinished work; what is left of other runs' goes, but for that of another kind."""
         with _told(self.work):
             self.work.mkdir(parents=True, exist_ok=True)
             for stale in self.work.iterdir():
                 if stale.name != name and not stale.name.startswith(keep):
                     shutil.rmtree(stale)
-            if make:
-                (self.work / name).mkdir(exist_ok=True)
+            (self.work / name).mkdir(exist_ok=True)
         return self.work / name
 
 
@@ -344,45 +308,3 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SourceError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def dry_run(job: Job, run_id: str | None = None) -> list[str]:
-    """What a run would do, a sentence a step; places are looked at, and nothing is written.
-
-    Raises
-    ------
-    UsageError, DataError, SourceError : what would stop it, as far as can be told without reading all rows.
-    """
-    section, model, scores = job.source, job.model, job.scores
-    source, sink = section.place(job.root), job.sink.place(job.root)
-    names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
-    with source.reader(names) as rows:
-        kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
-    sentences = [f"Read {source.label}: {kinds}."]
-    end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date there is"
-    sentences.append(f'Count purchases by "{job.rfm.period}", {end}, in the unit "{job.rfm.time_unit}".')
-    registry = Registry(job.root / model.registry)
-    if model.fits:
-        money = "" if model.spend == "none" or not section.amount else f" and {model.spend}"
-        sentences.append(f"Fit {model.purchases}{money} ({model.method}, {model.draws:,} draws, seed {model.seed}).")
-    else:
-        path = job.root / model.saved if model.saved else registry.path(str(model.registered), model.version)
-        load(path)
-        sentences.append(f"Take the model {path}.")
-    worst = '"ok"' if job.gate.accept == "ok" else '"ok" or "warn"'
-    sentences.append(f"Go on if its verdict is {worst}.")
-    if model.register_as is not None:
-        then = "and promote it once its scores are out" if model.promote else "and leave the champion as it is"
-        sentences.append(f"Register it as {model.register_as!r} in {registry.folder}, {then}.")
-    sentences.append(
-        f"Score customers over {scores.horizon} (uncertainty {scores.uncertainty}, seed {scores.seed}), "
-        f"{scores.rows_per_block:,} at a time."
-    )
-    there = sink.exists(run_id or "run")
-    if job.sink.mode == "append":
-        sentences.append(f"Append the scores to {sink.label} under the run id {run_id or 'of the last day observed'}.")
-    else:
-        sentences.append(
-            f"Write the scores to {sink.label}, {'in place of what is there' if there else 'which is new'}."
-        )
-    return sentences

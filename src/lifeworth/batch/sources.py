@@ -25,7 +25,6 @@ from lifeworth.errors import DataError, LifeworthError, SourceError, UsageError
 from lifeworth.tables import check_columns, find_files
 
 _ROWS_PER_BATCH = 1 << 17
-_BYTES_AT_ONCE = 1 << 20
 
 
 class Source(Protocol):
@@ -72,9 +71,9 @@ class FilesSource:
         """The path itself: files that fit in memory are read faster whole."""
         yield self.path
 
-    def fingerprint(self) -> list[dict[str, Any]]:
-        """Name, size, time of the last change and SHA-256 of every file."""
-        return [_fingerprint(path) for path in find_files(self.path).paths]
+    def fingerprint(self, content: bool = True) -> list[dict[str, Any]]:
+        """Name, size, time of the last change and, where the content counts, SHA-256 of every file."""
+        return [_fingerprint(path, content) for path in find_files(self.path).paths]
 
 
 @dataclass(frozen=True)
@@ -181,22 +180,17 @@ def _statement(
     return f"SELECT {chosen} FROM {quoted(schema, table)}", ()
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def _fingerprint(path: Path, content: bool = True) -> dict[str, Any]:
     """What a file is, and what is in it."""
     try:
         about = path.stat()
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BYTES_AT_ONCE):
-                digest.update(block)
+        found = {"path": str(path), "bytes": about.st_size, "modified_ns": about.st_mtime_ns}
+        if content:
+            with path.open("rb") as file:
+                found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
-    return {
-        "path": str(path),
-        "bytes": about.st_size,
-        "modified_ns": about.st_mtime_ns,
-        "sha256": digest.hexdigest(),
-    }
+    return found
 
 
 def _told(rows: pa.RecordBatchReader, where: str, secrets: list[str]) -> pa.RecordBatchReader:
