@@ -56,7 +56,8 @@ def test_the_template_is_a_job_and_its_defaults_are_true(read):
     lines = [
         re.sub(r"^# (?=\w+ = )", "", line) if "for example" not in line else line for line in TEMPLATE.splitlines()
     ]
-    whole = "\n".join(line for line in lines if not line.startswith(("version", "promote")))
+    lonely = ("version", "promote", "least_per_segment", "most_bias", "most_worse")  # refused without their partners
+    whole = "\n".join(line for line in lines if not line.startswith(lonely))
     assert whole != TEMPLATE
     assert read(whole).model_dump() == job.model_dump()
 
@@ -95,6 +96,23 @@ def test_the_template_knows_every_key(read):
         (
             changed("scores", 'horizon = "forever"', without=['horizon = "12M"']),
             "needs a discount_rate above inflation",
+        ),
+        (changed("model", "least_per_segment = 9"), "model has least_per_segment, and no by: there are no segments"),
+        (changed("model", 'by = "date"'), "model.by must be a column of its own"),
+        (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would change nothing"),
+        (changed("gate", "most_bias = 0.1"), "gate has most_bias, and no backtest that would be held to it"),
+        (
+            changed("gate", 'backtest = "a while"'),
+            'gate.backtest must be a number and one of h, D, W, M, Y, such as "13W"',
+        ),
+        (changed("gate", 'otherwise = "champion"'), 'gate.otherwise = "champion" needs model.register_as'),
+        (
+            changed("gate", 'backtest = "13W"') + '\n[model]\nsaved = "m"\n',
+            "gate.backtest is for models that are fitted",
+        ),
+        (
+            changed("rfm", "incremental = true", 'duplicates = "drop"'),
+            'rfm.incremental needs source.path, and rfm.duplicates = "keep"',
         ),
         (changed("scores", "margin = -1"), "scores.margin: input should be greater than or equal to 0"),
         (

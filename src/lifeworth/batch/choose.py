@@ -117,7 +117,7 @@ class Choice:
     def _note(self, models: Models, came: str, facts: dict[str, Any]) -> None:
         """Which models there are, for the manifest and the log."""
         section = self.job.model
-        told = {
+        told: dict[str, Any] = {
             "came": came,
             "verdict": models.verdict,
             "fingerprint": models.fingerprint,

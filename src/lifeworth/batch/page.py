@@ -152,7 +152,7 @@ def _fits(models: Models) -> list[Any]:
             if fit is None:
                 continue
             meanings = {p.name: p.meaning for p in fit.family.definitions}
-            unit = UNIT_NAMES.get(fit.time_unit or "", "") + "s" if fit.time_unit else fit.posterior.currency or "money"
+            unit = "money" if fit.time_unit is None else UNIT_NAMES[fit.time_unit] + "s"
             rows = []
             for name, draws in fit.draws.items():
                 lower, upper = np.quantile(draws, [(1 - _INTERVAL) / 2, (1 + _INTERVAL) / 2])

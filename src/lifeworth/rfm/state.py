@@ -308,7 +308,7 @@ class RFMState:
         notes: tuple[str, ...] = ()
         if self._end == self._last and self._times:
             account = Account(np.empty((0, 0), dtype=np.int64), self._times[-1], self._times[0], self._times[0])
-            notes = note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")  # type: ignore[arg-type]
+            notes = note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
         return Audit(
             rows_in=self._rows_in,
             rows_used=self._counts.used,
