@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -366,13 +367,12 @@ def _counter(
         schema = first.schema
 
         def with_nobody() -> Batches:
-            row = {"id": [nobody], "date": [_moment(when, schema.field("date").type)], "amount": [1]}
+            row = {"id": nobody, "date": _moment(when, schema.field("date").type), "amount": Decimal(0)}
             arrays = [
-                pa.array(row[field.name], pa.int64() if field.name == "amount" else field.type) for field in schema
+                pa.array([float(row[name]) if pa.types.is_floating(kind) else row[name]], kind)
+                for name, kind in zip(schema.names, schema.types, strict=True)
             ]
-            yield pa.RecordBatch.from_arrays(
-                [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
-            )
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
             yield first
             yield from batches
 
