@@ -46,13 +46,19 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
     except SourceError:
         raise
     except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise SourceError(f"{target} cannot be written: {_reason(error)}.") from error
     finally:
         # Whatever interrupted us, Ctrl-C included: what stood there before stands there again.
         if old.exists() and not target.exists():
             old.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def _reason(error: OSError) -> str:
+    """What the system said; PyArrow puts words of its own before it."""
+    told = re.search(r"\[errno \d+\] ([^.]+)", str(error))
+    return error.strerror or (told[1] if told else str(error))
 
 
 def _sync(path: Path) -> None:

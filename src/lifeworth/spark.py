@@ -27,7 +27,7 @@ from lifeworth.model.specs import MODELS, PurchaseModel, SpendModel
 from lifeworth.rfm import RFM
 from lifeworth.rfm import rfm_summary as count_rows
 from lifeworth.rfm import train_test_split as split_rows
-from lifeworth.timeunits import TimeUnit
+from lifeworth.timeunits import TimeUnit, to_timestamp
 from lifeworth.transactions import Duplicates, Refunds
 from lifeworth.value import Terms, Uncertainty
 
@@ -110,7 +110,9 @@ def rfm_summary(
     source = _Source(transactions, customer_id, date, amount)
     end = source.last() if observation_end is None else observation_end
     settings = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
-    checked = count_rows(source.nobody(end), "id", "date", source.money, observation_end=end, **settings)  # type: ignore[arg-type]
+    checked = count_rows(
+        source.nobody(end, "observation_end"), "id", "date", source.money, observation_end=end, **settings
+    )  # type: ignore[arg-type]
     frame = source.counted({**settings, "observation_end": end}, later=False)
     return SparkRFM(frame, time_unit, period, checked.observation_end, currency)
 
@@ -144,7 +146,9 @@ def train_test_split(
     end = source.last() if test_end is None else test_end
     settings = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
     edges = {"train_end": train_end, "test_end": end}
-    calibration, holdout = split_rows(source.nobody(train_end), "id", "date", source.money, **settings, **edges)  # type: ignore[arg-type]
+    calibration, holdout = split_rows(
+        source.nobody(train_end, "train_end"), "id", "date", source.money, **settings, **edges
+    )  # type: ignore[arg-type]
     both = source.counted({**settings, **edges}, later=True)
     later = {name: name.removeprefix("later_") for name in _LATER if name in both.columns}
     frame = both.select("customer_id", *(both[name].alias(to) for name, to in later.items()))
@@ -333,9 +337,9 @@ class _Source:
             raise DataError("None of the rows can be used: each lacks an id, a date or an amount.")
         return pd.Timestamp(found[0])
 
-    def nobody(self, when: Any) -> pa.Table:
+    def nobody(self, when: Any, argument: str) -> pa.Table:
         """One purchase of nobody's: settings that are wrong are wrong for it too."""
-        stamp = pd.Timestamp(when) if not isinstance(when, pd.Timestamp) else when
+        stamp = to_timestamp(when, argument)
         columns: dict[str, Any] = {
             "id": [self.nobodys_id],
             "date": pa.array([stamp.tz_localize(None)], pa.timestamp("us")),

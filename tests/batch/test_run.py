@@ -10,13 +10,11 @@ import subprocess
 import sys
 import time
 import tomllib
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth import cli
 from lifeworth.batch import dry_run, read_job, run_job
 from lifeworth.batch import run as running
 from lifeworth.batch.journal import without_customers
@@ -25,61 +23,6 @@ from lifeworth.batch.sources import PostgreSQLSource
 from lifeworth.errors import DataError, FitError, SourceError, UsageError
 
 END = "1997-09-30"
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory, cdnow_sample):
-    """Transactions whose ids are known by sight, and models to score them with; tests write elsewhere."""
-    folder = tmp_path_factory.mktemp("shelf")
-    known = cdnow_sample.assign(customer_id="KUNDE-" + cdnow_sample["customer_id"].astype(str))
-    known.to_parquet(folder / "tx.parquet")
-    rfm = lw.rfm_summary(known, observation_end=END)
-    clv = lw.fit_clv(rfm, method="map")
-    clv.save(folder / "good")
-    failed = replace(clv.purchases.diagnostics, verdict="fail", reasons=("R-hat is 1.2.",))
-    lw.CLV(replace(clv.purchases, diagnostics=failed), clv.spend).save(folder / "failed")
-    return folder
-
-
-def section(name, **keys):
-    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    return "\n".join([f"[{name}]", *lines])
-
-
-@pytest.fixture
-def make(shelf, tmp_path):
-    """Write a job file; sections that are given take the place of the usual ones."""
-
-    def make_job(**sections):
-        usual = {
-            "source": {"path": str(shelf / "tx.parquet")},
-            "rfm": {"observation_end": END},
-            "model": {"saved": str(shelf / "good")},
-            "scores": {"horizon": "39W", "uncertainty": "mean", "rows_per_block": 900},
-            "sink": {"path": "out/scores.parquet"},
-            "records": {"metrics": "lifeworth.prom"},
-        }
-        text = "\n\n".join(section(name, **keys) for name, keys in {**usual, **sections}.items())
-        (tmp_path / "job.toml").write_text('name = "nightly"\n' + text, encoding="utf-8")
-        return tmp_path / "job.toml"
-
-    return make_job
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command in this process; gives (exit code, stdout, stderr)."""
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lifeworth", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return run_command
 
 
 def by_hand(shelf, clv, **terms):

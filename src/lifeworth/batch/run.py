@@ -101,11 +101,20 @@ def run_job(
         check_run_id(run_id)
     home = job.root / job.records.folder / job.name
     with locked(home / ".lock", f"The job {job.name!r}"):
-        begun = dt.datetime.now(dt.UTC)
-        folder = home / f"{begun:%Y%m%dT%H%M%S.%f}"[:-3]
+        folder = _own_folder(home)
         journal = Journal(folder / "log.jsonl", shown)
         work = _Run(job, journal, home, folder, progress or (lambda what, share: None), run_id)
         return _accounted(work, folder, time.monotonic())
+
+
+def _own_folder(home: Path) -> Path:
+    """A folder for the account of a run, named by the time; a clock that was set back gives no name twice."""
+    stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}"[:-3]
+    folder, number = home / stamp, 1
+    while folder.exists():
+        number += 1
+        folder = home / f"{stamp}-{number}"
+    return folder
 
 
 def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
