@@ -58,7 +58,7 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
 def _reason(error: OSError) -> str:
     """What the system said; PyArrow puts words of its own before it."""
     told = re.search(r"\[errno \d+\] ([^.]+)", str(error))
-    return error.strerror or (told[1] if told else str(error))
+    return told[1] if told else error.strerror or str(error)
 
 
 def _sync(path: Path) -> None:

@@ -109,10 +109,10 @@ def rfm_summary(
     """
     source = _Source(transactions, customer_id, date, amount)
     end = source.last() if observation_end is None else observation_end
-    settings = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
+    settings: dict[str, Any] = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
     checked = count_rows(
         source.nobody(end, "observation_end"), "id", "date", source.money, observation_end=end, **settings
-    )  # type: ignore[arg-type]
+    )
     frame = source.counted({**settings, "observation_end": end}, later=False)
     return SparkRFM(frame, time_unit, period, checked.observation_end, currency)
 
@@ -144,11 +144,11 @@ def train_test_split(
     """
     source = _Source(transactions, customer_id, date, amount)
     end = source.last() if test_end is None else test_end
-    settings = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
+    settings: dict[str, Any] = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
     edges = {"train_end": train_end, "test_end": end}
     calibration, holdout = split_rows(
         source.nobody(train_end, "train_end"), "id", "date", source.money, **settings, **edges
-    )  # type: ignore[arg-type]
+    )
     both = source.counted({**settings, **edges}, later=True)
     later = {name: name.removeprefix("later_") for name in _LATER if name in both.columns}
     frame = both.select("customer_id", *(both[name].alias(to) for name, to in later.items()))
