@@ -22,6 +22,7 @@ from lifeworth.errors import DataError, FitError, UsageError
 
 pyspark = pytest.importorskip("pyspark")
 from lifeworth import spark as on_spark  # noqa: E402
+from lifeworth.spark.tables import fetched  # noqa: E402
 
 PATIENCE = 120.0
 
@@ -165,7 +166,7 @@ def as_spark(session, cluster):
 
 
 def local(frame, by="customer_id") -> pd.DataFrame:
-    return on_spark._fetched(frame).to_pandas().sort_values(by, ignore_index=True)
+    return fetched(frame).to_pandas().sort_values(by, ignore_index=True)
 
 
 def same_table(found: lw.RFM, wanted: lw.RFM) -> None:

@@ -81,13 +81,11 @@ def _headlines(manifest: dict[str, Any], rfm: RFM, money: str) -> list[Any]:
 
     scores = manifest["scores"]
     told = [Headline("customers", f"{len(rfm):,}", f"{int((rfm.frequency > 0).sum()):,} came back")]
-    for name, unit in (("purchases", ""), ("value", money)):
+    for name, unit in (("purchases", ""), ("value", f", {money}" if money else "")):
         if name in scores["totals"]:
             one = scores["totals"][name]
             span = f"{100 * scores['interval']:g} % interval: {one['lower']:,.0f} to {one['upper']:,.0f}"
-            told.append(
-                Headline(f"expected {name} in {scores['horizon']}", f"{one['expected']:,.0f} {unit}".strip(), span)
-            )
+            told.append(Headline(f"expected {name} in {scores['horizon']}{unit}", f"{one['expected']:,.0f}", span))
     told.append(Headline("verdict on the model", manifest["model"]["verdict"], manifest["model"]["came"]))
     return told
 
