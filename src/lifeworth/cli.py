@@ -13,7 +13,7 @@ import typer
 import typer.main
 
 from lifeworth import __version__, cli_batch, cli_models
-from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
+from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError, is_interruption
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
@@ -450,6 +450,10 @@ def main() -> None:
             _say(error.format_message() + _hint(error))
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except SystemError as error:
+        if not is_interruption(error):
+            raise
         code = INTERRUPTED
     except LifeworthError as error:
         if debug:

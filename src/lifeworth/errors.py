@@ -33,3 +33,8 @@ class SourceError(LifeworthError, OSError):
 
 class DataWarning(UserWarning):
     """Data that was used, with something a user ought to know about it."""
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether somebody asked to stop; a signal that meets compiled code comes out as the cause of another error."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)

@@ -380,6 +380,19 @@ def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 
 
+def test_a_signal_that_meets_compiled_code_is_an_interruption(make, tmp_path, command, monkeypatch):
+    def scored(*_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as signal_met:
+            raise SystemError("a kernel returned a result with an exception set") from signal_met
+
+    monkeypatch.setattr(running, "score_blocks", scored)
+    code, out, err = command("run", make())
+    assert (code, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
+    assert accounts(tmp_path)[-1]["status"] == "interrupted"
+
+
 def test_no_room(make, tmp_path):
     """A limit on the size of files stands in for a full disk: the write fails half-way through the scores."""
     process = start(make(sink={"path": "out/scores.csv"}, scores=SLOWLY), limit=100_000)

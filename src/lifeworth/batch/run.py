@@ -35,7 +35,7 @@ from lifeworth.batch.registry import Registry
 from lifeworth.batch.segments import Segments, read_segments
 from lifeworth.batch.sinks import FilesSink, check_run_id
 from lifeworth.batch.sources import FilesSource
-from lifeworth.errors import DataError, LifeworthError, SourceError
+from lifeworth.errors import DataError, LifeworthError, SourceError, is_interruption
 from lifeworth.model.specs import versions
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
 
@@ -133,7 +133,7 @@ def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
         problem.__cause__ = error.__cause__
         manifest["error"] = {"kind": type(error).__name__, "text": str(problem)}
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
+        interrupted = is_interruption(error)
         code, status = (INTERRUPTED, "interrupted") if interrupted else (UNFORESEEN, "failed")
         manifest["error"] = {"kind": type(error).__name__}  # nobody knows what its text holds
         raise
