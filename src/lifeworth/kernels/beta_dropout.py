@@ -292,18 +292,26 @@ def _simulate_log_survival(state: int, a: float, c: float) -> float:
 
 
 @njit
-def begin(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, faced: float
-) -> tuple[float, float, float, float]:
-    """What all futures of customers alike begin with.
+def fill_begin(
+    parameters: np.ndarray, x: float, t_x: float, T: float, t: float, faced: float, begun: np.ndarray
+) -> None:
+    """Fill begun (4, draws) with what all futures of customers alike begin with, for parameters (4, draws).
 
     The probabilities of no purchase in (T, T + t], of having dropped out at T, and of no arrival in t of a
-    living customer; and the ratio by which the tail of the number of arrivals falls.
+    living customer; and the ratio by which the tail of the number of arrivals falls. Random numbers are multiples
+    of 2^-52: what is less, rounding may take.
     """
-    tau = t / (alpha + T)
-    gone = probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
-    silent = math.exp(-(r + x) * math.log1p(tau))
-    return gone + (1.0 - gone) * silent, gone, silent, tau / (1.0 + tau)
+    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
+    none, gone, silent, ratio = begun[0], begun[1], begun[2], begun[3]
+    for s in range(none.size):
+        tau = t / (alpha[s] + T)
+        odds = 0.0 if faced == 0.0 else a[s] / (b[s] + (faced - 1.0))
+        alive = probability_alive_from(r[s], alpha[s], a[s], b[s], x, t_x, T, odds, 1.0)
+        quiet = exp(-(r[s] + x) * log1p(tau))
+        gone[s] = 1.0 - alive
+        silent[s] = quiet
+        none[s] = gone[s] + alive * quiet
+        ratio[s] = tau / (1.0 + tau)
 
 
 @njit
@@ -323,7 +331,7 @@ def play(
     t: float,
     faced: float,
 ) -> tuple[int, float, float, bool]:
-    """Draw a future of which `begin` has told the probabilities; `first` is its first random number.
+    """Draw a future of which `fill_begin` has told the probabilities; `first` is its first random number.
 
     Returns the number of purchases in (T, T + t], of how many arrivals they are the first, the time within which
     those lie, and whether the customer leaves at the last of them.
