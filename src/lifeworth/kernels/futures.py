@@ -70,6 +70,10 @@ def fill_columns(theta: np.ndarray, row: int, parameters: np.ndarray) -> None:
 @njit
 def last_of_first(state: int, count: int, arrivals: float) -> float:
     """Time of the count-th of so many arrivals that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
+    if count == arrivals:  # the largest
+        return math.exp(math.log(uniform(state)) / count)
+    if count == 1:  # the least
+        return -math.expm1(math.log(uniform(state)) / arrivals)
     early = gamma_variate(state, float(count))
     late = gamma_variate(state, arrivals - count + 1.0)
     return early / (early + late)

@@ -16,7 +16,12 @@ import numpy as np
 
 from lifeworth.kernels import beta_dropout
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.beta_dropout import expected_between, expected_until_dropout, probability_alive_from
+from lifeworth.kernels.beta_dropout import (
+    expected_between,
+    expected_until_dropout,
+    fill_expected_until_dropout,
+    probability_alive_from,
+)
 from lifeworth.kernels.expectations import tabulated_expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
@@ -208,6 +213,8 @@ _means = mean_rows(
 alive_and_purchases_mean = _means.alive_and_purchases_mean
 alive_and_flows_mean = _means.alive_and_flows_mean
 
-expected_purchases_alive_at = tabulated_expectation_rows(__name__, expected_until_dropout, _curve_of)
+expected_purchases_alive_at = tabulated_expectation_rows(
+    __name__, expected_until_dropout, fill_expected_until_dropout, _curve_of
+)
 
 simulate_history = history_rows(__name__, _simulate_life)

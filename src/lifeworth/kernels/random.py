@@ -147,8 +147,6 @@ def normal(state: int) -> float:
 @njit
 def _keeps_cube(d: float, z: float, root: float, u: float) -> bool:
     """Whether a cube is kept, by logarithms."""
-    if root <= 0.0:
-        return False
     v = root * root * root
     return bool(math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)))
 
@@ -165,6 +163,8 @@ def _cube(state: int, d: float) -> float:
         z = normal(state)
         y = c * z
         root = 1.0 + y
+        if root <= 0.0:
+            continue
         u = uniform(state)
         squared = y * y
         if (1.0 - u) * min(root, 1.0) > 0.75 * d * squared * squared or _keeps_cube(d, z, root, u):

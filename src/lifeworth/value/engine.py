@@ -219,9 +219,9 @@ class _Engine:
                 pair_x, pair_T = x[pair_first[some]], T[pair_first[some]]
                 schedule = self._schedule(pair_T, nodes)
                 bought = self._bought(pair_x, pair_T, schedule.times())
-                good = schedule.enough(bought.mean(axis=1))
+                good = schedule.enough(bought.mean(axis=2))
                 left = self._left(pair_x, pair_T, schedule.times()) if self.timed else bought
-                good &= schedule.enough(left.mean(axis=1))
+                good &= schedule.enough(left.mean(axis=2))
                 if nodes == NODES[-1]:
                     good[:] = True
                 again.append(some[~good])
@@ -265,16 +265,16 @@ class _Engine:
         return Schedule(self.clock, T + self.purchases.typical_age, nodes, self.timed)
 
     def _bought(self, x: Array, T: Array, times: Array) -> Array:
-        """Expected purchases of living customers up to each of their times, (rows, draws, nodes)."""
+        """Expected purchases of living customers up to each of their times, (rows, nodes, draws)."""
         kernel = self.purchases.family.kernels.expected_purchases_alive_at
         return np.asarray(kernel(self.theta, x, T, times))
 
     def _left(self, x: Array, T: Array, times: Array) -> Array:
-        """Probability that a living customer has left by each of the times, (rows, draws, nodes)."""
+        """Probability that a living customer has left by each of the times, (rows, nodes, draws)."""
         rows, nodes = times.shape
         kernel = self.purchases.family.kernels.survival_draws
         stays = np.asarray(kernel(self.theta, np.repeat(x, nodes), np.repeat(T, nodes), times.ravel()))
-        return np.ascontiguousarray(1 - stays.reshape(rows, nodes, self.draws).swapaxes(1, 2))
+        return 1 - stays.reshape(rows, nodes, self.draws)
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
@@ -370,15 +370,15 @@ class _Engine:
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)
                 bought = self._bought(x[some], T[some], schedule.times())
-                good = schedule.enough(bought.mean(axis=1))
+                good = schedule.enough(bought.mean(axis=2))
                 if self.timed:
                     left = self._left(x[some], T[some], schedule.times())
-                    good &= schedule.enough(left.mean(axis=1))
-                    gone = np.einsum("psn,pn->ps", left, schedule.time_weights()[:, k])
+                    good &= schedule.enough(left.mean(axis=2))
+                    gone = _summed(schedule.time_weights()[:, k : k + 1], left)[:, 0]
                     time[some] = schedule.lengths()[k] - gone
                 again.append(some[~good] if nodes < NODES[-1] else some[:0])
-                worth[some] = np.einsum("psn,pn->ps", bought, schedule.weights()[:, k])
-                plain[some] = np.einsum("psn,pn->ps", bought, schedule.undiscounted().weights()[:, k])
+                worth[some] = _summed(schedule.weights()[:, k : k + 1], bought)[:, 0]
+                plain[some] = _summed(schedule.undiscounted().weights()[:, k : k + 1], bought)[:, 0]
             pending = np.concatenate(again)
             if not len(pending):
                 break
@@ -392,6 +392,8 @@ class _Engine:
         if self.spend is None:
             columns = {name: v for name, v in columns.items() if "clv" not in name and name != "expected_spend"}
         frame = pd.DataFrame({"customer_id": self.rfm.customer_id, **columns})
+        if self.spend is not None:
+            frame["value_at_risk"] = frame["clv"] * (1 - frame["probability_alive"])
         if self.clock.endless:
             # Over all time purchases are not discounted, and may be without end.
             frame = frame.drop(columns=[c for c in frame if "purchases" in str(c)])
@@ -420,8 +422,8 @@ class _Engine:
 
 
 def _summed(weights: Array, values: Array) -> Array:
-    """(rows, periods, draws): weights (rows, periods, nodes) times values (rows, draws, nodes)."""
-    return np.matmul(weights, values.swapaxes(1, 2))
+    """(rows, periods, draws): weights (rows, periods, nodes) times values (rows, nodes, draws)."""
+    return np.matmul(weights, values)
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:
