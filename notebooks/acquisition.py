@@ -14,8 +14,8 @@
 # %% [markdown]
 # # What may a new customer cost?
 #
-# An advertisement brings customers at 12 dollars each. Is that cheap? It depends on what a customer brings back, how soon,
-# and how sure one must be. The data: a shop that keeps 30 cents of each dollar.
+# An advertisement brings customers at 12 dollars each. Is that cheap? It depends on what a customer brings back, how
+# soon, and how sure one must be. The data: a shop that keeps 30 cents of each dollar.
 
 # %%
 import numpy as np
@@ -38,7 +38,9 @@ clv
 terms = {"margin": 0.3, "discount_rate": 0.1}
 horizons = ["1M", "3M", "6M", "12M", "18M", "24M", "36M"]
 new = clv.new_customer(horizons, acquisition_cost=12, **terms)
-new[["first_value", "repeat_value", "clv", "clv_lower", "clv_upper", "net_clv", "probability_profitable", "ltv_cac"]].round(2)
+new[
+    ["first_value", "repeat_value", "clv", "clv_lower", "clv_upper", "net_clv", "probability_profitable", "ltv_cac"]
+].round(2)
 
 # %%
 from lifeworth.plots.style import ACTUAL, BAND_ALPHA, INK, MODEL, dress, label_axes, legend_above, new_figure, style
@@ -50,8 +52,15 @@ def draw_worth(new, cost):
     with style():
         ax = new_figure(3.5).add_subplot()
         dress(ax)
-        ax.fill_between(months, new["clv_lower"], new["clv_upper"], color=MODEL, alpha=BAND_ALPHA, linewidth=0,
-                        label="90 % of single customers")
+        ax.fill_between(
+            months,
+            new["clv_lower"],
+            new["clv_upper"],
+            color=MODEL,
+            alpha=BAND_ALPHA,
+            linewidth=0,
+            label="90 % of single customers",
+        )
         ax.plot(months, new["clv"], color=MODEL, linewidth=2, marker="o", label="on average")
         ax.axhline(cost, color=ACTUAL, linewidth=1.5, linestyle="--", label=f"cost of acquisition, {cost} USD")
         ax.set_xticks(months)
@@ -64,9 +73,9 @@ def draw_worth(new, cost):
 _ = draw_worth(new, 12)
 
 # %% [markdown]
-# The average customer pays for itself within half a year or so; the single customer mostly does not. The band is so wide
-# because most never come back and a few carry everybody. That is the business of a shop, and the reason why one looks at
-# many customers together.
+# The average customer pays for itself within half a year or so; the single customer mostly does not. The band is so
+# wide because most never come back and a few carry everybody. That is the business of a shop, and the reason why one
+# looks at many customers together.
 #
 # ## LTV:CAC
 #
@@ -75,10 +84,7 @@ _ = draw_worth(new, 12)
 # %%
 costs = [4, 8, 12, 16, 20, 24]
 ratios = pd.DataFrame(
-    {
-        f"{cost} USD": clv.new_customer(["6M", "12M", "24M"], acquisition_cost=cost, **terms)["ltv_cac"]
-        for cost in costs
-    }
+    {f"{cost} USD": clv.new_customer(["6M", "12M", "24M"], acquisition_cost=cost, **terms)["ltv_cac"] for cost in costs}
 )
 ratios.round(2)
 
@@ -90,7 +96,9 @@ ratios.round(2)
 # table of a thousand such rows.
 
 # %%
-campaign = pd.DataFrame({"customer_id": np.arange(1000), "frequency": 0, "recency": 0.0, "T": 0.0, "monetary_value": 0.0})
+campaign = pd.DataFrame(
+    {"customer_id": np.arange(1000), "frequency": 0, "recency": 0.0, "T": 0.0, "monetary_value": 0.0}
+)
 won = lw.RFM.from_frame(campaign, time_unit="W", observation_end="1997-09-30", currency="USD")
 totals = clv.predict_total(won, "24M", period="M", **terms)
 first = 1000 * float(new["first_value"].iloc[0])
@@ -111,14 +119,25 @@ def draw_payback(cash, payback, open_bill):
         ax = new_figure(3.5).add_subplot()
         dress(ax)
         months = cash.index
-        ax.fill_between(months, cash["cumulative_lower"], cash["cumulative_upper"], color=MODEL, alpha=BAND_ALPHA,
-                        linewidth=0, label="90 % of campaigns")
+        ax.fill_between(
+            months,
+            cash["cumulative_lower"],
+            cash["cumulative_upper"],
+            color=MODEL,
+            alpha=BAND_ALPHA,
+            linewidth=0,
+            label="90 % of campaigns",
+        )
         ax.plot(months, cash["cumulative_value"], color=MODEL, linewidth=2, label="repeat purchases, added up")
-        ax.axhline(open_bill, color=ACTUAL, linewidth=1.5, linestyle="--", label="left to pay after the first purchases")
+        ax.axhline(
+            open_bill, color=ACTUAL, linewidth=1.5, linestyle="--", label="left to pay after the first purchases"
+        )
         sure = payback.index[payback["probability"] >= 0.9]
         if len(sure):
             ax.axvline(sure[0], color=INK, linewidth=0.9, linestyle=":")
-            ax.annotate(f"month {sure[0]}: 90 % sure", (sure[0], 0), xytext=(6, 6), textcoords="offset points", color=INK)
+            ax.annotate(
+                f"month {sure[0]}: 90 % sure", (sure[0], 0), xytext=(6, 6), textcoords="offset points", color=INK
+            )
         ax.set_ylim(0)
         ax.yaxis.set_major_formatter("{x:,.0f}")
         label_axes(ax, "months after the campaign", "contribution (USD)")
@@ -129,13 +148,13 @@ def draw_payback(cash, payback, open_bill):
 _ = draw_payback(cash, payback, 12 * 1000 - first)
 
 # %% [markdown]
-# A thousand customers together are nearly certain where a single one is a lottery ticket. That is why the campaign can be
-# judged after a few months, and a single customer never.
+# A thousand customers together are nearly certain where a single one is a lottery ticket. That is why the campaign can
+# be judged after a few months, and a single customer never.
 #
 # ## How much to spend?
 #
-# Cheap customers run out: the next thousand cost more than the last. As long as a customer costs less than they bring within
-# the time one can wait, go on; the border is `clv` of that horizon.
+# Cheap customers run out: the next thousand cost more than the last. As long as a customer costs less than they bring
+# within the time one can wait, go on; the border is `clv` of that horizon.
 
 # %%
 border = clv.new_customer(["6M", "12M", "24M"], uncertainty=None, **terms)["clv"]
@@ -150,6 +169,6 @@ for horizon, value in border.items():
 # - **The last customer, not the average one.** A campaign that costs 12 dollars on average may pay 30 for its last
 #   hundred.
 # - **Margin, not revenue.** With `margin=1.0` every campaign looks good.
-# - **First purchases may differ from later ones.** The model takes them for alike; look whether first orders are smaller
-#   in your shop.
+# - **First purchases may differ from later ones.** The model takes them for alike; look whether first orders are
+#   smaller in your shop.
 # - **24 months after 9 months of data** is far ahead. The posterior does not know that the shop may change.

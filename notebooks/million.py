@@ -34,7 +34,7 @@ CUSTOMERS = 20_000 if SMALL else 1_000_000
 spent: dict[str, float] = {}
 
 
-class clocked:
+class Clocked:
     """Note how long a step takes."""
 
     def __init__(self, step):
@@ -53,8 +53,9 @@ class clocked:
 # Two years of purchases. Customers arrive all the time, buy at rates of their own and leave for good when they like.
 
 # %%
-shop = lw.simulate_transactions(CUSTOMERS, seed=1, start="2024-01-01", end="2026-06-30", acquisition_end="2025-12-31",
-                                currency="USD")
+shop = lw.simulate_transactions(
+    CUSTOMERS, seed=1, start="2024-01-01", end="2026-06-30", acquisition_end="2025-12-31", currency="USD"
+)
 shop
 
 # %% [markdown]
@@ -76,7 +77,7 @@ print(f"{len(shop.transactions):,} purchases, {file.stat().st_size / 1e6:,.0f} M
 tiny = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
 lw.fit_clv(tiny, draws=200).predict(tiny, "12M")
 
-with clocked("RFM from Parquet"):
+with Clocked("RFM from Parquet"):
     calibration = lw.rfm_summary(file, observation_end="2025-12-31", currency="USD")
 calibration
 
@@ -86,15 +87,21 @@ calibration
 # A million customers have far fewer distinct histories. The likelihood goes over each distinct row once.
 
 # %%
-with clocked("posterior"):
+with Clocked("posterior"):
     clv = lw.fit_clv(calibration, seed=1)
 clv
 
 # %%
-known = {**{name: values[0] for name, values in shop.purchases.draws.items()},
-         **{name: values[0] for name, values in shop.spend.draws.items()}}
+known = {
+    **{name: values[0] for name, values in shop.purchases.draws.items()},
+    **{name: values[0] for name, values in shop.spend.draws.items()},
+}
 found = pd.DataFrame(
-    {name: np.quantile(values, [0.05, 0.5, 0.95]) for fit in (clv.purchases, clv.spend) for name, values in fit.draws.items()},
+    {
+        name: np.quantile(values, [0.05, 0.5, 0.95])
+        for fit in (clv.purchases, clv.spend)
+        for name, values in fit.draws.items()
+    },
     index=["5 %", "median", "95 %"],
 ).T
 found.assign(truth=pd.Series(known)).round(4)
@@ -110,14 +117,14 @@ found.assign(truth=pd.Series(known)).round(4)
 
 # %%
 terms = {"horizon": "6M", "discount_rate": 0.0, "seed": 1}
-with clocked("expectations"):
+with Clocked("expectations"):
     clv.predict(calibration, uncertainty=None, **terms)
-with clocked("intervals of every customer"):
+with Clocked("intervals of every customer"):
     predictions = clv.predict(calibration, **terms)
 predictions.head()
 
 # %%
-with clocked("scores to a file"):
+with Clocked("scores to a file"):
     scored = clv.score(calibration, folder / "scores.parquet", **terms)
 print(f"{scored.customers:,} customers in {scored.path.stat().st_size / 1e6:,.0f} MB")
 
@@ -132,14 +139,19 @@ pd.Series(spent, name="seconds").round(1).to_frame()
 # %%
 truth = shop.holdout("2025-12-31", "2026-06-30").set_index("customer_id").loc[predictions["customer_id"]]
 total = truth["spend"].sum()
-inside = np.mean((truth["spend"].to_numpy() >= predictions["clv_lower"]) & (truth["spend"].to_numpy() <= predictions["clv_upper"]))
-print(f"foretold {scored.totals.expected_value:,.0f} USD ({scored.totals.of_value.lower:,.0f} to "
-      f"{scored.totals.of_value.upper:,.0f}), happened {total:,.0f}")
+inside = np.mean(
+    (truth["spend"].to_numpy() >= predictions["clv_lower"]) & (truth["spend"].to_numpy() <= predictions["clv_upper"])
+)
+print(
+    f"foretold {scored.totals.expected_value:,.0f} USD ({scored.totals.of_value.lower:,.0f} to "
+    f"{scored.totals.of_value.upper:,.0f}), happened {total:,.0f}"
+)
 print(f"{inside:.1%} of the customers are within their own 90 % interval")
 
 # %%
 _ = lw.plots.plot_gains(
-    truth["spend"].to_numpy(), {"predicted value": predictions["clv"], "spend so far": calibration.past_spend},
+    truth["spend"].to_numpy(),
+    {"predicted value": predictions["clv"], "spend so far": calibration.past_spend},
     what="spend in the half year after",
 )
 
@@ -149,18 +161,22 @@ _ = lw.plots.plot_gains(
 
 # %%
 tenth = np.minimum((predictions["probability_alive"].to_numpy() * 10).astype(int), 9)
-alive = pd.DataFrame({"said": predictions["probability_alive"].to_numpy(), "alive": truth["alive"].to_numpy(), "tenth": tenth})
+alive = pd.DataFrame(
+    {"said": predictions["probability_alive"].to_numpy(), "alive": truth["alive"].to_numpy(), "tenth": tenth}
+)
 table = alive.groupby("tenth").agg(customers=("said", "size"), said=("said", "mean"), alive=("alive", "mean")).round(3)
 table
 
 # %%
-from lifeworth.plots.style import ACTUAL, HAIR, MODEL, dress, label_axes, new_figure, percent_ticks, style
+from lifeworth.plots.style import HAIR, MODEL, dress, label_axes, new_figure, percent_ticks, style
 
 with style():
     ax = new_figure(3.6, 4.6).add_subplot()
     dress(ax, grid="both")
     ax.plot([0, 1], [0, 1], color=HAIR, linewidth=1.5, zorder=1)
-    ax.scatter(table["said"], table["alive"], s=18 + 500 * table["customers"] / len(alive), color=MODEL, alpha=0.85, zorder=2)
+    ax.scatter(
+        table["said"], table["alive"], s=18 + 500 * table["customers"] / len(alive), color=MODEL, alpha=0.85, zorder=2
+    )
     percent_ticks(ax.xaxis)
     percent_ticks(ax.yaxis)
     ax.set_aspect("equal")
@@ -169,7 +185,7 @@ with style():
 # %% [markdown]
 # ## What to be careful about
 #
-# - **This shop obeys the model.** Its customers are BG/NBD by construction. Yours are not, and no number of them makes a
-#   wrong model right: intervals get narrow around the wrong place.
+# - **This shop obeys the model.** Its customers are BG/NBD by construction. Yours are not, and no number of them makes
+#   a wrong model right: intervals get narrow around the wrong place.
 # - **Seconds are of one machine.** `make bench-value` and `make bench-rfm` measure yours, beside the rivals.
 # - **Much data does not mean long data.** A million customers of three months know little about a year.

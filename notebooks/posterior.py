@@ -48,8 +48,8 @@ model
 _ = lw.plots.plot_prior_predictive(model.prior_check(calibration), time_unit="weeks")
 
 # %% [markdown]
-# Wide, but not silly: the real shop is well inside, and nobody is expected to buy ten thousand times. The default priors
-# are on quantities without a unit, so days instead of weeks, or cents instead of dollars, change nothing.
+# Wide, but not silly: the real shop is well inside, and nobody is expected to buy ten thousand times. The default
+# priors are on quantities without a unit, so days instead of weeks, or cents instead of dollars, change nothing.
 #
 # ## After the data
 #
@@ -67,9 +67,7 @@ fast
 fast.diagnostics
 
 # %%
-_ = lw.plots.plot_posterior(
-    fast.draws, reference={"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
-)
+_ = lw.plots.plot_posterior(fast.draws, reference={"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426})
 
 # %% [markdown]
 # The marks are the estimates that Fader, Hardie & Lee published in 2005. `a` and `b` lean to the right: that is what
@@ -89,8 +87,8 @@ both = fast.summary()[["mean", "sd"]].join(nuts.summary()[["mean", "sd"]], lsuff
 both.round(3)
 
 # %% [markdown]
-# To two digits the same, at a hundredth of the time. What ArviZ offers works on both: `to_datatree` is the whole fit, with
-# the log likelihood, replicates and the predictions of every customer, draw by draw.
+# To two digits the same, at a hundredth of the time. What ArviZ offers works on both: `to_datatree` is the whole fit,
+# with the log likelihood, replicates and the predictions of every customer, draw by draw.
 
 # %%
 tree = nuts.to_datatree(calibration, posterior_predictive=50, predictions="39W")
@@ -115,11 +113,15 @@ _ = lw.plots.plot_predictive_check(check["frequency"], "frequency")
 _ = lw.plots.plot_predictive_check(check["recency"], "recency")
 
 # %% [markdown]
-# And against the other stories? Leave one customer out, foretell that customer, and add up how well that goes (PSIS-LOO):
-# higher is better, `elpd_diff` is how much is lost, `dse` the standard error of that loss.
+# And against the other stories? Leave one customer out, foretell that customer, and add up how well that goes
+# (PSIS-LOO): higher is better, `elpd_diff` is how much is lost, `dse` the standard error of that loss.
 
 # %%
-fits = {"BG/NBD": fast, "MBG/NBD": lw.ModifiedBetaGeo().fit(calibration, seed=1), "Pareto/NBD": lw.ParetoNBD().fit(calibration, seed=1)}
+fits = {
+    "BG/NBD": fast,
+    "MBG/NBD": lw.ModifiedBetaGeo().fit(calibration, seed=1),
+    "Pareto/NBD": lw.ParetoNBD().fit(calibration, seed=1),
+}
 lw.compare(fits, calibration)
 
 # %% [markdown]
@@ -150,14 +152,16 @@ clv = lw.CLV(fast, lw.GammaGamma().fit(calibration, seed=1))
 best = calibration.take(calibration.frequency == calibration.frequency.max())
 rows = {how: clv.predict(best, "39W", uncertainty=how).iloc[0] for how in ("mean", "customer")}
 for how, row in rows.items():
-    print(f"{how:>8}: {row['purchases_lower']:.1f} to {row['purchases_upper']:.1f} purchases, "
-          f"{row['clv_lower']:,.0f} to {row['clv_upper']:,.0f} USD around {row['clv']:,.0f}")
+    print(
+        f"{how:>8}: {row['purchases_lower']:.1f} to {row['purchases_upper']:.1f} purchases, "
+        f"{row['clv_lower']:,.0f} to {row['clv_upper']:,.0f} USD around {row['clv']:,.0f}"
+    )
 
 # %% [markdown]
 # ## What to be careful about
 #
-# - **A verdict of "ok" is about the computation.** It says that the draws are those of the posterior. Whether the model is
-#   true is asked by the predictive check and, better, by a holdout.
+# - **A verdict of "ok" is about the computation.** It says that the draws are those of the posterior. Whether the
+#   model is true is asked by the predictive check and, better, by a holdout.
 # - **"fail" means no.** Such a fit predicts nothing unless you say `force=True`, and you should know why you do.
 # - **Take NUTS** where k-hat is high, with priors of your own that pull hard, or before you publish. For daily work
 #   the fast path is the same posterior.

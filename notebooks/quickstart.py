@@ -14,12 +14,12 @@
 # %% [markdown]
 # # From purchases to customer lifetime value, in ten cells
 #
-# 23,570 customers of CDNOW, an online music shop, first bought in the first quarter of 1997. What will each of them spend
-# in the 39 weeks after 30 September 1997, and how sure can we be? Those weeks are long over and in the data, so the
-# forecast has a judge.
+# 23,570 customers of CDNOW, an online music shop, first bought in the first quarter of 1997. What will each of them
+# spend in the 39 weeks after 30 September 1997, and how sure can we be? Those weeks are long over and in the data, so
+# the forecast has a judge.
 #
-# **1.** The purchases: a customer, a date, an amount. Yours may be a pandas or Polars frame, a DuckDB relation, a Parquet
-# or CSV file.
+# **1.** The purchases: a customer, a date, an amount. Yours may be a pandas or Polars frame, a DuckDB relation, a
+# Parquet or CSV file.
 
 # %%
 import lifeworth as lw
@@ -28,8 +28,8 @@ transactions = lw.load_cdnow()
 transactions.head()
 
 # %% [markdown]
-# **2.** Cut them in two. Calibration is what the model may see: one row per customer. Of each we keep how often they came
-# back (`frequency`), when they last did (`recency`), how long we have known them (`T`) and what they spend
+# **2.** Cut them in two. Calibration is what the model may see: one row per customer. Of each we keep how often they
+# came back (`frequency`), when they last did (`recency`), how long we have known them (`T`) and what they spend
 # (`monetary_value`).
 
 # %%
@@ -45,8 +45,8 @@ clv = lw.fit_clv(calibration, seed=1)
 clv
 
 # %% [markdown]
-# **4.** Does the model know the shop? Its line knows when each customer first bought, and nothing of what they did then.
-# Grey is what happened. Right of the dotted line the model has seen nothing.
+# **4.** Does the model know the shop? Its line knows when each customer first bought, and nothing of what they did
+# then. Grey is what happened. Right of the dotted line the model has seen nothing.
 
 # %%
 tracking = lw.track_purchases(clv.purchases, calibration, transactions)

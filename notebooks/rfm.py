@@ -14,9 +14,9 @@
 # %% [markdown]
 # # RFM, and what the columns mean
 #
-# Four numbers stand for a customer's whole history. Nearly every wrong forecast that people bring has its cause here, and
-# not in the model: a first purchase counted as a repeat, a refund taken for an order, an age in days beside a recency in
-# weeks. So let us look at the four numbers with our own eyes.
+# Four numbers stand for a customer's whole history. Nearly every wrong forecast that people bring has its cause here,
+# and not in the model: a first purchase counted as a repeat, a refund taken for an order, an age in days beside a
+# recency in weeks. So let us look at the four numbers with our own eyes.
 
 # %%
 import numpy as np
@@ -43,7 +43,8 @@ rfm = lw.rfm_summary(shop, period="D", time_unit="W", observation_end="2025-06-0
 rfm.to_pandas()
 
 # %% [markdown]
-# The same as a picture. A line is a customer's time with the shop, from the first purchase to the day we stopped looking.
+# The same as a picture. A line is a customer's time with the shop, from the first purchase to the day we stopped
+# looking.
 
 
 # %%
@@ -78,8 +79,8 @@ def draw_histories(shop, rfm):
 _ = draw_histories(shop, rfm)
 
 # %% [markdown]
-# - **frequency** counts *repeat* purchases. Ann bought on three days, so her frequency is 2. Her two orders on 3 February
-#   are one: they fall into one *period* (`period="D"`). Bob never came back: 0.
+# - **frequency** counts *repeat* purchases. Ann bought on three days, so her frequency is 2. Her two orders on 3
+#   February are one: they fall into one *period* (`period="D"`). Bob never came back: 0.
 # - **recency** is the age at the last purchase, the thick line. It is *not* the time since the last purchase, as some
 #   use the word: that is T − recency. Bob's is 0.
 # - **T** is the age at the end of observation, the whole line. Forgetting to set `observation_end` is the
@@ -134,21 +135,23 @@ segments
 _ = lw.plots.plot_segments(segments)
 
 # %% [markdown]
-# Segments look back. Whether an "at risk" customer is worth a letter is a question about the future, and that one needs a
-# model. Here is what BG/NBD makes of two of the four numbers, for customers known for 39 weeks:
+# Segments look back. Whether an "at risk" customer is worth a letter is a question about the future, and that one
+# needs a model. Here is what BG/NBD makes of two of the four numbers, for customers known for 39 weeks:
 
 # %%
 fit = lw.BetaGeo().fit(rfm, seed=1)
 frequency, recency = np.arange(0, 31), np.linspace(0, 39, 40)
-grid = pd.DataFrame([(x, t, 39.0) for x in frequency for t in recency if x or not t], columns=["frequency", "recency", "T"])
+grid = pd.DataFrame(
+    [(x, t, 39.0) for x in frequency for t in recency if x or not t], columns=["frequency", "recency", "T"]
+)
 grid["customer_id"] = np.arange(len(grid))
 grid["alive"] = fit.probability_alive(lw.RFM.from_frame(grid, time_unit="W"))
 _ = lw.plots.plot_alive_heatmap(grid[grid["frequency"] > 0].pivot(index="recency", columns="frequency", values="alive"))
 
 # %% [markdown]
-# Read the right edge from bottom to top. Thirty purchases and then a long silence: almost surely gone. Three purchases and
-# the same silence: who knows. The same recency means different things at different frequencies, and no table of scores
-# can say that.
+# Read the right edge from bottom to top. Thirty purchases and then a long silence: almost surely gone. Three purchases
+# and the same silence: who knows. The same recency means different things at different frequencies, and no table of
+# scores can say that.
 #
 # ## What to be careful about
 #
@@ -157,5 +160,5 @@ _ = lw.plots.plot_alive_heatmap(grid[grid["frequency"] > 0].pivot(index="recency
 #   wholesalers "W" or "M".
 # - **Refunds have a policy**, and the default may not be yours: `refunds="net"`, `"drop"` or `"error"`.
 # - **Read the audit.** A row that is left out is counted, with the reason and an example.
-# - **Customers who were there before the data begin** have a first purchase that is not their first. Give the table only
-#   customers who were won within it.
+# - **Customers who were there before the data begin** have a first purchase that is not their first. Give the table
+#   only customers who were won within it.

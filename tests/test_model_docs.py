@@ -70,8 +70,8 @@ def test_values_on_cdnow_are_the_maximum_likelihood(family):
     calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
     fit = MODELS[family.name]("flat").fit(calibration, method="map")
     for name, _, value in table(text_of(family), "parameter"):
-        # As printed: half a unit of the last digit, and what the published estimates were rounded by.
-        assert float(value) == pytest.approx(fit.draws[name.strip("`")][0], rel=1e-3), name
+        # Published values have three or four digits.
+        assert float(value) == pytest.approx(fit.draws[name.strip("`")][0], rel=2e-3), name
 
 
 @families

@@ -49,7 +49,8 @@ def test_completion_in_ipython_knows_names_that_are_not_loaded_yet():
     program = (
         "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
         "shell = Shell.instance(); shell.run_cell('import lifeworth as lw', store_history=False)\n"
-        "print(*shell.complete('lw.fit_')[1], *shell.complete('lw.plots.plot_tr')[1], *shell.complete('lw.Beta')[1])"
+        "found = [shell.complete(None, text)[1] for text in ('lw.fit_', 'lw.plots.plot_tr', 'lw.Beta')]\n"
+        "print(*(name for names in found for name in names))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "lw.fit_clv" in done.stdout

@@ -36,6 +36,7 @@ _ROOMS = {
     "fit_clv": "model",
     "independence_check": "model",
     "load": "model",
+    "track_purchases": "evaluate.tracking",
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from lifeworth.errors import LifeworthError as LifeworthError
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
+    from lifeworth.evaluate.tracking import track_purchases as track_purchases
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv

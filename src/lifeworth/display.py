@@ -58,7 +58,7 @@ def share(part: float, whole: float = 1.0) -> str:
         return "< 0.1 %"
     if 99.9 < percent < 100:
         return "> 99.9 %"
-    return f"{percent:.3g} %"
+    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.1f} %"
 
 
 def badge(verdict: str) -> Markup:
@@ -146,7 +146,9 @@ def bar(what: str, share: float, seconds: float) -> str:
 def _is_number(value: Any) -> bool:
     if isinstance(value, (bool, np.bool_)):
         return False
-    return isinstance(value, (int, float, np.number)) or value == ""
+    return (
+        isinstance(value, (int, float, np.number)) or value == "" or (isinstance(value, str) and value.endswith(" %"))
+    )
 
 
 def _colours(palette: dict[str, str]) -> str:

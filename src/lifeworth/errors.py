@@ -27,9 +27,11 @@ class UsageError(LifeworthError, ValueError):
     Examples
     --------
     >>> import lifeworth as lw
-    >>> lw.rfm_summary(lw.load_cdnow(sample=True), time_unit="Q")
-    Traceback (most recent call last):
-    lifeworth.errors.UsageError: time_unit='Q'
+    >>> try:
+    ...     lw.BetaGeo(priors={"gamma": None})
+    ... except lw.UsageError as error:
+    ...     print(error)
+    The prior of gamma must be a pymc_extras Prior, not NoneType.
     """
 
     exit_code = 2
@@ -59,9 +61,8 @@ class FitError(LifeworthError):
     --------
     >>> import lifeworth as lw
     >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
-    >>> few = lw.BetaGeo().fit(rfm, draws=20)
-    >>> few.diagnostics.verdict
-    'fail'
+    >>> fit = lw.BetaGeo().fit(rfm)
+    >>> fit.check()  # as every prediction does: a verdict of "fail" raises
     """
 
     exit_code = 4

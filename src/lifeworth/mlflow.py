@@ -45,9 +45,15 @@ def log_to_mlflow(result: Fit | CLV, name: str = "model", *, rfm: RFM | None = N
 
     Examples
     --------
-    >>> import lifeworth as lw
+    >>> import lifeworth as lw, mlflow, pathlib, tempfile
+    >>> store = pathlib.Path(tempfile.mkdtemp())
+    >>> mlflow.set_tracking_uri(f"sqlite:///{store / 'mlflow.db'}")
+    >>> experiment = mlflow.create_experiment("clv", artifact_location=(store / "artifacts").as_uri())
     >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
-    >>> run_id = lw.log_to_mlflow(fit)  # doctest: +SKIP
+    >>> with mlflow.start_run(experiment_id=experiment):
+    ...     run_id = lw.log_to_mlflow(fit)
+    >>> mlflow.get_run(run_id).data.metrics["r.mean"]
+    0.243
     """
     if not isinstance(result, (Fit, CLV)):
         raise UsageError(f"A fit or a CLV can be logged to MLflow, not {type(result).__name__}.")
@@ -91,8 +97,15 @@ def load_from_mlflow(run_id: str, name: str = "model") -> Fit | CLV:
 
     Examples
     --------
-    >>> import lifeworth as lw
-    >>> fit = lw.load_from_mlflow(run_id)  # doctest: +SKIP
+    >>> import lifeworth as lw, mlflow, pathlib, tempfile
+    >>> store = pathlib.Path(tempfile.mkdtemp())
+    >>> mlflow.set_tracking_uri(f"sqlite:///{store / 'mlflow.db'}")
+    >>> experiment = mlflow.create_experiment("clv", artifact_location=(store / "artifacts").as_uri())
+    >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+    >>> with mlflow.start_run(experiment_id=experiment):
+    ...     run_id = lw.log_to_mlflow(fit)
+    >>> lw.load_from_mlflow(run_id)
+    BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
     """
     mlflow = _mlflow()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """What somebody who uses lifeworth may write, for a type checker to read."""
 
 import pandas as pd
-from pymc_extras.prior import Prior
+from pymc_extras.prior import Prior  # type: ignore[import-untyped]
 
 import lifeworth as lw
 

@@ -55,7 +55,7 @@ class Simulation:
     >>> import lifeworth as lw
     >>> shop = lw.simulate_transactions(500, seed=1)
     >>> shop
-    Simulation(
+    Simulation(500 customers of BG/NBD, 1,151 transactions, 2024-01-01 to 2025-12-31)
     >>> bool(shop.truth["alive"].mean() < 1)  # known here alone
     True
     """

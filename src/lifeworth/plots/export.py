@@ -42,6 +42,7 @@ def figure_of(picture: Picture) -> Figure:
     >>> import lifeworth as lw
     >>> axes = lw.plots.plot_value_distribution([0.0, 5.0, 20.0], currency="USD")
     >>> [float(size) for size in lw.plots.figure_of(axes).get_size_inches()]
+    [6.8, 3.4]
     """
     if isinstance(picture, Figure):
         return picture

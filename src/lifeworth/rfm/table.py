@@ -47,10 +47,13 @@ class RFM:
     >>> import lifeworth as lw
     >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
     >>> rfm
-    RFM(2,357 customers
+    RFM(2,357 customers, 946 bought again, time_unit="W", up to 1997-09-30)
     >>> len(rfm.take(rfm.frequency >= 10))  # those who came back ten times or more
-    0
+    29
     >>> rfm.to_pandas().round(2).head(2)
+       customer_id  frequency  recency      T  monetary_value
+    0            1          2    30.43  38.86           22.34
+    1            2          1     1.71  38.86           11.77
     """
 
     customer_id: pd.Index[Any]

@@ -54,7 +54,8 @@ class Segments:
     --------
     >>> import lifeworth as lw
     >>> segments = lw.segment(lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30"))
-    >>> segments.summary()["customers"].head(3)
+    >>> segments.summary()["customers"].head(2).to_dict()
+    {'champions': 471, 'loyal': 392}
     """
 
     customers: pd.DataFrame
