@@ -14,7 +14,7 @@
 # %% [markdown]
 # # What may a new customer cost?
 #
-# An advertisement brings customers at 12 dollars each. Is that cheap? It depends on what a customer brings back, how
+# An advertisement brings customers at 20 dollars each. Is that cheap? It depends on what a customer brings back, how
 # soon, and how sure one must be. The data: a shop that keeps 30 cents of each dollar.
 
 # %%
@@ -37,7 +37,7 @@ clv
 # %%
 terms = {"margin": 0.3, "discount_rate": 0.1}
 horizons = ["1M", "3M", "6M", "12M", "18M", "24M", "36M"]
-new = clv.new_customer(horizons, acquisition_cost=12, **terms)
+new = clv.new_customer(horizons, acquisition_cost=20, **terms)
 new[
     ["first_value", "repeat_value", "clv", "clv_lower", "clv_upper", "net_clv", "probability_profitable", "ltv_cac"]
 ].round(2)
@@ -70,10 +70,10 @@ def draw_worth(new, cost):
     return ax
 
 
-_ = draw_worth(new, 12)
+_ = draw_worth(new, 20)
 
 # %% [markdown]
-# The average customer pays for itself within half a year or so; the single customer mostly does not. The band is so
+# On average a customer has paid for itself after six months; a single one mostly has not. The band is so
 # wide because most never come back and a few carry everybody. That is the business of a shop, and the reason why one
 # looks at many customers together.
 #
@@ -82,7 +82,7 @@ _ = draw_worth(new, 12)
 # Marketing people look at the ratio. Three is a rule of thumb and not a law: it says nothing of when.
 
 # %%
-costs = [4, 8, 12, 16, 20, 24]
+costs = [5, 10, 15, 20, 30, 40]
 ratios = pd.DataFrame(
     {f"{cost} USD": clv.new_customer(["6M", "12M", "24M"], acquisition_cost=cost, **terms)["ltv_cac"] for cost in costs}
 )
@@ -91,7 +91,7 @@ ratios.round(2)
 # %% [markdown]
 # ## When is the money back?
 #
-# The question that pays the wages. Take a campaign that wins 1,000 customers at 12 dollars each. Their first purchase
+# The question that pays the wages. Take a campaign that wins 1,000 customers at 20 dollars each. Their first purchase
 # pays a part at once; the rest comes back month by month. A new customer is a row without history, so a campaign is a
 # table of a thousand such rows.
 
@@ -105,10 +105,10 @@ first = 1000 * float(new["first_value"].iloc[0])
 totals
 
 # %%
-payback = totals.payback(12 * 1000 - first)
+payback = totals.payback(20 * 1000 - first)
 cash = totals.cash_flow()
 reached = payback[payback["probability"] >= 0.9]
-print(f"the first purchases bring {first:,.0f} of the {12 * 1000:,} USD")
+print(f"the first purchases bring {first:,.0f} of the {20 * 1000:,} USD")
 print("90 % sure to be paid back:", f"{reached['end'].iloc[0]:%B %Y}" if len(reached) else "not within two years")
 
 
@@ -135,9 +135,8 @@ def draw_payback(cash, payback, open_bill):
         sure = payback.index[payback["probability"] >= 0.9]
         if len(sure):
             ax.axvline(sure[0], color=INK, linewidth=0.9, linestyle=":")
-            ax.annotate(
-                f"month {sure[0]}: 90 % sure", (sure[0], 0), xytext=(6, 6), textcoords="offset points", color=INK
-            )
+            at, top = (sure[0], 0.94), ax.get_xaxis_transform()
+            ax.annotate(f"month {sure[0]}: 90 % sure", at, (6, 0), top, textcoords="offset points", color=INK)
         ax.set_ylim(0)
         ax.yaxis.set_major_formatter("{x:,.0f}")
         label_axes(ax, "months after the campaign", "contribution (USD)")
@@ -145,7 +144,7 @@ def draw_payback(cash, payback, open_bill):
     return ax
 
 
-_ = draw_payback(cash, payback, 12 * 1000 - first)
+_ = draw_payback(cash, payback, 20 * 1000 - first)
 
 # %% [markdown]
 # A thousand customers together are nearly certain where a single one is a lottery ticket. That is why the campaign can
@@ -166,7 +165,7 @@ for horizon, value in border.items():
 #
 # - **The average of all is not the customer of this campaign.** Voucher hunters come back less. Fit the channels apart,
 #   or give totals `by=` channel, as soon as each has a few hundred customers.
-# - **The last customer, not the average one.** A campaign that costs 12 dollars on average may pay 30 for its last
+# - **The last customer, not the average one.** A campaign that costs 20 dollars on average may pay 50 for its last
 #   hundred.
 # - **Margin, not revenue.** With `margin=1.0` every campaign looks good.
 # - **First purchases may differ from later ones.** The model takes them for alike; look whether first orders are

@@ -67,9 +67,8 @@ def draw_histories(shop, rfm):
             back = days[rows["amount"] < 0]
             ax.plot(back, [place] * len(back), "x", color=ACTUAL, markersize=8, markeredgewidth=2, zorder=4)
             text = f"frequency {of['frequency']:.0f}   recency {of['recency']:.0f}   T {of['T']:.0f} weeks"
-            ax.annotate(
-                text, (first, place), xytext=(0, 9), textcoords="offset points", color=INK, fontsize=8.5, va="bottom"
-            )
+            at, side = (first, "left") if of["T"] > 10 else (end, "right")
+            ax.annotate(text, (at, place), (0, 9), textcoords="offset points", color=INK, fontsize=8.5, ha=side)
         ax.set_yticks(range(rfm.customer_id.size), list(rfm.customer_id))
         ax.set_ylim(rfm.customer_id.size - 0.6, -0.75)
         label_axes(ax, "date", "")
@@ -88,13 +87,15 @@ _ = draw_histories(shop, rfm)
 # - **monetary_value** is the mean spend per *repeat* purchase. Ann: 35 and 25, so 30. Bob's is 0, which does not mean
 #   that he spent nothing, but that there is nothing to take a mean of.
 #
-# And Cem? He sent his second order back. By default a refund lowers the spend of its own period; his came a week later,
-# so the order stands. Which of the three answers is right is yours to say, and the audit keeps the account:
+# And Cem? He sent his second order back. By default a refund lowers the spend of its own period. Counted by day, his
+# came a week too late, and the order stands; counted by month, order and refund meet, and come to nothing. Which
+# answer is right is yours to say (`refunds="drop"` leaves refunds out, `"error"` will not have them at all), and the
+# audit keeps the account:
 
 # %%
-for refunds in ("net", "drop"):
-    table = lw.rfm_summary(shop, observation_end="2025-06-02", refunds=refunds)
-    print(refunds, table.to_pandas().set_index("customer_id").loc["cem"].to_dict(), "|", table.audit)
+for period in ("D", "M"):
+    table = lw.rfm_summary(shop, period=period, observation_end="2025-06-02")
+    print(period, table.to_pandas().set_index("customer_id").loc["cem"].round(1).to_dict(), "|", table.audit)
 
 # %% [markdown]
 # ## A real shop
@@ -146,12 +147,12 @@ grid = pd.DataFrame(
 )
 grid["customer_id"] = np.arange(len(grid))
 grid["alive"] = fit.probability_alive(lw.RFM.from_frame(grid, time_unit="W"))
-_ = lw.plots.plot_alive_heatmap(grid[grid["frequency"] > 0].pivot(index="recency", columns="frequency", values="alive"))
+_ = lw.plots.plot_alive_heatmap(grid[grid["frequency"] > 0].pivot(index="frequency", columns="recency", values="alive"))
 
 # %% [markdown]
-# Read the right edge from bottom to top. Thirty purchases and then a long silence: almost surely gone. Three purchases
-# and the same silence: who knows. The same recency means different things at different frequencies, and no table of
-# scores can say that.
+# Read a column from bottom to top: the last purchase at 20 weeks, then 19 weeks of silence. Of a customer who had
+# bought three times, who knows. Of one who had bought thirty times, it is almost surely the end. The same recency
+# means different things at different frequencies, and no table of scores can say that.
 #
 # ## What to be careful about
 #

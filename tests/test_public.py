@@ -48,14 +48,19 @@ def test_completion_lists_public_names_and_nothing_else(name):
 def test_completion_in_ipython_knows_names_that_are_not_loaded_yet():
     program = (
         "from IPython.core.interactiveshell import InteractiveShell as Shell\n"
+        "from IPython.core.completer import provisionalcompleter\n"
         "shell = Shell.instance(); shell.run_cell('import lifeworth as lw', store_history=False)\n"
-        "found = [shell.complete(None, text)[1] for text in ('lw.fit_', 'lw.plots.plot_tr', 'lw.Beta')]\n"
-        "print(*(name for names in found for name in names))"
+        "with provisionalcompleter():\n"
+        "    for text in ('lw.fit_', 'lw.plots.plot_tr', 'lw.Beta', 'lw.BetaGeo().se'):\n"
+        "        print(*(found.text for found in shell.Completer.completions(text, len(text))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "lw.fit_clv" in done.stdout
-    assert "plot_tracking" in done.stdout
-    assert "lw.BetaGeo" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["fit_clv"],
+        ["plot_tracking", "plot_tracking_both"],
+        ["BetaGeo"],
+        ["set_params"],
+    ]
 
 
 @pytest.mark.parametrize(
