@@ -38,7 +38,7 @@ calibration
 # ## Before any data: what do the priors take for possible?
 #
 # Numbers such as `r` and `alpha` mean nothing to anybody. Shops do. So let the priors make up shops: how many customers
-# never come back, how often does a good one buy, how long do they stay? Grey dots are the real shop, which the priors
+# never come back, how often does a good one buy, how long do they stay? Copper dots are the real shop, which the priors
 # have not seen.
 
 # %%

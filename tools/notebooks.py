@@ -1,6 +1,7 @@
 """Run the notebooks of notebooks/*.py from scratch and write them beside their sources, outputs and all.
 
-python tools/notebooks.py [NAME ...]
+python tools/notebooks.py [NAME ...]         run them
+python tools/notebooks.py --text [NAME ...]  bring changed text over, where no code has changed
 """
 
 import os
@@ -47,11 +48,24 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def main(names: list[str]) -> None:
-    """Run those named, or all."""
+def with_text_of(source: Path) -> nbformat.NotebookNode:
+    """The notebook as it was run, under the text of its source."""
+    ran, wanted = nbformat.read(source.with_suffix(".ipynb"), as_version=4), jupytext.read(source)
+    codes = [[cell.source for cell in one.cells if cell.cell_type == "code"] for one in (ran, wanted)]
+    if codes[0] != codes[1]:
+        sys.exit(f"{source.name}: its code has changed; run it.")
+    outputs = iter([cell for cell in ran.cells if cell.cell_type == "code"])
+    ran.cells = [next(outputs) if cell.cell_type == "code" else cell for cell in wanted.cells]
+    return ran
+
+
+def main(arguments: list[str]) -> None:
+    """Run those named, or all; or bring their text over."""
+    names = [name for name in arguments if name != "--text"]
     for source in sorted(NOTEBOOKS.glob("*.py")):
         if not names or source.stem in names:
-            nbformat.write(tidy(run(source)), source.with_suffix(".ipynb"))
+            made = with_text_of(source) if "--text" in arguments else run(source)
+            nbformat.write(tidy(made), source.with_suffix(".ipynb"))
             print(source.with_suffix(".ipynb").name)
 
 
