@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models bench bench-rfm bench-value bench-batch bench-spark constraints clean distclean
+.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -45,6 +45,9 @@ format: $(READY) ## put the code into shape
 
 models: $(READY) ## fit again the model that ships, models/cdnow/1
 	$(BIN)/lifeworth demo --out build/demo --model models/cdnow/1
+
+notebooks: $(READY) ## run the notebooks again, outputs and all (ARGS="rfm posterior")
+	@$(BIN)/python tools/notebooks.py $(ARGS)
 
 bench: $(READY) ## the benchmarks, rivals in the same run
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,7 +15,7 @@ from lifeworth.errors import SourceError, UsageError
 from lifeworth.plots.holdout import gains_curve
 from lifeworth.plots.palette import DARK, LIGHT
 from lifeworth.plots.posterior import kernel_density
-from lifeworth.plots.style import PAPER, compact, share
+from lifeworth.plots.style import PAPER, compact, share, style
 
 
 def tracking(weeks=20):
@@ -522,3 +522,19 @@ def test_numbers_in_pictures():
         "n/a",
     ]
     assert [share(value) for value in (0, 0.0123, 0.5, 1, np.nan)] == ["0 %", "1.2 %", "50 %", "100 %", "n/a"]
+
+
+def test_what_a_notebooks_backend_switches_on_stays_on():
+    """The inline backend is loaded with the first picture, inside the style, and makes Matplotlib interactive."""
+    before = mpl.is_interactive()
+    try:
+        mpl.interactive(False)
+        with style():
+            mpl.interactive(True)
+        assert mpl.is_interactive()
+        with pytest.raises(ValueError, match="broken"), style():
+            mpl.interactive(False)
+            raise ValueError("broken")
+        assert not mpl.is_interactive()
+    finally:
+        mpl.interactive(before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,30 @@ import pandas as pd
 from lifeworth.errors import UsageError
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
+from lifeworth.progress import Progress, Report, watched
 from lifeworth.rfm import RFM
 from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
 
 if TYPE_CHECKING:
     from lifeworth.model.scoring import Scored
 
-Progress = Callable[[str, float], None]
-
 
 @dataclass(frozen=True, eq=False)
 class CLV:
-    """A fitted model of purchases beside a fitted model of spend (None: purchases alone)."""
+    """A fitted model of purchases beside a fitted model of spend (None: purchases alone).
+
+    Attributes
+    ----------
+    purchases : fit of `BetaGeo`, `ModifiedBetaGeo` or `ParetoNBD`.
+    spend : fit of `GammaGamma`, or None.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+    >>> lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44})).verdict
+    'ok'
+    """
 
     purchases: PurchaseFit
     spend: SpendFit | None = None
@@ -37,6 +49,11 @@ class CLV:
 
     def __repr__(self) -> str:
         return f"CLV({self.purchases!r}, {self.spend!r})"
+
+    def _repr_html_(self) -> str:
+        from lifeworth.model.show import clv_card
+
+        return clv_card(self)
 
     @property
     def verdict(self) -> str:
@@ -79,7 +96,8 @@ class CLV:
         seed : of the random draws. They belong to the customer's id: row order and the company of
             other customers change nothing.
         force : predict from a fit that failed its diagnostics.
-        progress : called with (what, share done) now and then.
+        progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
+            function, called with (what, share done) now and then.
         cost_per_order : money, taken off the value of every future purchase.
         cost_per_active_year : money for every year that somebody stays a customer, taken off as time goes by.
         acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
@@ -228,7 +246,8 @@ class CLV:
             period,
         )
         spend = None if self.spend is None else self.spend.posterior
-        return predict_value(self.purchases.posterior, spend, rfm, terms, progress, by)
+        with watched(progress) as report:
+            return predict_value(self.purchases.posterior, spend, rfm, terms, report, by)
 
     def score(
         self,
@@ -251,7 +270,7 @@ class CLV:
         horizon, terms : as in `predict`; margin, cost_per_order and acquisition_cost may be names of columns.
         rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
         force : predict from a fit that failed its diagnostics.
-        progress : called with (what, share done) after every block.
+        progress : as in `predict`; told after every block.
 
         Returns
         -------
@@ -272,7 +291,8 @@ class CLV:
         self.purchases.check(force)
         if self.spend is not None:
             self.spend.check(force)
-        return score(self, source, out, horizon, rows_per_block, progress, force=force, **terms)
+        with watched(progress) as report:
+            return score(self, source, out, horizon, rows_per_block, report, force=force, **terms)
 
     def new_customer(
         self,
@@ -387,13 +407,14 @@ def fit_clv(
     >>> round(float(clv.purchases.draws["r"][0]), 3), round(float(clv.spend.draws["p"][0]), 2)
     (0.243, 6.25)
     """
-
-    def named(name: str) -> Progress | None:
-        return None if progress is None else lambda what, share: progress(f"{name}: {what}", share)
-
     purchase_model = BetaGeo() if purchases is None else purchases
-    fitted = purchase_model.fit(rfm, method, draws, seed, named(purchase_model.family.label))
-    if rfm.monetary_value is None and spend is None:
-        return CLV(fitted)
-    spend_model = GammaGamma() if spend is None else spend
-    return CLV(fitted, spend_model.fit(rfm, method, draws, seed, named(spend_model.family.label)))
+    with watched(progress) as report:
+
+        def named(name: str) -> Report | None:
+            return None if report is None else lambda what, share: report(f"{name}: {what}", share)
+
+        fitted = purchase_model.fit(rfm, method, draws, seed, named(purchase_model.family.label))
+        if rfm.monetary_value is None and spend is None:
+            return CLV(fitted)
+        spend_model = GammaGamma() if spend is None else spend
+        return CLV(fitted, spend_model.fit(rfm, method, draws, seed, named(spend_model.family.label)))
