@@ -33,6 +33,8 @@ _ROOMS = {
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
+    "backtest": "evaluate",
+    "Backtest": "evaluate",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from lifeworth.errors import LifeworthError as LifeworthError
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
+    from lifeworth.evaluate import Backtest as Backtest
+    from lifeworth.evaluate import backtest as backtest
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv

@@ -9,6 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lifeworth.plots.backtest import (
+        plot_backtest_scores,
+        plot_backtest_totals,
+        plot_parameter_drift,
+        plot_pit,
+    )
     from lifeworth.plots.checks import plot_predictive_check, plot_prior_predictive
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
@@ -20,10 +26,14 @@ if TYPE_CHECKING:
 __all__ = [
     "figure_of",
     "plot_alive_heatmap",
+    "plot_backtest_scores",
+    "plot_backtest_totals",
     "plot_calibration_by_frequency",
     "plot_deciles",
     "plot_gains",
+    "plot_parameter_drift",
     "plot_past_future",
+    "plot_pit",
     "plot_posterior",
     "plot_predictive_check",
     "plot_prior_predictive",
@@ -37,6 +47,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "plot_backtest_scores": "backtest",
+    "plot_backtest_totals": "backtest",
+    "plot_parameter_drift": "backtest",
+    "plot_pit": "backtest",
     "figure_of": "export",
     "save": "export",
     "to_png": "export",
