@@ -36,19 +36,23 @@ def test_spearman_is_scipys(pair):
 def test_errors_are_scikit_learns(pair):
     theirs = pytest.importorskip("sklearn.metrics")
     predicted, actual = pair
-    assert metrics.mean_absolute_error(predicted, actual) == pytest.approx(theirs.mean_absolute_error(actual, predicted))
+    assert metrics.mean_absolute_error(predicted, actual) == pytest.approx(
+        theirs.mean_absolute_error(actual, predicted)
+    )
     assert metrics.root_mean_squared_error(predicted, actual) == pytest.approx(
         theirs.root_mean_squared_error(actual, predicted)
     )
     if actual.sum():
-        assert metrics.normalised_mae(predicted, actual) == pytest.approx(np.abs(predicted - actual).sum() / actual.sum())
+        assert metrics.normalised_mae(predicted, actual) == pytest.approx(
+            np.abs(predicted - actual).sum() / actual.sum()
+        )
         assert metrics.total_bias(predicted, actual) == pytest.approx(predicted.sum() / actual.sum() - 1)
 
 
 def every_order(predicted: np.ndarray) -> list[list[int]]:
     """All orders of customers, highest prediction first, that ties allow."""
     levels = [np.flatnonzero(predicted == level).tolist() for level in sorted(set(predicted), reverse=True)]
-    return [sum(map(list, parts), []) for parts in itertools.product(*map(itertools.permutations, levels))]
+    return [list(itertools.chain(*parts)) for parts in itertools.product(*map(itertools.permutations, levels))]
 
 
 def plain_gini(actual: np.ndarray) -> float:
