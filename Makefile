@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models bench bench-rfm constraints clean distclean
+.PHONY: help setup demo test test-slow lint format models bench bench-rfm bench-value constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -51,6 +51,9 @@ bench: $(READY) ## the benchmarks, rivals in the same run
 
 bench-rfm: $(READY) ## RFM extraction beside Polars, DuckDB and pymc-marketing (ARGS="--rows 50000000 --kinds numbers")
 	@$(BIN)/python -m benchmarks.extraction $(ARGS)
+
+bench-value: $(READY) ## predictions and value beside pymc-marketing (ARGS="--customers 1000000")
+	@$(BIN)/python -m benchmarks.value $(ARGS)
 
 # Universal, so that one list serves 3.12 and 3.13 on every platform; the markers go, since a pin alone asks for nothing.
 constraints: ## choose the pinned versions again (ARGS=--upgrade: the newest that fit)

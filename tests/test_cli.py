@@ -374,7 +374,7 @@ def test_warmup_compiles_every_kernel(run):
             ("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--interval", "90"),
             r"interval=90",
         ),
-        (("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--margin", "x"), r"margin"),
+        (("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--margin", "-1"), r"margin"),
         (
             ("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--uncertainty", "all"),
             r"uncertain",

@@ -103,6 +103,43 @@ def test_folders_that_are_no_table(tmp_path):
         lw.rfm_summary(tmp_path / "*.md")
 
 
+# --- progress --------------------------------------------------------------------------------------------
+
+
+def steps(seen):
+    """The steps that were told of, in order, with the shares told of each."""
+    found = {}
+    for what, share in seen:
+        found.setdefault(what, []).append(share)
+    return found
+
+
+def test_both_steps_of_a_table_that_does_not_fit_tell_how_far_they_are(tmp_path):
+    frame, seen = log(400_000), []
+    frame.to_parquet(tmp_path / "tx.parquet", row_group_size=50_000)
+
+    def watch(what, share):
+        seen.append((what, share))
+
+    lw.rfm_summary(tmp_path / "tx.parquet", memory_limit=1, progress=watch)
+    found = steps(seen)
+    assert list(found) == ["reading transactions", "counting purchases"]
+    for shares in found.values():
+        assert shares == sorted(shares)
+        assert 0.0 == shares[0] < shares[-1] <= 1.0
+        assert len(set(shares)) > 2
+    assert [what for what, _ in seen] == sorted((what for what, _ in seen), reverse=True)  # one step, then the other
+    once = len(seen)
+    lw.train_test_split(tmp_path / "tx.parquet", train_end="2023-07-01", memory_limit=1, progress=watch)
+    assert seen[once:] == seen[:once]
+
+
+def test_tables_in_memory_tell_their_steps():
+    seen = []
+    lw.rfm_summary(log(), progress=lambda what, share: seen.append((what, share)))
+    assert seen == [("reading transactions", 0.0), ("counting purchases", 0.0)]
+
+
 # --- memory ----------------------------------------------------------------------------------------------
 
 

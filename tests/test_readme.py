@@ -17,3 +17,8 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     assert names["total"].loc["purchases", "expected"] > 1000
     assert (tmp_path / "model" / "clv.json").exists()
     assert "verdict" not in capsys.readouterr().err
+    # "More, each in a line" goes on from there.
+    more = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
+    names["calibration"].to_parquet("rfm.parquet")
+    exec(compile(more, str(README), "exec"), names)
+    assert (tmp_path / "scores.parquet").exists()

@@ -411,6 +411,18 @@ def test_dates_without_a_time_of_day_by_hours():
     assert rfm.observation_end == pd.Timestamp("2024-01-03")
 
 
+@pytest.mark.parametrize("limit", [None, 1])
+@pytest.mark.parametrize("kind", ["string", "object"])
+def test_examples_that_are_blank_can_be_seen(kind, limit, tmp_path):
+    frame = purchases(("", "2024-01-05", 1.0), (" \n", "2024-01-05", 1.0), ("a", "2024-01-05", 1.0), ("b", " ", 1.0))
+    data = frame.astype({"customer_id": "string" if kind == "string" else object})
+    if limit is not None:
+        data.to_parquet(tmp_path / "tx.parquet")
+        data = tmp_path / "tx.parquet"
+    examples = lw.rfm_summary(data, memory_limit=limit).audit.examples
+    assert examples == {"with a missing customer id": ["''", r"' \n'"], "with an unreadable date": ["' '"]}
+
+
 def test_times_beyond_all_years_are_counted_and_shown():
     when = pa.array([0, 2**62, -(2**62)], pa.timestamp("s"))
     rfm = lw.rfm_summary(pa.table({"customer_id": [1, 2, 3], "date": when}), amount=None)

@@ -13,6 +13,7 @@ from lifeworth.timeunits import (
     TIME_UNITS,
     check_time_unit,
     elapsed,
+    horizon_interval,
     horizon_length,
     period_ordinal,
     period_ordinals,
@@ -269,3 +270,33 @@ def test_a_zone_is_kept():
 def test_what_can_be_read_in_two_ways_or_none_is_refused(value):
     with pytest.raises(UsageError, match=r"train_end=.* is not a date: write it as year-month-day, such as 1997-09-30"):
         to_timestamp(value, "train_end")
+
+
+def test_an_interval_begins_and_ends_after_the_end_of_observation():
+    end = pd.Timestamp("1997-09-30")
+    assert horizon_interval("3M", "D", end) == (0.0, 91.0)
+    assert horizon_interval(("3M", "6M"), "D", end) == (91.0, 90.0)  # December 30 to March 30
+    assert horizon_interval([0, "13W"], "W", end) == (0.0, 13.0)
+    assert horizon_interval((13, 26.5), "W") == (13.0, 13.5)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "message"),
+    [
+        (("26W", "13W"), "ends before it has begun"),
+        (("13W", "91D"), "ends before it has begun"),
+        (("13W",), "has 1 parts"),
+        ((1, 2, 3), "has 3 parts"),
+        (("13W", "12 moons"), 'the end of the horizon="12 moons" is not a duration'),
+        ((-1, 13), "the start of the horizon=-1 must be zero or more and finite"),
+        ((math.nan, 13), "must be zero or more and finite"),
+        ((0, math.inf), "the end of the horizon=inf must be"),
+        ((None, 13), "the start of the horizon=None is not a duration"),
+        ("-3W", "is not a duration"),
+        (True, "longer than nothing and finite"),
+    ],
+)
+def test_an_interval_that_makes_no_sense_is_one_sentence(horizon, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        horizon_interval(horizon, "W")
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)

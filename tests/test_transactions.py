@@ -260,6 +260,12 @@ def test_unreadable_dates_are_counted_and_shown():
     assert got.examples == {"with an unreadable date": ["31.02.2024", "soon"]}
 
 
+def test_examples_that_are_blank_can_be_seen():
+    frame = PLAIN.astype({"customer_id": object})
+    frame = pd.concat([frame, *[frame.head(1).assign(customer_id=value) for value in ("", "\t ", None)]])
+    assert read_transactions(frame).examples == {"with a missing customer id": ["''", r"'\t '", "None"]}
+
+
 def test_integer_dates_that_are_no_days_are_counted():
     assert dates_of([19970101, 19970230, 19970202]).left_out == {"with an unreadable date": 1}
 

@@ -301,3 +301,40 @@ def test_an_interrupted_score_leaves_what_was_there(sample, tmp_path):
     assert list(tmp_path.iterdir()) == [out]
     with pytest.raises(UsageError, match=r"ends in \.parquet or \.csv"):
         _clv().score(sample, tmp_path / "scores.txt", "12M")
+
+
+@pytest.mark.parametrize("family", TRUTH)
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_a_cost_of_keeping_customers_is_paid_while_they_stay(sample, family, rate):
+    """Against an integral of P(still a customer at s), and the mean of simulated futures."""
+    from scipy import integrate
+
+    model, truth = TRUTH[family]
+    draws = 20_000
+    clv = lw.CLV(model().from_parameters(truth, "W"), lw.GammaGamma().from_parameters(SPEND))
+    few = sample.take(np.array([0, 2, 7, 100, 200]))
+    terms = {"discount_rate": rate, "cost_per_order": 1.0}
+    free = clv.predict(few, "52W", uncertainty=None, **terms)["clv"]
+    kept = clv.predict(few, "52W", uncertainty=None, cost_per_active_year=20.0, **terms)["clv"]
+    decay = np.log1p(rate) / (365.2425 / 7)
+    ages = np.linspace(0, 52, 53)
+    alive = np.stack(
+        [clv.purchases.probability_alive(few, horizon=a) if a else clv.purchases.probability_alive(few) for a in ages]
+    )
+    years = integrate.simpson(alive * np.exp(-decay * ages)[:, None], x=ages, axis=0) / (365.2425 / 7)
+    np.testing.assert_allclose(free - kept, 20.0 * years, rtol=1e-4)  # Simpson's rule with steps of a week
+    many = lw.CLV(
+        model().from_parameters({k: np.full(draws, v) for k, v in truth.items()}, "W"),
+        lw.GammaGamma().from_parameters({k: np.full(draws, v) for k, v in SPEND.items()}),
+    )
+    for period in (None, "26W"):
+        totals = many.predict_total(few, "52W", cost_per_active_year=20.0, period=period, **terms)
+        assert abs(totals.value.mean() - kept.sum()) < 4.5 * totals.value.std() / np.sqrt(draws)
+        assert totals.expected_value == pytest.approx(kept.sum(), rel=1e-9)
+    spread = _clv(family)
+    frame, totals = spread.predict_both(
+        few, "52W", uncertainty="mean", cost_per_active_year=20.0, period="13W", **terms
+    )
+    assert totals.value.mean() == pytest.approx(frame["clv"].sum(), rel=1e-9)
+    assert totals.means_of_value.sum() == pytest.approx(frame["clv"].sum(), rel=1e-9)
+    assert ((frame["clv_lower"] <= frame["clv"]) & (frame["clv"] <= frame["clv_upper"])).all()

@@ -111,25 +111,28 @@ def rfm(
     ] = None,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    from lifeworth import terminal
     from lifeworth.files import replacing
     from lifeworth.rfm import rfm_summary
 
     kind = _output_kind(out)
-    table = rfm_summary(
-        input,
-        customer_id,
-        date,
-        amount or None,
-        period,  # type: ignore[arg-type]
-        time_unit,  # type: ignore[arg-type]
-        observation_end,
-        refunds,  # type: ignore[arg-type]
-        duplicates=duplicates,  # type: ignore[arg-type]
-        date_format=date_format,
-        currency=currency,
-        threads=threads,
-        memory_limit=memory_limit,
-    )
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        table = rfm_summary(
+            input,
+            customer_id,
+            date,
+            amount or None,
+            period,  # type: ignore[arg-type]
+            time_unit,  # type: ignore[arg-type]
+            observation_end,
+            refunds,  # type: ignore[arg-type]
+            duplicates=duplicates,  # type: ignore[arg-type]
+            date_format=date_format,
+            currency=currency,
+            threads=threads,
+            memory_limit=memory_limit,
+            progress=report,
+        )
     if audit is not None:
         with replacing(audit) as temporary:
             table.audit.to_pandas().to_csv(temporary, index=False)
@@ -219,7 +222,12 @@ def predict(
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
     discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
-    margin: Annotated[float, typer.Option(help="Share of spend that is value.")] = 1.0,
+    margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
+    cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
+    acquisition_cost: Annotated[
+        str | None, typer.Option(help="Money each customer has cost, or a column.", show_default=False)
+    ] = None,
+    inflation: Annotated[float, typer.Option(help="Effective, per year: spend and costs grow by it.")] = 0.0,
     interval: Annotated[float, typer.Option(help="Probability that intervals hold.")] = 0.9,
     uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
     seed: Seed = 0,
@@ -227,18 +235,16 @@ def predict(
 ) -> None:
     """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
     from lifeworth import terminal
-    from lifeworth.files import replacing
     from lifeworth.model import CLV, PurchaseFit, load
 
-    kind = _output_kind(out)
+    _output_kind(out)
     loaded = load(model)
     if isinstance(loaded, PurchaseFit):
         loaded = CLV(loaded)
     if not isinstance(loaded, CLV):
         raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
     fitted = loaded.purchases
-    table = _read_rfm(
-        input,
+    settings = (
         customer_id,
         date,
         amount if loaded.spend is not None else "",
@@ -249,24 +255,32 @@ def predict(
         refunds,
         fitted.posterior.currency,
     )
+    # An RFM table of ours need not fit in memory.
+    table = None if _is_rfm_file(input) else _read_rfm(input, *settings)
+    if table is None:
+        _check_rfm_file(input, *settings)
     with terminal.progress(terminal.console(stderr=True)) as report:
-        scores = loaded.predict(
-            table,
+        scored = loaded.score(
+            input if table is None else table,
+            out,
             horizon,
-            discount_rate,
-            margin,
-            interval,
-            None if uncertainty == "none" else uncertainty,  # type: ignore[arg-type]
-            seed,
-            force,
-            report,
+            force=force,
+            progress=report,
+            discount_rate=discount_rate,
+            margin=_number_or_column(margin),
+            cost_per_order=_number_or_column(cost_per_order),
+            acquisition_cost=None if acquisition_cost is None else _number_or_column(acquisition_cost),
+            inflation=inflation,
+            interval=interval,
+            uncertainty=None if uncertainty == "none" else uncertainty,
+            seed=seed,
         )
-    with replacing(out) as temporary:
-        if kind == ".parquet":
-            scores.to_parquet(temporary, index=False)
-        else:
-            scores.to_csv(temporary, index=False)
-    typer.echo(f"{table.audit}\n{out}: {len(scores):,} customers scored over {horizon}")
+    if table is not None:
+        typer.echo(str(table.audit))
+    typer.echo(f"{out}: {scored.customers:,} customers scored over {horizon}")
+    if scored.totals is not None:
+        told = scored.totals.to_pandas().round(2)
+        typer.echo(told.to_string())
 
 
 @app.command()
@@ -274,10 +288,14 @@ def warmup() -> None:
     """Compile every kernel now, so that no later run has to wait for it."""
     from lifeworth.families import FAMILIES
     from lifeworth.kernels import rfm as _rfm  # noqa: F401 - importing a room declares its kernels
+    from lifeworth.kernels import worth as _worth  # noqa: F401
     from lifeworth.kernels._jit import compile_all
+    from lifeworth.kernels.futures import future_rows
 
-    for family in FAMILIES.values():
-        _ = family.kernels
+    modules = {kind: [f.kernels for f in FAMILIES.values() if f.kind == kind] for kind in ("purchases", "spend")}
+    for purchases in modules["purchases"]:
+        for spend in (None, *modules["spend"]):
+            future_rows(purchases, spend)
     typer.echo(f"{compile_all()} kernels are compiled.")
 
 
@@ -316,9 +334,9 @@ def _read_rfm(
     """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
     from dataclasses import replace
 
-    from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_metadata, rfm_summary
+    from lifeworth import terminal
+    from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
     from lifeworth.tables import column_names
-    from lifeworth.timeunits import to_timestamp
 
     names = column_names(path)
     if not set(RFM_COLUMNS) <= set(names):
@@ -329,16 +347,68 @@ def _read_rfm(
                 "an RFM table of them with lifeworth rfm, and give that."
             )
         settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
-        return rfm_summary(
-            path,
-            customer_id,
-            date,
-            amount or None,
-            observation_end=observation_end,
-            date_format=date_format,
-            currency=currency,
-            **settings,
+        with terminal.progress(terminal.console(stderr=True)) as report:
+            return rfm_summary(
+                path,
+                customer_id,
+                date,
+                amount or None,
+                observation_end=observation_end,
+                date_format=date_format,
+                currency=currency,
+                progress=report,
+                **settings,
+            )
+    _refuse_settings_of_transactions(path, customer_id, date, date_format, refunds)
+    if _is_rfm_file(path):
+        _check_rfm_file(
+            path, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency
         )
+        table = RFM.read_parquet(path)
+        return table if currency is None else replace(table, currency=currency)
+    if time_unit is None:
+        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
+    return RFM.from_frame(path, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
+
+
+def _is_rfm_file(path: Path) -> bool:
+    """Whether this is an RFM table that lifeworth has written."""
+    from lifeworth.rfm import rfm_metadata
+
+    return path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None
+
+
+def _check_rfm_file(
+    path: Path,
+    customer_id: str,
+    date: str,
+    amount: str,
+    date_format: str | None,
+    period: str | None,
+    time_unit: str | None,
+    observation_end: str | None,
+    refunds: str,
+    currency: str | None,
+) -> None:
+    """Refuse settings that contradict what an RFM table of ours says of itself."""
+    from lifeworth.rfm import rfm_metadata
+    from lifeworth.timeunits import to_timestamp
+
+    _refuse_settings_of_transactions(path, customer_id, date, date_format, refunds)
+    told = rfm_metadata(path)
+    assert told is not None
+    if time_unit not in (None, told["time_unit"]):
+        raise UsageError(f'{path} is an RFM table in the time unit "{told["time_unit"]}", and not in "{time_unit}".')
+    end = None if told["observation_end"] is None else to_timestamp(told["observation_end"], "observation_end")
+    if observation_end is not None and to_timestamp(observation_end, "observation_end") != end:
+        raise UsageError(f"{path} is an RFM table up to {end}: its end cannot be set any more.")
+    if currency is not None and told["currency"] not in (None, currency):
+        raise UsageError(f"{path} is an RFM table in {told['currency']}, and not in {currency}.")
+
+
+def _refuse_settings_of_transactions(
+    path: Path, customer_id: str, date: str, date_format: str | None, refunds: str
+) -> None:
     given = {
         "--customer-id": customer_id != "customer_id",
         "--date": date != "date",
@@ -348,18 +418,14 @@ def _read_rfm(
     if any(given.values()):
         named = " and ".join(option for option, is_given in given.items() if is_given)
         raise UsageError(f"{path} is an RFM table already: {named} would change nothing; leave it away.")
-    if path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None:
-        table = RFM.read_parquet(path)
-        if time_unit not in (None, table.time_unit):
-            raise UsageError(f'{path} is an RFM table in the time unit "{table.time_unit}", and not in "{time_unit}".')
-        if observation_end is not None and to_timestamp(observation_end, "observation_end") != table.observation_end:
-            raise UsageError(f"{path} is an RFM table up to {table.observation_end}: its end cannot be set any more.")
-        if currency is not None and table.currency not in (None, currency):
-            raise UsageError(f"{path} is an RFM table in {table.currency}, and not in {currency}.")
-        return table if currency is None else replace(table, currency=currency)
-    if time_unit is None:
-        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(path, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
+
+
+def _number_or_column(text: str) -> float | str:
+    """An amount, or the name of a column."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def main() -> None:

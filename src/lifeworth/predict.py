@@ -39,6 +39,10 @@ def check_units(posterior: Posterior, rfm: RFM) -> None:
         raise UsageError(f"The model counts money in {posterior.currency} and this RFM table in {rfm.currency}.")
 
 
+# A kernel of means holds two sums for each of so many customers and every 128 draws.
+_ROWS_PER_BLOCK = 65_536
+
+
 def _per_customer(
     posterior: Posterior, kernel: Callable[..., Array], columns: tuple[npt.NDArray[Any], ...], draws: bool
 ) -> Array:
@@ -54,66 +58,153 @@ def _per_customer(
     return means[inverse]
 
 
-def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array:
-    """P(still a customer at T): (customers,) posterior means, or (customers, draws)."""
+def _means(posterior: Posterior, rfm: RFM, start: float, length: float) -> Array:
+    """Posterior means of P(alive), and of purchases expected in (T + start, T + start + length]: (customers, 2)."""
+    # In order of (x, T), as the kernel likes it: the expectation is the same for all recencies.
+    first, inverse, _ = distinct(rfm.frequency, rfm.T, rfm.recency)
+    x, t_x, T = (np.asarray(column[first], dtype=np.float64) for column in (rfm.frequency, rfm.recency, rfm.T))
+    kernel, parameters = posterior.family.kernels.alive_and_purchases_mean, posterior.matrix
+    means = np.empty((len(first), 2))
+    for begin in range(0, len(first), _ROWS_PER_BLOCK):
+        rows = slice(begin, begin + _ROWS_PER_BLOCK)
+        means[rows] = kernel(parameters, x[rows], t_x[rows], T[rows], start, length)
+    return np.asarray(means[inverse])
+
+
+def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False, after: float = 0.0) -> Array:
+    """P(still a customer at T + after): (customers,) posterior means, or (customers, draws)."""
     check_units(posterior, rfm)
-    kernel = posterior.family.kernels.probability_alive_draws
+    kernels = posterior.family.kernels
+    if after == 0.0 and not draws:
+        return _means(posterior, rfm, 0.0, 0.0)[:, 0]
+
+    def kernel(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
+        alive = np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T))
+        if after > 0.0:
+            alive *= kernels.survival_draws(parameters, x, T, np.full(len(x), after))
+        return alive
+
     return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
-def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: bool = False) -> Array:
-    """Expected purchases in (T, T + length]: (customers,) posterior means, or (customers, draws)."""
+def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: bool = False, start: float = 0.0) -> Array:
+    """Expected purchases in (T + start, T + start + length]: (customers,) posterior means, or (customers, draws)."""
     check_units(posterior, rfm)
+    if not draws:
+        return _means(posterior, rfm, start, length)[:, 1]
     kernels = posterior.family.kernels
 
-    # Sorted by (x, T): the expectation is the same for all recencies, and blocks then seldom split a group.
     def kernel(parameters: Array, x: Array, T: Array, t_x: Array) -> Array:
         return np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T)) * expected_if_alive(
-            posterior, x, T, length, parameters
+            posterior, x, T, length, parameters, start
         )
 
     return _per_customer(posterior, kernel, (rfm.frequency, rfm.T, rfm.recency), draws)
 
 
-def expected_if_alive(posterior: Posterior, x: Array, T: Array, length: float, parameters: Array) -> Array:
-    """Expected purchases in (T, T + length] of customers alive at T: (rows, draws), once per distinct (x, T)."""
+def expected_if_alive(
+    posterior: Posterior, x: Array, T: Array, length: float, parameters: Array, start: float = 0.0
+) -> Array:
+    """Expected purchases in (T + start, T + start + length] of customers alive at T: (rows, draws).
+
+    Computed once per distinct (x, T).
+    """
     first, inverse, _ = distinct(x, T)
-    kernel = posterior.family.kernels.expected_purchases_alive_draws
-    values = kernel(parameters, x[first], T[first], np.full(len(first), length))
+    kernels, lengths = posterior.family.kernels, np.full(len(first), length)
+    if start == 0.0:
+        values = kernels.expected_purchases_alive_draws(parameters, x[first], T[first], lengths)
+    else:
+        starts = np.full(len(first), start)
+        values = kernels.expected_purchases_alive_between_draws(parameters, x[first], T[first], starts, lengths)
     return np.asarray(values)[inverse]
 
 
-def probability_no_purchase(posterior: Posterior, rfm: RFM, length: float, draws: bool = False) -> Array:
-    """P(no purchase in (T, T + length]): (customers,) posterior means, or (customers, draws)."""
+def probability_no_purchase(
+    posterior: Posterior, rfm: RFM, length: float, draws: bool = False, start: float = 0.0
+) -> Array:
+    """P(no purchase in (T + start, T + start + length]): (customers,) posterior means, or (customers, draws)."""
     check_units(posterior, rfm)
     row_kernel = posterior.family.kernels.probability_no_purchase_draws
 
     def kernel(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
-        return np.asarray(row_kernel(parameters, x, t_x, T, np.full(len(x), length)))
+        return np.asarray(row_kernel(parameters, x, t_x, T, np.full(len(x), start), np.full(len(x), length)))
 
     return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
-def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int) -> Array:
-    """P(X = 0), ..., P(X = max_purchases) in (T, T + length], averaged over draws: (customers, max_purchases + 1)."""
+def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int, start: float = 0.0) -> Array:
+    """P(X = 0), ..., P(X = max_purchases) in (T + start, T + start + length], the mean over draws.
+
+    Returns
+    -------
+    (customers, max_purchases + 1)
+    """
     check_units(posterior, rfm)
-    if not isinstance(max_purchases, (int, np.integer)) or max_purchases < 0:
-        raise UsageError(f"max_purchases={max_purchases!r} must be a whole number from 0 on.")
     first, inverse, _ = distinct(rfm.frequency, rfm.recency, rfm.T)
     x, t_x, T = (np.asarray(c[first], dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
+    return _pmf(posterior, x, t_x, T, length, max_purchases, start)[inverse]
+
+
+def _pmf(
+    posterior: Posterior, x: Array, t_x: Array, T: Array, length: float, max_purchases: int, start: float
+) -> Array:
+    if isinstance(max_purchases, bool) or not isinstance(max_purchases, (int, np.integer)) or max_purchases < 0:
+        raise UsageError(f"max_purchases={max_purchases!r} must be a whole number from 0 on.")
     kernel = posterior.family.kernels.purchase_pmf_mean
-    values = kernel(posterior.matrix, x, t_x, T, np.full(len(x), length), max_purchases)
-    return np.asarray(values)[inverse]
+    starts, lengths = np.full(len(x), start), np.full(len(x), length)
+    return np.asarray(kernel(posterior.matrix, x, t_x, T, starts, lengths, max_purchases))
 
 
-def expected_purchases_new_customer(posterior: Posterior, lengths: Array, draws: bool = False) -> Array:
-    """Expected repeat purchases of a customer within `lengths` of the first: (n,) means, or (n, draws)."""
+# ---- new customers: one who has just bought for the first time ----------------------------------------------
+
+
+def expected_purchases_new_customer(
+    posterior: Posterior, lengths: Array, draws: bool = False, start: float = 0.0
+) -> Array:
+    """Expected repeat purchases of a customer at ages in (start, start + length], for each of `lengths`.
+
+    Returns
+    -------
+    (n,) posterior means, or (n, draws).
+    """
     lengths = np.atleast_1d(np.asarray(lengths, dtype=np.float64))
     nothing = np.zeros(len(lengths))
     kernels, parameters = posterior.family.kernels, posterior.matrix
-    values = np.asarray(kernels.expected_purchases_alive_draws(parameters, nothing, nothing, lengths))
+    if start == 0.0:
+        values = np.asarray(kernels.expected_purchases_alive_draws(parameters, nothing, nothing, lengths))
+    else:
+        starts = np.full(len(lengths), start)
+        values = np.asarray(
+            kernels.expected_purchases_alive_between_draws(parameters, nothing, nothing, starts, lengths)
+        )
     values *= kernels.probability_alive_draws(parameters, *np.zeros((3, 1)))  # some leave at their first purchase
     return values if draws else values.mean(axis=1)
+
+
+def probability_alive_new_customer(posterior: Posterior, age: float, draws: bool = False) -> Array:
+    """P(still a customer at an age): (1,) posterior mean, or (1, draws)."""
+    kernels, parameters = posterior.family.kernels, posterior.matrix
+    values = np.asarray(kernels.probability_alive_draws(parameters, *np.zeros((3, 1))))
+    values *= kernels.survival_draws(parameters, np.zeros(1), np.zeros(1), np.array([age]))
+    return values if draws else values.mean(axis=1)
+
+
+def probability_no_purchase_new_customer(
+    posterior: Posterior, length: float, draws: bool = False, start: float = 0.0
+) -> Array:
+    """P(no repeat purchase at an age in (start, start + length]): (1,) posterior mean, or (1, draws)."""
+    kernel = posterior.family.kernels.probability_no_purchase_draws
+    values = np.asarray(kernel(posterior.matrix, *np.zeros((3, 1)), np.array([start]), np.array([length])))
+    return values if draws else values.mean(axis=1)
+
+
+def purchase_pmf_new_customer(posterior: Posterior, length: float, max_purchases: int, start: float = 0.0) -> Array:
+    """P(0), ..., P(max_purchases) repeat purchases at ages in (start, start + length]: (1, max_purchases + 1) means."""
+    x, t_x, T = np.zeros((3, 1))
+    return _pmf(posterior, x, t_x, T, length, max_purchases, start)
+
+
+# ---- spend ----------------------------------------------------------------------------------------------------
 
 
 def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array:

@@ -31,6 +31,10 @@ _WEEK_SHIFT = 3
 _HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
 # 09/10/1997 is a day of September to some and of October to others; 1997 alone is no day.
 _ISO_DATE = re.compile(r"\s*\d{4}(-\d{2}-\d{2}|\d{4})([T ].*)?\s*")
+# A length of time as people give it: a duration such as "39W", or a number of time units.
+Duration = str | float
+# A horizon: that long from now on, or from one time to another, such as ("13W", "26W").
+Horizon = Duration | tuple[Duration, Duration]
 _HORIZON_UNITS = {"h": "h", "H": "h", "d": "D", "D": "D", "w": "W", "W": "W", "M": "M", "Y": "Y", "y": "Y"}
 
 
@@ -128,7 +132,9 @@ def elapsed(
     return np.asarray(hours / _HOURS_PER_UNIT[time_unit], dtype=np.float64)
 
 
-def horizon_length(horizon: str | float, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None) -> float:
+def horizon_length(
+    horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None, argument: str = "horizon"
+) -> float:
     """Length of a forecast horizon in `time_unit`.
 
     Parameters
@@ -138,6 +144,7 @@ def horizon_length(horizon: str | float, time_unit: TimeUnit, observation_end: p
     observation_end : where the horizon starts. Given it, months and years are those of the
         calendar ("12M" from 1997-09-30 ends on 1998-09-30, 365 days later); without it, or
         where the unit itself is months, they are mean months and years.
+    argument : its name in errors.
 
     Returns
     -------
@@ -152,11 +159,58 @@ def horizon_length(horizon: str | float, time_unit: TimeUnit, observation_end: p
     >>> horizon_length("39W", "W"), horizon_length("273D", "W"), horizon_length(39, "W")
     (39.0, 39.0, 39.0)
     """
+    return _length(horizon, time_unit, observation_end, argument, least="longer than nothing")
+
+
+def horizon_interval(
+    horizon: Horizon, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None
+) -> tuple[float, float]:
+    """When a horizon begins and how long it is, in `time_unit`.
+
+    Parameters
+    ----------
+    horizon : a duration as `horizon_length` takes it, or a pair of them: when the interval begins and ends, both
+        counted from the end of observation.
+    time_unit, observation_end : as for `horizon_length`.
+
+    Returns
+    -------
+    start, length : floats; start is 0 for a duration.
+
+    Raises
+    ------
+    UsageError : not a duration, not a pair, or a pair that does not end after it begins.
+
+    Examples
+    --------
+    >>> horizon_interval("39W", "W"), horizon_interval(("13W", "26W"), "W"), horizon_interval((0, "91D"), "W")
+    ((0.0, 39.0), (13.0, 13.0), (0.0, 13.0))
+    """
+    if not isinstance(horizon, (tuple, list)):
+        return 0.0, horizon_length(horizon, time_unit, observation_end)
+    if len(horizon) != 2:
+        raise UsageError(
+            f"horizon={horizon!r} has {len(horizon)} parts: give one duration, or when to begin and when to end, "
+            'such as ("13W", "26W").'
+        )
+    start, end = (
+        _length(part, time_unit, observation_end, f"the {name} of the horizon", least="zero or more")
+        for name, part in zip(("start", "end"), horizon, strict=True)
+    )
+    if not start < end:
+        raise UsageError(f"horizon={horizon!r} ends before it has begun: the second time must be the later one.")
+    return start, end - start
+
+
+def _length(
+    horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None, argument: str, least: str
+) -> float:
+    """Length of a duration, which must be at `least` what it says: longer than nothing, or not."""
     if isinstance(horizon, str):
         match = _HORIZON.fullmatch(horizon)
         if match is None or match[2] not in {"", *_HORIZON_UNITS}:
             raise UsageError(
-                f'horizon="{horizon}" is not a duration: write a number and one of h, D, W, M, Y, such as '
+                f'{argument}="{horizon}" is not a duration: write a number and one of h, D, W, M, Y, such as '
                 '"39W", "12M" or "365D", or give a number of time units.'
             )
         amount, unit = float(match[1]), _HORIZON_UNITS.get(match[2], time_unit)
@@ -171,11 +225,11 @@ def horizon_length(horizon: str | float, time_unit: TimeUnit, observation_end: p
             length = amount * _HOURS_PER_UNIT[unit] / _HOURS_PER_UNIT[time_unit]
     else:
         try:
-            length = float(horizon)
+            length = math.nan if isinstance(horizon, (bool, np.bool_)) else float(horizon)
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f'horizon={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
+                f'{argument}={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
             ) from error
-    if not math.isfinite(length) or length <= 0:
-        raise UsageError(f"horizon={horizon!r} must be longer than nothing and finite.")
+    if not math.isfinite(length) or length < 0 or (length == 0 and least == "longer than nothing"):
+        raise UsageError(f"{argument}={horizon!r} must be {least} and finite.")
     return length

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import lifeworth as lw
 from lifeworth import predict
@@ -70,6 +72,72 @@ def test_the_pmf_sums_to_one_and_has_the_expectation_for_mean(family, table):
 
 
 @pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_the_pmf_of_an_interval_sums_to_one_and_has_the_expectation_for_mean(family, table):
+    posterior = _posterior(family, draws=2)
+    quiet = table.take(table.frequency < 10)
+    pmf = predict.purchase_pmf(posterior, quiet, 2.0, 300, start=13.0)
+    np.testing.assert_allclose(pmf.sum(axis=1), 1, rtol=1e-10)  # 301 terms, each to 1e-12 or so
+    mean = pmf @ np.arange(301)
+    np.testing.assert_allclose(mean, predict.expected_purchases(posterior, quiet, 2.0, start=13.0), rtol=1e-9)
+    np.testing.assert_allclose(
+        pmf[:, 0], predict.probability_no_purchase(posterior, quiet, 2.0, start=13.0), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+@given(
+    logs=st.tuples(*[st.floats(-3.0, 3.0)] * 4),
+    start=st.floats(-7.0, 7.0).map(np.exp),
+    length=st.floats(-7.0, 7.0).map(np.exp),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_intervals_add_up(family, table, logs, start, length):
+    """Times from a thousandth to a thousand weeks, parameters from a twentieth to twenty times the truth."""
+    truth = TRUTH[family.name]
+    values = {name: value * np.exp(log) for (name, value), log in zip(truth.items(), logs, strict=True)}
+    posterior = Posterior.from_parameters(family, values, "W")
+    until, whole, later = (
+        predict.expected_purchases(posterior, table, lasting, start=begin)
+        for begin, lasting in ((0.0, start), (0.0, start + length), (start, length))
+    )
+    assert np.isfinite(later).all() and (later > 0).all()
+    # rounding of each of the three, 1e-12, and of start + length
+    np.testing.assert_allclose(until + later, whole, rtol=1e-11)
+    assert (whole >= until * (1 - 1e-12)).all()
+    silent = predict.probability_no_purchase(posterior, table, length, start=start)
+    assert ((silent >= 0) & (silent <= 1 + 1e-12)).all()
+    # the mean number of purchases is at least the chance of any
+    assert (later - (1 - silent) >= -1e-12).all()
+    alive = [predict.probability_alive(posterior, table, after=age) for age in (0.0, start, start + length)]
+    assert (np.diff(alive, axis=0) <= 1e-12).all() and (alive[2] >= 0).all()
+    # who has gone by the start is silent
+    assert (silent - (1 - alive[1]) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
+def test_a_new_customer_is_one_of_age_nothing(family):
+    posterior = _posterior(family)
+    frame = pd.DataFrame({"customer_id": ["new"], "frequency": 0, "recency": 0.0, "T": 0.0})
+    new = lw.RFM.from_frame(frame, "W")
+    for start in (0.0, 13.0):
+        pairs = (
+            (predict.expected_purchases_new_customer, predict.expected_purchases),
+            (predict.probability_no_purchase_new_customer, predict.probability_no_purchase),
+        )
+        for unconditional, conditional in pairs:
+            for draws in (False, True):
+                found = unconditional(posterior, 39.0, draws, start)
+                np.testing.assert_allclose(found, conditional(posterior, new, 39.0, draws, start), rtol=1e-13)
+        pmf = predict.purchase_pmf_new_customer(posterior, 39.0, 5, start)
+        np.testing.assert_allclose(pmf, predict.purchase_pmf(posterior, new, 39.0, 5, start), rtol=1e-13)
+        np.testing.assert_allclose(
+            pmf[:, 0], predict.probability_no_purchase_new_customer(posterior, 39.0, False, start)
+        )
+    found = predict.probability_alive_new_customer(posterior, 39.0)
+    np.testing.assert_allclose(found, predict.probability_alive(posterior, new, after=39.0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("family", PURCHASES, ids=_id)
 def test_expectations_start_at_nothing_and_grow(family, table):
     posterior = _posterior(family)
     lengths = (1e-9, 0.1, 1.0, 10.0, 100.0, 1000.0)
@@ -98,7 +166,8 @@ def test_means_are_the_means_of_draws(family, table):
         lambda p, rfm, draws=False: predict.expected_purchases(p, rfm, 39.0, draws),
         lambda p, rfm, draws=False: predict.probability_no_purchase(p, rfm, 39.0, draws),
     ):
-        np.testing.assert_allclose(quantity(posterior, table), quantity(posterior, table, draws=True).mean(axis=1))
+        means = quantity(posterior, table, draws=True).mean(axis=1)
+        np.testing.assert_allclose(quantity(posterior, table), means, rtol=1e-12)
 
 
 @pytest.mark.parametrize("family", PURCHASES, ids=_id)
@@ -220,7 +289,7 @@ def test_each_customer_is_predicted_and_simulated_by_its_own_parameters(family, 
     calls = (
         lambda p: kernels.probability_alive_draws(p, x, t_x, T),
         lambda p: kernels.expected_purchases_alive_draws(p, x, T, t),
-        lambda p: kernels.probability_no_purchase_draws(p, x, t_x, T, t),
+        lambda p: kernels.probability_no_purchase_draws(p, x, t_x, T, t / 3, t),
         lambda p: future_rows(kernels, None).simulate_futures(
             p,
             np.ones((6, 1, 3)),
@@ -243,8 +312,8 @@ def test_each_customer_is_predicted_and_simulated_by_its_own_parameters(family, 
                 alike = draws.copy()
                 alike[s] = draws[s // 3 * 3 + kind]
                 np.testing.assert_array_equal(found[kind::3, s], call(alike)[kind::3, s])
-    means = kernels.purchase_pmf_mean(own[:1], x, t_x, T, t, 3)
-    np.testing.assert_array_equal(means[1::3], kernels.purchase_pmf_mean(draws[1:2], x, t_x, T, t, 3)[1::3])
+    means = kernels.purchase_pmf_mean(own[:1], x, t_x, T, t / 3, t, 3)
+    np.testing.assert_array_equal(means[1::3], kernels.purchase_pmf_mean(draws[1:2], x, t_x, T, t / 3, t, 3)[1::3])
     counts, times, *_ = kernels.simulate_history(own[0], T, keys, np.uint64(3))
     again, _, *_ = kernels.simulate_history(draws[1], T, keys, np.uint64(3))
     np.testing.assert_array_equal(counts[1::3], again[1::3])

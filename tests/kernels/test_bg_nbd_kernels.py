@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from lifeworth.kernels import beta_dropout, bg_nbd
+from lifeworth.kernels.beta_integrals import integrate_over_dropout
 from lifeworth.kernels.special import fill_negative_binomial
 
 CDNOW = (0.242594541510907, 4.41360188394455, 0.792919914604938, 2.42588806229977)
@@ -179,7 +180,7 @@ def test_the_two_methods_agree_where_they_meet():
         (0.25, 5.0, 300.0), (0.05, 1.0, 8.0), (0.01, 0.8, 1.0, 3.0), (0.1, 4.0, 300.0)
     ):
         series = beta_dropout._expected_by_series(n, tau, a, c)
-        assert beta_dropout._expected_by_quadrature(n, tau, a, c) == pytest.approx(series, rel=1e-12)
+        assert integrate_over_dropout(n, 0.0, tau, a, a, c) == pytest.approx(series, rel=1e-12)
 
 
 def test_nothing_happens_in_no_time_and_for_ever_is_a_geometric_sum():
@@ -242,7 +243,7 @@ def test_expectation_is_additive_over_intervals(parameters, x, T, t_1, t_2):
 def test_no_purchase_of_one_who_never_came_back():
     """PITFALLS 2: alive for sure, so (alpha + T)^r/(alpha + T + t)^r; a released system says 0.9266."""
     r, alpha, a, b = 0.243, 4.414, 0.793, 2.426
-    found = bg_nbd.probability_no_purchase(r, alpha, a, b, 0.0, 0.0, 38.86, 39.0)
+    found = bg_nbd.probability_no_purchase(r, alpha, a, b, 0.0, 0.0, 38.86, 0.0, 39.0)
     assert found == pytest.approx(((alpha + 38.86) / (alpha + 38.86 + 39)) ** r, rel=1e-14)
     assert found == pytest.approx(0.8554, abs=5e-5)
 
@@ -252,9 +253,9 @@ def test_no_purchase_of_one_who_never_came_back():
 def test_pmf(customer, tau):
     t = tau * (customer[1] + customer[6])
     out = np.empty(41)
-    bg_nbd.purchase_pmf(*customer, t, out)
-    assert out[0] == bg_nbd.probability_no_purchase(*customer, t) or out[0] == pytest.approx(
-        bg_nbd.probability_no_purchase(*customer, t), rel=1e-12
+    bg_nbd.purchase_pmf(*customer, 0.0, t, out)
+    assert out[0] == bg_nbd.probability_no_purchase(*customer, 0.0, t) or out[0] == pytest.approx(
+        bg_nbd.probability_no_purchase(*customer, 0.0, t), rel=1e-12
     )
     with mp.workdps(50):
         r, alpha, a, b, x, t_x, T = map(mpf, customer)
@@ -280,7 +281,9 @@ def test_pmf_sums_to_one_and_has_the_expectation_for_mean(parameters, x, T, tau)
     t_x = 0.5 * T if x else 0.0
     n = r + x
     size = int(n * tau + 12 * math.sqrt(n * tau * (1 + tau)) + 60 * (1 + tau)) + 2
-    out = bg_nbd.purchase_pmf_mean(draws_of(parameters), vector(x), vector(t_x), vector(T), vector(t), size)[0]
+    out = bg_nbd.purchase_pmf_mean(
+        draws_of(parameters), vector(x), vector(t_x), vector(T), vector(0.0), vector(t), size
+    )[0]
     alive = bg_nbd.probability_alive(*parameters, x, t_x, T)
     expected = alive * bg_nbd.expected_purchases_alive(*parameters, x, T, t)
     assert np.all(out >= 0)
@@ -301,13 +304,13 @@ def test_draws_are_the_scalars(shop):
         assert bg_nbd.expected_purchases_alive_draws(draws, x, T, t)[i, s] == pytest.approx(
             bg_nbd.expected_purchases_alive(*draws[s, 0], x[i], T[i], t[i]), rel=1e-13
         )
-        assert bg_nbd.probability_no_purchase_draws(draws, x, t_x, T, t)[i, s] == pytest.approx(
-            bg_nbd.probability_no_purchase(*history, t[i]), rel=1e-14
+        assert bg_nbd.probability_no_purchase_draws(draws, x, t_x, T, 0.0 * t, t)[i, s] == pytest.approx(
+            bg_nbd.probability_no_purchase(*history, 0.0, t[i]), rel=1e-14
         )
-    means = bg_nbd.purchase_pmf_mean(draws, x, t_x, T, t, 5)
+    means = bg_nbd.purchase_pmf_mean(draws, x, t_x, T, 0.0 * t, t, 5)
     out = np.empty((3, 6))
     for s in range(3):
-        bg_nbd.purchase_pmf(*draws[s, 0], x[7], t_x[7], T[7], t[7], out[s])
+        bg_nbd.purchase_pmf(*draws[s, 0], x[7], t_x[7], T[7], 0.0, t[7], out[s])
     assert means[7] == pytest.approx(out.mean(axis=0), rel=1e-13)
 
 

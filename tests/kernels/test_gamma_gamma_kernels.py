@@ -93,6 +93,11 @@ def test_expected_spend():
     # No mean at or below p x + q = 1, and no cancellation above it.
     assert gamma_gamma.expected_spend(p, 1.0, v, 0.0, 0.0) == math.inf
     assert gamma_gamma.expected_spend(0.1, 0.5, v, 4.0, 10.0) == math.inf
+    for p_, q_, x_ in ((0.1, 0.7 + 1e-12, 3.0), (0.3, 0.1 + 1e-9, 3.0), (1e-3, 1e-9, 1000.0), (6.25, 3.7, 5000.0)):
+        with mp.workdps(50):
+            truth = mpf(p_) * (mpf(v) + mpf(x_) * 35) / (mpf(p_) * mpf(x_) + mpf(q_) - 1)
+            # three roundings, however little p x + q exceeds 1
+            assert abs(gamma_gamma.expected_spend(p_, q_, v, x_, 35.0) / truth - 1) < 1e-15
     near = 1.0 + 2.0**-40
     assert gamma_gamma.expected_spend(p, near, v, 0.0, 0.0) == pytest.approx(p * v * 2.0**40, rel=1e-15)
     draws = np.array([[CDNOW], [(6.0, 0.5, 15.0)]])

@@ -97,13 +97,13 @@ def test_pmf(x, t_x, T, tau):
         t = tau * (theta[1] + T)
         n = theta[0] + x
         out = np.empty(int(n * tau + 12 * math.sqrt(n * tau * (1 + tau)) + 60 * (1 + tau)) + 2)
-        mbg_nbd.purchase_pmf(*theta, x, t_x, T, t, out)
+        mbg_nbd.purchase_pmf(*theta, x, t_x, T, 0.0, t, out)
         alive = mbg_nbd.probability_alive(*theta, x, t_x, T)
         expected = alive * mbg_nbd.expected_purchases_alive(*theta, x, T, t)
         # beyond the last is less than 1e-13; the sum of a few thousand terms rounds by as much
         assert math.fsum(out) == pytest.approx(1.0, rel=1e-11)
         assert math.fsum(out * np.arange(out.size)) == pytest.approx(expected, rel=1e-10)
-        assert out[0] == pytest.approx(mbg_nbd.probability_no_purchase(*theta, x, t_x, T, t), rel=1e-12)
+        assert out[0] == pytest.approx(mbg_nbd.probability_no_purchase(*theta, x, t_x, T, 0.0, t), rel=1e-12)
         with mp.workdps(50):
             r, _, a, b = map(mpf, theta)
             N, c, w = r + x, b + x + 1, mpf(tau) / (1 + mpf(tau))

@@ -81,7 +81,7 @@ def test_missing_parameters_give_nan_and_come_back():
         broken[place] = math.nan
         assert math.isnan(pareto_nbd.log_likelihood(*broken, 3.0, 20.0, 30.0))
         assert math.isnan(pareto_nbd.probability_alive(*broken, 3.0, 20.0, 30.0))
-        assert math.isnan(pareto_nbd.probability_no_purchase(*broken, 3.0, 20.0, 30.0, 39.0))
+        assert math.isnan(pareto_nbd.probability_no_purchase(*broken, 3.0, 20.0, 30.0, 0.0, 39.0))
 
 
 # ---- the future -------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_purchases_before_dropout_on_a_grid_that_hurts(point, k, truth):
         pareto_nbd._add_pmf_of_dropped_out(n, s, alpha, beta, t, out)
         assert abs(out[k] / truth - 1) < 1e-11
     if k == 0:
-        silent_until_dropout = s * pareto_nbd._dropped_out(n, s, alpha, beta, t)[0]
+        silent_until_dropout = s * pareto_nbd._dropped_out(n, s, alpha, beta, t)
         assert abs(silent_until_dropout / truth - 1) < 1e-13
 
 
@@ -116,7 +116,7 @@ def test_expectation(s, t, x, T, beta):
 
 def test_nothing_happens_in_no_time_and_for_ever_is_a_mean_lifetime():
     assert pareto_nbd.expected_purchases_alive(*CDNOW, 3.0, 30.0, 0.0) == 0.0
-    assert pareto_nbd.probability_no_purchase(*CDNOW, 3.0, 20.0, 30.0, 0.0) == pytest.approx(1.0, rel=1e-15)
+    assert pareto_nbd.probability_no_purchase(*CDNOW, 3.0, 20.0, 30.0, 0.0, 0.0) == pytest.approx(1.0, rel=1e-15)
     assert pareto_nbd.expected_purchases_alive(*CDNOW, 3.0, 30.0, math.inf) == math.inf
     r, alpha, _, beta = CDNOW
     for_ever = pareto_nbd.expected_purchases_alive(r, alpha, 3.0, beta, 3.0, 30.0, math.inf)
@@ -136,14 +136,14 @@ def test_pmf_sums_to_one_and_has_the_expectation_for_mean(parameters, x, T, tau)
     t_x = 0.5 * T if x else 0.0
     n = r + x
     out = np.empty(int(n * tau + 12 * math.sqrt(n * tau * (1 + tau)) + 60 * (1 + tau)) + 2)
-    pareto_nbd.purchase_pmf(*parameters, x, t_x, T, t, out)
+    pareto_nbd.purchase_pmf(*parameters, x, t_x, T, 0.0, t, out)
     alive = pareto_nbd.probability_alive(*parameters, x, t_x, T)
     expected = alive * pareto_nbd.expected_purchases_alive(*parameters, x, T, t)
     assert np.all(out >= 0)
     # beyond the last is less than 1e-13; the sum of a few thousand terms rounds by as much
     assert math.fsum(out) == pytest.approx(1.0, rel=1e-11)
     assert math.fsum(out * np.arange(out.size)) == pytest.approx(expected, rel=1e-10)
-    assert out[0] == pytest.approx(pareto_nbd.probability_no_purchase(*parameters, x, t_x, T, t), rel=1e-12)
+    assert out[0] == pytest.approx(pareto_nbd.probability_no_purchase(*parameters, x, t_x, T, 0.0, t), rel=1e-12)
 
 
 @given(parameters, counts, positive, positive, positive)
@@ -152,7 +152,7 @@ def test_silence_is_multiplicative_over_intervals(parameters, x, T, t_1, t_2):
     """No purchase in both intervals: in the first, and then in the second of one who was silent in the first."""
     t_x = 0.5 * T if x else 0.0
     history = (*parameters, x, t_x)
-    both = pareto_nbd.probability_no_purchase(*history, T, t_1 + t_2)
-    first = pareto_nbd.probability_no_purchase(*history, T, t_1)
-    second = pareto_nbd.probability_no_purchase(*history, T + t_1, t_2)
+    both = pareto_nbd.probability_no_purchase(*history, T, 0.0, t_1 + t_2)
+    first = pareto_nbd.probability_no_purchase(*history, T, 0.0, t_1)
+    second = pareto_nbd.probability_no_purchase(*history, T + t_1, 0.0, t_2)
     assert first * second == pytest.approx(both, rel=1e-11)

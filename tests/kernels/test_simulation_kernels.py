@@ -188,7 +188,7 @@ def test_counts_have_the_expectation_and_the_pmf(simulated):
         if expected * DRAWS > 100:  # fewer purchases have no normal mean
             assert abs(z_score(found, expected)) < LIMIT
         pmf = np.empty(8)
-        kernels.purchase_pmf(*parameters, x, t_x, T, t, pmf)
+        kernels.purchase_pmf(*parameters, x, t_x, T, 0.0, t, pmf)
         cells = np.append(pmf, 1 - pmf.sum()) * DRAWS
         seen = np.bincount(np.minimum(found, 8), minlength=9)
         common = cells > 5  # where chi-square holds; the rest goes into one cell
@@ -282,7 +282,7 @@ def test_quantiles_of_a_customer_are_near_those_of_the_distribution():
     x, t_x, T, t = (np.array([column]) for column in CUSTOMERS[3])
     draws = np.tile(np.array(CDNOW), (1000, 1, 1))
     pmf = np.empty(60)
-    bg_nbd.purchase_pmf(*CDNOW, *CUSTOMERS[3], pmf)
+    bg_nbd.purchase_pmf(*CDNOW, *CUSTOMERS[3][:3], 0.0, CUSTOMERS[3][3], pmf)
     below = np.cumsum(pmf)
     worst = 0.0
     for seed in range(20):

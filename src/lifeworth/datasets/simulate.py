@@ -199,9 +199,9 @@ def simulate_transactions(
     --------
     >>> shop = simulate_transactions(1_000, seed=7, end="52W")
     >>> shop
-    Simulation(1,000 customers of BG/NBD, 1,843 transactions, 2024-01-01 to 2024-12-29)
+    Simulation(1,000 customers of BG/NBD, 1,998 transactions, 2024-01-01 to 2024-12-29)
     >>> int(shop.truth["alive"].sum()), int(shop.holdout("2024-06-30")["purchases"].sum())
-    (855, 311)
+    (853, 394)
     """
     _check_numbers(n_customers, seed, drift, seasonality, overdispersion, refunds, growth)
     if resolution not in ("s", "D"):

@@ -146,6 +146,7 @@ class Family:
         inference/distributions.py (spend).
     arguments : the order in which the random generator of that distribution takes the parameters.
     counterpart : name of its model in pymc_marketing.clv.
+    cost : time of a log-likelihood, in those of BG/NBD; says when interpolation is worth its while.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Family:
     distribution: str = ""
     arguments: tuple[str, ...] = ()
     counterpart: str = ""
+    cost: float = 1.0
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -61,4 +61,5 @@ PARETO_NBD = Family(
     distribution="ParetoNBD",
     arguments=("r", "alpha", "s", "beta"),
     counterpart="ParetoNBDModel",
+    cost=6.0,  # an integral per customer
 )

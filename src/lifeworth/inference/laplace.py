@@ -1,15 +1,16 @@
 """The fast way to the posterior: its mode and curvature, draws from there, and the weights that mend them.
 
 Draws come from a heavy-tailed distribution around the mode, wider on the side where the posterior is
-wider (Geweke 1989, Econometrica 57(6)), are weighted by posterior over proposal, and the weights are
-Pareto-smoothed (Vehtari et al. 2024). Their k-hat says whether the result can be trusted.
+wider (Geweke 1989, Econometrica 57(6)) and bent as the posterior is bent, are weighted by posterior over
+proposal, and the weights are Pareto-smoothed (Vehtari et al. 2024). Their k-hat says whether the result can
+be trusted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from statistics import NormalDist
@@ -28,15 +29,19 @@ Array = npt.NDArray[np.float64]
 _PROPOSALS, _CHEAP_PROPOSALS, _LEAST_PROPOSALS = 2, 4, 1000
 # Tails of the proposal: degrees of freedom of Student's t, at first and where those were too light.
 _LIGHT, _HEAVY = 8.0, 4.0
-_GOOD_K_HAT, _GOOD_SHARE = 0.5, 0.5
-# Below so many likelihoods of rows, all are computed; above, most are interpolated.
+_GOOD_K_HAT, _GOOD_SHARE = 0.3, 0.7
+# Below so many likelihoods of rows, at BG/NBD's cost, all are computed; above, most are interpolated.
 _FEW_LIKELIHOODS = 500_000
-_DEGREES = (3, 4, 5, 6)
+# Around the mode only low degrees are tried: where they fail, the posterior is better straightened first.
+_FIRST_DEGREES, _DEGREES = (3, 4), (3, 4, 5, 6)
 _MANY_ROWS = 5000
 _CHECKS = 20
-# Errors of interpolated log densities: a posterior mean moves by at most so many standard deviations, one
-# tenth of the Monte Carlo error of 1,000 draws; and no single weight is wrong by more than a fifth.
-_ERROR, _LARGEST_ERROR = 0.003, 0.2
+# When interpolated log densities are near enough: off by so much in the root mean square, no weight wrong by more than
+# a fifth of the largest, and one degree less would move no posterior mean by more standard deviations than this. What
+# the last degree leaves is less than what it brought: one tenth of the Monte Carlo error of 1,000 draws, 0.003.
+_ERROR, _LARGEST_ERROR, _MOVED = 0.02, 0.2, 0.005
+# A polynomial through few points is not believed farther out than this when shapes are learnt from it.
+_FAR = 4.5
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,18 @@ def sample_laplace(
         return None
     rng = np.random.default_rng(seed)
     frame = _Frame(target, mode.position, axes / np.sqrt(spreads), mode.value)
-    cheap = _CHEAP_PROPOSALS * draws * len(rows.counts) <= _FEW_LIKELIHOODS
+    cheap = _CHEAP_PROPOSALS * draws * len(rows.counts) * family.cost <= _FEW_LIKELIHOODS
     number = max((_CHEAP_PROPOSALS if cheap else _PROPOSALS) * draws, _LEAST_PROPOSALS)
-    best = _weigh(frame, frame.widths(), number, _LIGHT, rng)
-    # Rarely needed: heavier tails, then another centre and shape, learnt from the draws so far.
-    for matched in (False, True):
+    best = _weigh(frame, frame.widths(), number, _LIGHT, rng, _FIRST_DEGREES)
+    computed = [best]
+    # Where the posterior is bent, another frame, learnt from the points so far; then once more, with heavier tails.
+    for tails in (_LIGHT, _HEAVY):
         if best.good:
             break
-        other, widths = frame.matched(best) if matched else (frame, frame.widths())
-        best = max(best, _weigh(other, widths, number, _HEAVY, rng), key=lambda w: (w.k_hat < _GOOD_K_HAT, w.ess))
-    kept = best.frame.positions(best.z[_resample(best.weights, draws, rng)])
+        straight, widths = best.straightened()
+        computed.append(_weigh(straight, widths, number, tails, rng, _DEGREES, computed))
+        best = max(best, computed[-1], key=lambda w: (w.near, w.k_hat < _GOOD_K_HAT, w.ess))
+    kept = best.positions[_resample(best.weights, draws, rng)]
     values = target.values(kept)
     parameters = dict(zip(family.parameters, target.parameters(kept).T, strict=True))
     named = {name: np.ascontiguousarray(v)[None] for name, v in (values | parameters).items()}
@@ -88,34 +95,75 @@ def sample_laplace(
 
 @dataclass(frozen=True)
 class _Round:
-    """Proposals z in a frame, and their smoothed weights."""
+    """Proposals u in a frame, and their smoothed weights.
+
+    Attributes
+    ----------
+    exact : (number,), which log densities were computed.
+    log_target : (number,), log densities, computed or interpolated.
+    near : whether the interpolated ones are near enough to be used.
+    """
 
     frame: _Frame
-    z: Array
+    u: Array
+    log_target: Array
+    exact: npt.NDArray[np.bool_]
+    near: bool
     weights: Array
     k_hat: float
 
     @cached_property
+    def positions(self) -> Array:
+        """Positions on the line."""
+        return self.frame.positions(self.u)
+
+    @cached_property
     def ess(self) -> float:
         """How many equally weighted draws these are worth for the mean of a parameter, of the worst one."""
-        values = self.frame.target.parameters(self.frame.positions(self.z))
-        spread = (values - self.weights @ values) ** 2
-        worth = (self.weights @ spread) / (self.weights**2 @ spread)
+        values = self.frame.target.parameters(self.positions)
+        held = self.weights > 0
+        values, weights = values[held], self.weights[held]
+        spread = (values - weights @ values) ** 2
+        with np.errstate(invalid="ignore", over="ignore"):
+            worth = (weights @ spread) / (weights**2 @ spread)
         return min(float(worth.min()), float(len(self.weights)))
 
     @property
     def good(self) -> bool:
         """Whether nothing would be gained by trying another proposal."""
-        return self.k_hat < _GOOD_K_HAT and self.ess > _GOOD_SHARE * len(self.weights)
+        return self.near and self.k_hat < _GOOD_K_HAT and self.ess > _GOOD_SHARE * len(self.weights)
+
+    def straightened(self) -> tuple[_Frame, Array]:
+        """The frame in which these weighted points lie about as a standard normal, and the widths of its sides."""
+        frame, weights = self.frame, self.weights
+        z = frame.bent(self.u)
+        if not self.near:
+            believed = np.where(self.exact | ((z**2).sum(axis=1) < _FAR**2), weights, 0.0)
+            if believed.sum() > 0:
+                weights = believed / believed.sum()
+        bend = _Bend.learnt(z, weights)
+        u = bend.straight(z)
+        sides = [np.where(u < 0, weights[:, None], 0.0), np.where(u < 0, 0.0, weights[:, None])]
+        widths = np.sqrt([(side * u**2).sum(axis=0) / np.maximum(side.sum(axis=0), 1e-12) for side in sides])
+        return replace(frame, bend=bend), np.clip(widths, 0.5, 5.0)
 
 
-def _weigh(frame: _Frame, widths: Array, number: int, tails: float, rng: np.random.Generator) -> _Round:
-    z, log_proposal = _propose(widths, number, tails, rng)
-    log_target = frame.interpolated(z)
-    if log_target is None:
-        log_target = frame.log_target(z)
-    log_weights, k_hat = smooth_weights((log_target - log_proposal)[None])
-    return _Round(frame, z, np.exp(log_weights[0]), float(k_hat[0]))
+def _weigh(
+    frame: _Frame,
+    widths: Array,
+    number: int,
+    tails: float,
+    rng: np.random.Generator,
+    degrees: tuple[int, ...],
+    computed: Sequence[_Round] = (),
+) -> _Round:
+    u, log_proposal = _propose(widths, number, tails, rng)
+    values, exact, near = frame.interpolated(u, log_proposal, degrees, computed)
+    if not near and degrees is _DEGREES:
+        values[~exact] = frame.log_target(u[~exact])
+        exact, near = np.ones(number, dtype=bool), True
+    log_weights, k_hat = smooth_weights((values - log_proposal)[None])
+    return _Round(frame, u, values, exact, near, np.exp(log_weights[0]), float(k_hat[0]))
 
 
 def _propose(widths: Array, number: int, tails: float, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -138,21 +186,85 @@ def _propose(widths: Array, number: int, tails: float, rng: np.random.Generator)
 
 
 @dataclass(frozen=True)
+class _Bend:
+    """Coordinates z of straight ones u: each a quadratic of the z before it, plus its spread times its own u.
+
+    A posterior that is a bent ridge in z is upright in u, and the volume changes by a constant only.
+
+    Attributes
+    ----------
+    quadratics : for each coordinate, the coefficients of the monomials of those before it.
+    spreads : (variables,).
+    """
+
+    quadratics: tuple[Array, ...]
+    spreads: Array
+
+    @classmethod
+    def learnt(cls, z: Array, weights: Array) -> _Bend:
+        """The bend under which weighted points are upright, by least squares."""
+        quadratics: list[Array] = []
+        spreads: list[float] = []
+        # Few points must not tell more than a shift: shrunk by as much as they are few.
+        ridge = 5 * float(weights @ weights)
+        for j in range(z.shape[1]):
+            powers = _monomials(z[:, :j], 2)
+            weighted = powers * weights[:, None]
+            penalty = np.full(powers.shape[1], ridge)
+            penalty[0] = 0.0
+            found = np.linalg.solve(powers.T @ weighted + np.diag(penalty), weighted.T @ z[:, j])
+            quadratics.append(found.astype(np.float64))
+            spreads.append(math.sqrt(max(float(weights @ (z[:, j] - powers @ found) ** 2), 1e-6)))
+        return cls(tuple(quadratics), np.array(spreads))
+
+    def bent(self, u: Array) -> Array:
+        """Z of u."""
+        z = np.empty_like(u)
+        for j, quadratic in enumerate(self.quadratics):
+            z[:, j] = _monomials(z[:, :j], 2) @ quadratic + self.spreads[j] * u[:, j]
+        return z
+
+    def straight(self, z: Array) -> Array:
+        """U of z."""
+        return np.stack(
+            [
+                (z[:, j] - _monomials(z[:, :j], 2) @ quadratic) / self.spreads[j]
+                for j, quadratic in enumerate(self.quadratics)
+            ],
+            axis=1,
+        )
+
+
+@dataclass(frozen=True)
 class _Frame:
-    """Coordinates z in which the posterior is about a standard normal: position = centre + axes z."""
+    """Coordinates u in which the posterior is about a standard normal: position = centre + axes bend(u).
+
+    The widest axis comes first: it is the one along which the others bend.
+    """
 
     target: Target
     centre: Array
     axes: Array
     level: float
+    bend: _Bend | None = None
 
-    def positions(self, z: Array) -> Array:
+    def bent(self, u: Array) -> Array:
+        """Coordinates before they are turned and moved onto the line."""
+        return u if self.bend is None else self.bend.bent(u)
+
+    def positions(self, u: Array) -> Array:
         """Positions on the line."""
-        return self.centre + z @ self.axes.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.centre + self.bent(u) @ self.axes.T
 
-    def log_target(self, z: Array) -> Array:
-        """Log density at z, less that at the mode."""
-        return self.target.many(self.positions(z)) - self.level
+    def coordinates(self, positions: Array) -> Array:
+        """Coordinates u of positions on the line."""
+        z = np.linalg.solve(self.axes, (positions - self.centre).T).T.astype(np.float64)
+        return z if self.bend is None else self.bend.straight(z)
+
+    def log_target(self, u: Array) -> Array:
+        """Log density at u, less that at the mode."""
+        return self.target.many(self.positions(u)) - self.level
 
     def widths(self) -> Array:
         """How far the density reaches on both sides of each axis, (2, variables), in units of a normal's."""
@@ -165,59 +277,77 @@ class _Frame:
         widths: Array = np.sqrt(reach[None, :, None] ** 2 / np.maximum(2 * fall, 1e-2)).max(axis=1)
         return np.clip(widths, 0.5, 5.0)
 
-    def matched(self, found: _Round) -> tuple[_Frame, Array]:
-        """The frame with the mean and covariance of weighted points, and the widths of their sides."""
-        z, weights = found.z, found.weights
-        mean = weights @ z
-        spreads, axes = np.linalg.eigh((z - mean).T @ ((z - mean) * weights[:, None]))
-        axes = axes * np.sqrt(np.maximum(spreads, 1e-6))
-        turned = np.linalg.solve(axes, (z - mean).T).T
-        sides = [np.where(turned < 0, weights[:, None], 0.0), np.where(turned < 0, 0.0, weights[:, None])]
-        widths = np.sqrt([(side * turned**2).sum(axis=0) / np.maximum(side.sum(axis=0), 1e-12) for side in sides])
-        frame = _Frame(self.target, self.positions(mean), self.axes @ axes, self.level)
-        return frame, np.clip(widths, 0.5, 5.0)
-
-    def interpolated(self, z: Array) -> Array | None:
-        """Log densities at z, most from a polynomial through some; None where that is no gain or not near enough.
+    def interpolated(
+        self, u: Array, log_proposal: Array, degrees: tuple[int, ...], computed: Sequence[_Round] = ()
+    ) -> tuple[Array, npt.NDArray[np.bool_], bool]:
+        """Log densities at u, most from a polynomial through some; which were computed; and whether all are near.
 
         With many rows the log posterior is smooth at the scale of the proposals: a polynomial of some
-        degree through exact values is tried on others, and taken only if it is right to `_ERROR`. The
-        outermost points, where polynomials go astray, are always computed.
+        degree through exact values, here and in rounds before, is tried on others, and beside one of a degree
+        less. The outermost points, where polynomials go astray, are always computed.
         """
-        if len(self.target.rows.counts) * len(z) <= _FEW_LIKELIHOODS:
-            return None
-        outwards = np.argsort(-(z**2).sum(axis=1), kind="stable")
-        known, values = np.zeros(len(z), dtype=bool), np.zeros(len(z))
-        checks = np.arange(len(z) - _CHECKS, len(z))
+        known, values = np.zeros(len(u), dtype=bool), np.zeros(len(u))
 
         def compute(which: npt.NDArray[np.int64]) -> None:
-            new = which[~known[which]]
-            values[new] = self.log_target(z[new])
+            new = np.unique(which[~known[which]])
+            values[new] = self.log_target(u[new])
             known[new] = True
 
+        everything = np.arange(len(u))
+        if len(self.target.rows.counts) * len(u) * self.target.family.cost <= _FEW_LIKELIHOODS:
+            compute(everything)
+            return values, known, True
+        outwards = np.argsort(-(u**2).sum(axis=1), kind="stable")
+        checks = everything[-_CHECKS:]
         compute(checks)
-        for degree in _DEGREES:
+        earlier = [(self.coordinates(r.positions[r.exact]), r.log_target[r.exact]) for r in computed]
+        for degree in degrees:
             terms = math.comb(len(self.centre) + degree, degree)
-            if 4 * terms > len(z):
-                return None
-            compute(np.concatenate([outwards[: terms // 2], np.arange(3 * terms // 2)]))
+            if 4 * terms > len(u):
+                break
+            compute(np.concatenate([outwards[: terms // 2], everything[: 3 * terms // 2]]))
             design = known.copy()
             design[checks] = False
-            design &= np.isfinite(values)
-            # Far out, where weights are small, errors matter less.
-            importance = np.exp(-(z**2).sum(axis=1) / 8)
-            powers = _monomials(z, degree)
-            weighted = powers[design] * importance[design, None]
-            # Columns of one length make these equations well conditioned; they take a tenth of the time of a QR.
-            lengths = np.sqrt((weighted**2).sum(axis=0))
-            weighted = weighted / lengths
-            fitted = np.linalg.solve(weighted.T @ weighted, weighted.T @ (values[design] * importance[design]))
-            found = powers @ (fitted / lengths)
+            at = np.concatenate([u[design], *(coordinates for coordinates, _ in earlier)])
+            seen = np.concatenate([values[design], *(seen for _, seen in earlier)])
+            found, before = (_polynomial(at, seen, order)(u) for order in (degree, degree - 1))
             error = (found - values)[checks]
-            share = np.exp(values[checks])
-            if math.sqrt(float(share @ error**2 / share.sum())) < _ERROR and np.abs(error).max() < _LARGEST_ERROR:
-                return np.where(known, values, found)
-        return None
+            share = _shares((values - log_proposal)[checks])
+            rough = math.sqrt(float(share @ error**2))
+            worst = float((share * np.abs(np.expm1(np.minimum(error, 50.0)))).max() / share.max())
+            interpolated, simpler = np.where(known, values, found), np.where(known, values, before)
+            moved = np.abs((_shares(interpolated - log_proposal) - _shares(simpler - log_proposal)) @ u).max()
+            if rough < _ERROR and worst < _LARGEST_ERROR and moved < _MOVED:
+                return interpolated, known, True
+        else:
+            # The mode is the highest point, whatever a polynomial says.
+            return np.minimum(interpolated, 0.0), known, False
+        compute(everything)
+        return values, known, True
+
+
+def _shares(log_weights: Array) -> Array:
+    """Weights that sum to one; nan where there is no weight at all."""
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(log_weights - log_weights.max())
+        shares: Array = weights / weights.sum()
+    return shares
+
+
+def _polynomial(u: Array, values: Array, degree: int) -> Callable[[Array], Array]:
+    """The polynomial nearest to values at u by least squares."""
+    usable = np.isfinite(values)
+    u, values = u[usable], values[usable]
+    # Far out, where weights are small, errors matter less.
+    importance = np.exp(-(u**2).sum(axis=1) / 8)
+    weighted = _monomials(u, degree) * importance[:, None]
+    # Columns of one length make these equations well conditioned; they take a tenth of the time of a QR.
+    lengths = np.sqrt((weighted**2).sum(axis=0))
+    weighted = weighted / lengths
+    # The least of ridges, for where hardly any density could be computed.
+    normal = weighted.T @ weighted + 1e-13 * np.eye(len(lengths))
+    found = np.linalg.solve(normal, weighted.T @ (values * importance)) / lengths
+    return lambda at: _monomials(at, degree) @ found
 
 
 def _monomials(z: Array, degree: int) -> Array:

@@ -19,6 +19,7 @@ FLAT = 20.0
 # The search ends where the mode is this near, in standard deviations of the posterior.
 _NEAR = 1e-7
 _LONGEST_STEP, _STEPS = 2.0, 200
+_CLOSE = 1.0
 # Above so many rows, the search begins on so many customers.
 _MANY_ROWS, _FEWER_CUSTOMERS = 5_000, 10_000
 
@@ -69,7 +70,9 @@ def climb(target: Target, start: Array | None = None, curvature: Array | None = 
             given, curvature = False, None
             continue
         moved, value, steeper = found
-        # A curvature that was given is good near the mode: mended by what each step shows, it need not be made anew.
+        # Near the mode, and where it was given, a curvature is good: mended by what each step shows, it need not be
+        # made anew, which takes as many slopes as twice the variables.
+        given = given or distance < _CLOSE
         curvature = _mended(curvature, moved - position, slope - steeper) if given else None
         position, slope = moved, steeper
     else:

@@ -108,6 +108,16 @@ def njit[F: Callable[..., Any]](function: F) -> F:
     return cast(F, _dispatcher(function))
 
 
+def fused[F: Callable[..., Any]](function: F) -> F:
+    """Compile a scalar function into whoever calls it, its products and sums as one instruction: a rounding less."""
+    return cast(F, _dispatcher(function, fastmath={"contract"}, forceinline=True))
+
+
+def summing[F: Callable[..., Any]](function: F) -> F:
+    """Compile a function whose sums may be taken in any order, several terms at a time."""
+    return cast(F, _dispatcher(function, fastmath={"contract", "reassoc"}))
+
+
 def inner[F: Callable[..., Any]](function: F) -> F:
     """Compile a function for other kernels only: without the way in from Python, which takes longest for arrays."""
     return cast(F, _dispatcher(function, no_cpython_wrapper=True))

@@ -5,30 +5,27 @@ Beta(a, b). The two models differ in when: BG/NBD's customers face it at each re
 first purchase too. `faced` says how often a customer who is alive has done so: x, or x + 1. Where it is 0,
 nobody has dropped out yet.
 
-In the expectation, n = r + x, c = b + faced, and tau = t/(alpha + T) is scaled time. Arguments are not
-checked here.
+In expectations n = r + x, c = b + faced, and times are divided by alpha + T: tau is a time from now on, sigma
+the start of an interval and delta its length. Arguments are not checked here.
 """
 
 import math
 
 import numpy as np
 
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import fused, njit
+from lifeworth.kernels.beta_integrals import fill_pmf_between, integrate_over_dropout
 from lifeworth.kernels.random import log_gamma_variate, poisson, uniform
 from lifeworth.kernels.simulate import as_count, geometric
 from lifeworth.kernels.special import (
     digamma_difference,
     fill_negative_binomial,
-    log_beta,
     log_gamma_ratio,
     log_one_plus_exp,
     logistic,
 )
+from lifeworth.kernels.vectors import exp, log1p
 
-# Gauss-Legendre on a panel: 16 points reach rounding where panels are at most 2.5 long and poles pi away.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
-_NODES = 0.5 * (1.0 + _NODES)
-_WEIGHTS = 0.5 * _WEIGHTS
 _LONGEST_SERIES = 1500.0
 # Numbers are drawn by inversion where that takes few steps, and nothing underflows on the way.
 _MOST_STEPS, _LEAST_SILENT, _NEGLIGIBLE = 64.0, 1e-30, 1e-18
@@ -63,85 +60,6 @@ def _expected_by_series(n: float, tau: float, a: float, c: float) -> float:
 
 
 @njit
-def _log_integrand(z: float, n: float, tau: float, a: float, c: float) -> float:
-    """Log of [1 - (1 + p tau)^-n] p^(a-1) (1-p)^c at p = 1/(1 + exp(-z)): the integrand over dz."""
-    e = math.exp(-abs(z))
-    log_larger = -math.log1p(e)
-    if z < 0.0:
-        p = e / (1.0 + e)
-        log_p = z + log_larger
-        log_q = log_larger
-    else:
-        p = 1.0 / (1.0 + e)
-        log_p = log_larger
-        log_q = log_larger - z
-    bought = -math.expm1(-n * math.log1p(p * tau))
-    return math.log(bought) + (a - 1.0) * log_p + c * log_q
-
-
-@njit
-def _panel(lower: float, upper: float, n: float, tau: float, a: float, c: float, log_scale: float) -> float:
-    """Integral of the integrand over one panel."""
-    length = upper - lower
-    total = 0.0
-    for i in range(16):
-        total += _WEIGHTS[i] * math.exp(_log_integrand(lower + length * _NODES[i], n, tau, a, c) - log_scale)
-    return total * length
-
-
-@njit
-def _expected_by_quadrature(n: float, tau: float, a: float, c: float) -> float:
-    """Integrate over z = logit(p): analytic in a strip of half-width pi, one hump, exponential on both sides.
-
-    From a core around the hump, panels walk outwards, doubling where the integrand is close to a plain
-    exponential, up to where it is one to rounding; the rest of both tails is added in closed form.
-    """
-    log_scale = log_beta(a, c)
-    # At the top h + a - 1 = c p/(1-p), where h, the log-slope of 1 - (1 + p tau)^-n, falls from 1 to 0.
-    high = math.log(a / c)
-    low = math.log(max(a - 1.0, 0.0) / c + a / (c + 0.5 * (n + 1.0) * tau) / (1.0 + a))
-    low = min(low, high)
-    step = min(2.5, 4.5 / math.sqrt(a * c / (a + c) + 1.0))
-    pieces = max(math.ceil((high - low) / step), 1.0)
-    total = 0.0
-    if high > low:
-        length = (high - low) / pieces
-        for i in range(int(pieces)):
-            total += _panel(low + i * length, low + (i + 1.0) * length, n, tau, a, c, log_scale)
-    # Where the integrand becomes a plain exponential, and the closed tails from there.
-    leftmost = -37.0 - math.log(1.0 + a + c + (n + 1.0) * tau)
-    rightmost = 37.0 + math.log(1.0 + a + n)
-    knee = -math.log(1.0 + a + c + (n + 1.0) * tau)
-    at = low
-    length = step
-    while at > leftmost:
-        below = max(at - length, leftmost)
-        part = _panel(below, at, n, tau, a, c, log_scale)
-        total += part
-        at = below
-        if part < 1e-16 * total:
-            break
-        if at < knee:
-            length = min(2.0 * length, 16.0 / a)
-    if at == leftmost:
-        total += n * tau * math.exp(a * at - log_scale) / a
-    at = high
-    length = step
-    while at < rightmost:
-        above = min(at + length, rightmost)
-        part = _panel(at, above, n, tau, a, c, log_scale)
-        total += part
-        at = above
-        if part < 1e-16 * total:
-            break
-        if at > 0.0:
-            length = min(2.0 * length, 16.0 / c)
-    if at == rightmost:
-        total -= math.expm1(-n * math.log1p(tau)) * math.exp(-c * at - log_scale) / c
-    return total
-
-
-@njit
 def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
     """Purchases expected within the scaled time tau: the integral over p of [1 - (1 + p tau)^-n]/p Beta(p; a, c) dp.
 
@@ -150,7 +68,7 @@ def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
     if tau == 0.0:
         return 0.0
     if tau == math.inf:
-        return (a + c - 1.0) / (a - 1.0) if a > 1.0 else math.inf
+        return 1.0 + c / (a - 1.0) if a > 1.0 else math.inf
     arrivals = n * tau
     terms = arrivals + 8.0 * math.sqrt(arrivals * (1.0 + tau)) + 32.0 * (1.0 + tau)
     if a > 1.0:
@@ -159,7 +77,44 @@ def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
         return math.nan  # the loops below would not notice
     if terms <= _LONGEST_SERIES and n * math.log1p(tau) < 690.0:
         return _expected_by_series(n, tau, a, c)
-    return _expected_by_quadrature(n, tau, a, c)
+    return integrate_over_dropout(n, 0.0, tau, a, a, c)
+
+
+@njit
+def expected_between(n: float, sigma: float, delta: float, a: float, c: float) -> float:
+    """Purchases expected from the scaled time sigma to sigma + delta, of one alive at 0; no difference is taken.
+
+    The integral over p of [(1 + p sigma)^-n - (1 + p (sigma + delta))^-n]/p Beta(p; a, c) dp, the difference
+    written as a product.
+    """
+    if sigma == 0.0:
+        return expected_until_dropout(n, delta, a, c)
+    if math.isnan(n + sigma + delta + a + c):
+        return math.nan  # the loops below would not notice
+    if delta == 0.0:
+        return 0.0
+    if delta == math.inf:
+        return integrate_over_dropout(n, sigma, 0.0, a - 1.0, a, c) if a > 1.0 else math.inf
+    return integrate_over_dropout(n, sigma, delta, a, a, c)
+
+
+@njit
+def survival(n: float, tau: float, a: float, c: float) -> float:
+    """Probability that one alive at 0 is alive at the scaled time tau: the integral over p of (1 + p tau)^-n."""
+    if tau == 0.0:
+        return 1.0
+    if tau == math.inf:
+        return 0.0
+    if math.isnan(n + tau + a + c):
+        return math.nan
+    value = integrate_over_dropout(n, tau, 0.0, a, a, c)
+    return 1.0 if value > 1.0 else value  # rounding
+
+
+@njit
+def dropout_until(n: float, tau: float, a: float, c: float) -> float:
+    """One less `survival`, exact also where it is small: the expectation under one more dropout, times a/(a + c)."""
+    return a / (a + c) * expected_until_dropout(n, tau, a + 1.0, c)
 
 
 # ---- the likelihood ---------------------------------------------------------------------------------------
@@ -238,10 +193,27 @@ def times_with_gradient(
 def probability_alive(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
 ) -> float:
-    """Probability that a customer has not dropped out at T."""
+    """Probability that a customer has not dropped out at T.
+
+    It is as exact as the exponent it comes from: to 1e-15 where it is not small, to 1e-12 where it is 1e-300.
+    """
     if faced == 0.0:
         return 1.0
     return logistic(-log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
+
+
+@njit
+def weights_of_silence(a: float, b: float, faced: float) -> tuple[float, float]:
+    """Odds of a dropout when it was faced last, and 1: what `probability_alive_from` takes."""
+    return (0.0 if faced == 0.0 else a / (b + (faced - 1.0))), 1.0
+
+
+@fused
+def probability_alive_from(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, gone: float, staying: float
+) -> float:
+    """`probability_alive` from `weights_of_silence`, by vector instructions."""
+    return 1.0 / (staying + gone * exp((r + x) * log1p((T - t_x) / (alpha + t_x))))
 
 
 @njit
@@ -256,12 +228,16 @@ def probability_dropped_out(
 
 @njit
 def probability_no_purchase(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, faced: float
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, start: float, t: float, faced: float
 ) -> float:
-    """Probability of no purchase in (T, T + t], dropped out or not; 1 less that of staying and buying."""
-    silent = math.exp(-(r + x) * math.log1p(t / (alpha + T)))
+    """Probability of no purchase in (T + start, T + start + t]: gone by T, gone by its start, or alive and silent."""
+    n, c, scale = r + x, b + faced, alpha + T
+    of_living = math.exp(-n * math.log1p(t / scale))
+    if start > 0.0:
+        of_living = of_living * survival(n, start / (scale + t), a, c) + dropout_until(n, start / scale, a, c)
     alive = probability_alive(r, alpha, a, b, x, t_x, T, faced)
-    return alive * silent + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    value = alive * of_living + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
+    return 1.0 if value > 1.0 else value  # rounding
 
 
 @njit
@@ -273,25 +249,31 @@ def purchase_pmf(
     x: float,
     t_x: float,
     T: float,
+    start: float,
     t: float,
     faced: float,
     out: np.ndarray,
 ) -> None:
-    """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
+    """Fill out[k] with the probability of k purchases in (T + start, T + start + t], dropped out or not.
 
-    Of a customer alive at T: k arrivals without dropout, or at least k with dropout at the k-th.
+    Of a customer alive at the start: k arrivals without dropout, or at least k with dropout at the k-th.
     """
-    c = b + faced
-    arrived = np.empty(out.size)
-    at_least = np.empty(out.size)
-    fill_negative_binomial(r + x, t / (alpha + T), arrived, at_least)
+    n, c = r + x, b + faced
+    if start > 0.0:
+        fill_pmf_between(n, start / (alpha + T), t / (alpha + T), a, c, out)
+    else:
+        arrived = np.empty(out.size)
+        at_least = np.empty(out.size)
+        fill_negative_binomial(n, t / (alpha + T), arrived, at_least)
+        still_customer = 1.0
+        for k in range(1, out.size):
+            dropped_now = still_customer * (a / (a + c + (k - 1.0)))
+            still_customer *= (c + (k - 1.0)) / (a + c + (k - 1.0))
+            out[k] = arrived[k] * still_customer + at_least[k] * dropped_now
     alive = probability_alive(r, alpha, a, b, x, t_x, T, faced)
-    out[0] = alive * arrived[0] + probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
-    still_customer = 1.0
     for k in range(1, out.size):
-        dropped_now = still_customer * (a / (a + c + (k - 1.0)))
-        still_customer *= (c + (k - 1.0)) / (a + c + (k - 1.0))
-        out[k] = alive * (arrived[k] * still_customer + at_least[k] * dropped_now)
+        out[k] *= alive
+    out[0] = probability_no_purchase(r, alpha, a, b, x, t_x, T, start, t, faced)
 
 
 # ---- simulation -------------------------------------------------------------------------------------------

@@ -55,12 +55,30 @@ def log_likelihood_gradient(p: float, q: float, v: float, x: float, z: float) ->
 
 
 @njit
+def _excess(p: float, q: float, x: float) -> float:
+    """Return p x + q - 1, exact to rounding also where it is small: Dekker's (1971) product, Knuth's sums."""
+    product = p * x
+    upper_p = 134217729.0 * p  # 2^27 + 1 halves the digits
+    upper_p -= upper_p - p
+    upper_x = 134217729.0 * x
+    upper_x -= upper_x - x
+    lower_p, lower_x = p - upper_p, x - upper_x
+    lost = lower_p * lower_x - (((product - upper_p * upper_x) - lower_p * upper_x) - upper_p * lower_x)
+    above_one = q - 1.0
+    other = above_one - q
+    lost += (q - (above_one - other)) + (-1.0 - other)
+    total = product + above_one
+    other = total - product
+    return total + ((product - (total - other)) + (above_one - other) + lost)
+
+
+@njit
 def expected_spend(p: float, q: float, v: float, x: float, z: float) -> float:
     """Mean amount of a customer's purchases, the population's where x = 0; Fader & Hardie (2013) eq. (5).
 
     It is infinite where p x + q <= 1: the amounts then have no mean, and the caller must say so.
     """
-    excess = p * x + (q - 1.0)
+    excess = _excess(p, q, x)
     if excess <= 0.0:
         return math.inf
     return p * (v + x * z) / excess

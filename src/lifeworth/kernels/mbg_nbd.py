@@ -16,8 +16,9 @@ import numpy as np
 
 from lifeworth.kernels import beta_dropout
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.beta_dropout import expected_until_dropout
+from lifeworth.kernels.beta_dropout import expected_between, expected_until_dropout, probability_alive_from
 from lifeworth.kernels.expectations import tabulated_expectation_rows
+from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 
 # ---- the likelihood ---------------------------------------------------------------------------------------
@@ -74,6 +75,12 @@ def probability_alive(r: float, alpha: float, a: float, b: float, x: float, t_x:
 
 
 @njit
+def weights_of_silence(r: float, alpha: float, a: float, b: float, x: float, age: float) -> tuple[float, float]:
+    """What P(alive) is made of: the odds of a dropout at the last purchase against none, at any age."""
+    return beta_dropout.weights_of_silence(a, b, x + 1.0)
+
+
+@njit
 def expected_purchases_alive(r: float, alpha: float, a: float, b: float, x: float, T: float, t: float) -> float:
     """Purchases expected in (T, T + t] of a customer alive at T; new customers have x = T = 0.
 
@@ -84,22 +91,45 @@ def expected_purchases_alive(r: float, alpha: float, a: float, b: float, x: floa
 
 
 @njit
-def probability_no_purchase(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
+def expected_purchases_alive_between(
+    r: float, alpha: float, a: float, b: float, x: float, T: float, start: float, t: float
 ) -> float:
-    """Probability of no purchase in (T, T + t], dropped out or not; 1 less that of staying and buying."""
-    return beta_dropout.probability_no_purchase(r, alpha, a, b, x, t_x, T, t, x + 1.0)
+    """Purchases expected in (T + start, T + start + t] of a customer alive at T; no difference is taken."""
+    return expected_between(r + x, start / (alpha + T), t / (alpha + T), a, b + x + 1.0)
+
+
+@njit
+def survival(r: float, alpha: float, a: float, b: float, x: float, T: float, t: float) -> float:
+    """Probability that a customer alive at T is alive at T + t."""
+    return beta_dropout.survival(r + x, t / (alpha + T), a, b + x + 1.0)
+
+
+@njit
+def probability_no_purchase(
+    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, start: float, t: float
+) -> float:
+    """Probability of no purchase in (T + start, T + start + t], dropped out or not: positive terms only."""
+    return beta_dropout.probability_no_purchase(r, alpha, a, b, x, t_x, T, start, t, x + 1.0)
 
 
 @njit
 def purchase_pmf(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, out: np.ndarray
+    r: float,
+    alpha: float,
+    a: float,
+    b: float,
+    x: float,
+    t_x: float,
+    T: float,
+    start: float,
+    t: float,
+    out: np.ndarray,
 ) -> None:
-    """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
+    """Fill out[k] with the probability of k purchases in (T + start, T + start + t], dropped out or not.
 
     That of BG/NBD, of a customer who has faced dropout once more.
     """
-    beta_dropout.purchase_pmf(r, alpha, a, b, x, t_x, T, t, x + 1.0, out)
+    beta_dropout.purchase_pmf(r, alpha, a, b, x, t_x, T, start, t, x + 1.0, out)
 
 
 @njit
@@ -155,12 +185,28 @@ log_likelihood_sum_draws = _likelihood.log_likelihood_sum_draws
 log_likelihood_sum_gradient = _likelihood.log_likelihood_sum_gradient
 
 _predictions = prediction_rows(
-    __name__, probability_alive, expected_purchases_alive, probability_no_purchase, purchase_pmf
+    __name__,
+    probability_alive,
+    expected_purchases_alive,
+    expected_purchases_alive_between,
+    survival,
+    probability_no_purchase,
+    purchase_pmf,
 )
 probability_alive_draws = _predictions.probability_alive_draws
 expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
+expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_between_draws
+survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
+alive_and_purchases_mean = mean_rows(
+    __name__,
+    weights_of_silence,
+    probability_alive_from,
+    probability_alive,
+    expected_purchases_alive_between,
+    silence_ages=False,
+)
 
 expected_purchases_alive_at = tabulated_expectation_rows(__name__, expected_until_dropout, _curve_of)
 

@@ -9,20 +9,21 @@ is x = repeat purchases, t_x = age at the last of them, T = age, 0 <= t_x <= T, 
 beta, t_x, T and the horizon t are all in one unit of time. Arguments are not checked here.
 
 What a customer does who drops out is an integral over the time of dropout. Its published forms, differences of
-two 2F1, cancel; here it is integrated as it stands, with positive terms only. Row functions are described in
-`purchase_rows`; their parameters are in the order r, alpha, s, beta.
+two 2F1, cancel; here it is integrated as it stands. Row functions: `purchase_rows`, of r, alpha, s, beta.
 """
 
 import math
 
 import numpy as np
 
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import fused, njit, summing
 from lifeworth.kernels.expectations import expectation_rows
+from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 from lifeworth.kernels.random import exponential, log_gamma_variate, poisson
 from lifeworth.kernels.simulate import as_count
 from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
+from lifeworth.kernels.vectors import exp, log1p
 
 # Gauss-Legendre on a panel. Eight points reach rounding where the integrand spans a factor of e^2.5 or less.
 _MANY_NODES, _MANY_WEIGHTS = (0.5 * values for values in np.polynomial.legendre.leggauss(16))
@@ -38,13 +39,13 @@ _FOR_EVER = 700.0  # exp() of the longest time in logs
 
 
 @njit
-def _dropped_out(
-    n: float, s: float, alpha: float, beta: float, length: float
+def _integrate(
+    n: float, s: float, alpha: float, beta: float, length: float, moments: bool
 ) -> tuple[float, float, float, float, float, float, float]:
     """Integrate g(u) = (1 + u/alpha)^-n (1 + u/beta)^-s / (beta + u) over u in (0, length).
 
-    Returns the integral and, under the density that g is then, the means of log(1 + u/alpha), alpha/(alpha + u)
-    and u/(alpha + u), and the same three of beta; all zero where length is.
+    Returns the integral and, if `moments`, under the density that g is then, the means of log(1 + u/alpha),
+    alpha/(alpha + u) and u/(alpha + u), and the same three of beta; all zero where length is.
 
     Over y = log(1 + u/m), m the smaller of alpha and beta and M the larger, g du is exp(-c y - d log(1 + (m/M)
     expm1(y))) dy, up to a factor: log-concave, and analytic in a strip of half-width pi. Panels walk from y = 0
@@ -81,6 +82,8 @@ def _dropped_out(
             log_ratio = math.log1p(large)
             weight = step * weights[i] * math.exp(-c * y - d * log_ratio)
             total += weight
+            if not moments:
+                continue
             log_small += weight * y
             log_large += weight * log_ratio
             early = weight / (1.0 + small)
@@ -100,6 +103,55 @@ def _dropped_out(
     return total, log_large, early_large, late_large, log_small, early_small, late_small
 
 
+@summing
+def _silent_panel(lower: float, step: float, ratio: float, c: float, d: float) -> float:
+    """Integral of exp(-c y - d log(1 + ratio expm1(y))) over (lower, lower + step), by vector instructions."""
+    total = 0.0
+    for i in range(16):
+        y = lower + step * _MANY_NODES[i]
+        total += _MANY_WEIGHTS[i] * exp(-c * y - d * log1p(ratio * max(exp(y) - 1.0, 0.0)))
+    return step * total
+
+
+@njit
+def _silent_until_dropout(n: float, s: float, alpha: float, beta: float, length: float) -> float:
+    """Return the integral that `_dropped_out` does, alone and sooner; `length` may be infinite."""
+    if alpha < beta:
+        m, ratio, c, d = alpha, alpha / beta, n - 1.0, s + 1.0
+    else:
+        m, ratio, c, d = beta, beta / alpha, s, n
+    limit = math.log1p(length / m)
+    end = min(limit, _FOR_EVER)
+    total = 0.0
+    at = 0.0
+    while at < end:
+        grown = ratio * math.expm1(at)
+        share = (ratio + grown) / (1.0 + grown)
+        slope = c + d * share
+        value = math.exp(-c * at - d * math.log1p(grown))
+        if total * slope * 1e-17 > value:
+            break
+        if share > 1.0 - 1e-15 and limit == math.inf:
+            total += value / (n + s)  # a plain exponential from here on
+            break
+        step = min(_LONGEST_PANEL, _STEEPEST_PANEL / (abs(c) + d * share))
+        reach = min(share * math.exp(step), 1.0)
+        curved = min(reach, 1.0 - share, 0.25)
+        step = min(step, _STEEPEST_PANEL / (abs(c) + d * reach), 4.5 / math.sqrt(1.0 + d * curved))
+        step = min(step, end - at)
+        total += _silent_panel(at, step, ratio, c, d)
+        at += step
+    if not total > 0.0:
+        return end - end  # nothing, or nan
+    return ratio * total if alpha < beta else total
+
+
+@njit
+def _dropped_out(n: float, s: float, alpha: float, beta: float, length: float) -> float:
+    """The integral of `_integrate` alone."""
+    return _integrate(n, s, alpha, beta, length, False)[0]
+
+
 @njit
 def _log_odds(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, integral: float) -> float:
     """Log odds that a customer has dropped out, given the integral over the time since t_x."""
@@ -111,7 +163,7 @@ def _log_odds(r: float, alpha: float, s: float, beta: float, x: float, t_x: floa
 @njit
 def _log_odds_dropped_out(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
     """Log odds that a customer has dropped out since t_x: the ratio of the likelihood's two terms."""
-    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    integral = _silent_until_dropout(r + x, s, alpha + t_x, beta + t_x, T - t_x)
     return _log_odds(r, alpha, s, beta, x, t_x, T, integral)
 
 
@@ -150,7 +202,7 @@ def _sum_of_terms(
 @njit
 def _of_times(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
     """Return the part of the log-likelihood with the times."""
-    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    integral = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
     return _sum_of_terms(r, alpha, s, beta, x, t_x, T, integral, log_odds)
 
@@ -165,8 +217,8 @@ def _times_with_gradient(
     """
     alpha_x = alpha + t_x
     beta_x = beta + t_x
-    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _dropped_out(
-        r + x, s, alpha_x, beta_x, T - t_x
+    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _integrate(
+        r + x, s, alpha_x, beta_x, T - t_x, True
     )
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
     gone = logistic(log_odds)
@@ -210,6 +262,30 @@ def probability_alive(r: float, alpha: float, s: float, beta: float, x: float, t
 
 
 @njit
+def weights_of_silence(r: float, alpha: float, s: float, beta: float, x: float, age: float) -> tuple[float, float]:
+    """What is next of one alive at an age, a dropout or a purchase: the probabilities P(alive) is made of.
+
+    The likelihood's second term is an integral from t_x to T. Taken from t_x to infinity, less that from T to
+    infinity, it turns 1/P(alive) into staying(T) + gone(t_x) L(t_x)/L(T), where nothing is subtracted and each
+    part depends on one age alone.
+    """
+    gone = s * _silent_until_dropout(r + x, s, alpha + age, beta + age, math.inf)
+    if gone <= 0.5:
+        return gone, 1.0 - gone
+    return gone, (r + x) * _silent_until_dropout(s, r + x, beta + age, alpha + age, math.inf)
+
+
+@fused
+def probability_alive_from(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, gone: float, staying: float
+) -> float:
+    """P(alive) from `weights_of_silence`: gone at the age t_x, staying at T."""
+    gap = T - t_x
+    silence = (r + x) * log1p(gap / (alpha + t_x)) + s * log1p(gap / (beta + t_x))
+    return 1.0 / (staying + gone * exp(silence))
+
+
+@njit
 def expected_purchases_alive(r: float, alpha: float, s: float, beta: float, x: float, T: float, t: float) -> float:
     """Purchases expected in (T, T + t] of a customer alive at T; new customers have x = T = 0.
 
@@ -224,14 +300,41 @@ def expected_purchases_alive(r: float, alpha: float, s: float, beta: float, x: f
 
 
 @njit
-def probability_no_purchase(
-    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
+def expected_purchases_alive_between(
+    r: float, alpha: float, s: float, beta: float, x: float, T: float, start: float, t: float
 ) -> float:
-    """Probability of no purchase in (T, T + t]: gone by T, alive and silent to its end, or silent until dropout."""
+    """Purchases expected in (T + start, T + start + t] of a customer alive at T; no difference is taken.
+
+    The rate does not depend on the lifetime: P(alive at start) times what follows for one of age T + start.
+    """
+    rate = (r + x) / (alpha + T)
+    log_ages = math.log1p(t / (beta + T + start))
+    growth = log_ages if s == 1.0 else math.expm1((1.0 - s) * log_ages) / (1.0 - s)
+    return rate * survival(r, alpha, s, beta, x, T, start) * (beta + T + start) * growth
+
+
+@njit
+def survival(r: float, alpha: float, s: float, beta: float, x: float, T: float, t: float) -> float:
+    """Probability that a customer alive at T is alive at T + t."""
+    return math.exp(-s * math.log1p(t / (beta + T)))
+
+
+@njit
+def probability_no_purchase(
+    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, start: float, t: float
+) -> float:
+    """Probability of no purchase in (T + start, T + start + t]: positive terms only.
+
+    Gone by T, gone by T + start, and of those alive then: silent to the end, or until dropout. Until then the
+    customer may have bought or not, so that what is known of the rate stays what it was at T.
+    """
     log_odds = _log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)
-    stayed = math.exp(-(r + x) * math.log1p(t / (alpha + T)) - s * math.log1p(t / (beta + T)))
-    integral, _, _, _, _, _, _ = _dropped_out(r + x, s, alpha + T, beta + T, t)
-    return logistic(log_odds) + logistic(-log_odds) * (stayed + s * integral)
+    log_survival = -s * math.log1p(start / (beta + T))
+    aged = beta + T + start
+    stayed = math.exp(-(r + x) * math.log1p(t / (alpha + T)) - s * math.log1p(t / aged))
+    integral = _silent_until_dropout(r + x, s, alpha + T, aged, t)
+    of_living = math.exp(log_survival) * (stayed + s * integral) - math.expm1(log_survival)
+    return logistic(log_odds) + logistic(-log_odds) * of_living
 
 
 @njit
@@ -275,22 +378,34 @@ def _add_pmf_of_dropped_out(n: float, s: float, alpha: float, beta: float, t: fl
 
 @njit
 def purchase_pmf(
-    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float, out: np.ndarray
+    r: float,
+    alpha: float,
+    s: float,
+    beta: float,
+    x: float,
+    t_x: float,
+    T: float,
+    start: float,
+    t: float,
+    out: np.ndarray,
 ) -> None:
-    """Fill out[k] with the probability of k purchases in (T, T + t], dropped out or not.
+    """Fill out[k] with the probability of k purchases in (T + start, T + start + t], dropped out or not.
 
     Fader & Hardie (2014), "Deriving the conditional PMF of the Pareto/NBD model", brucehardie.com note 028,
     before its integral is taken: k purchases and alive at the end, or k purchases until dropout.
     """
     out[:] = 0.0
     log_odds = _log_odds_dropped_out(r, alpha, s, beta, x, t_x, T)
-    stayed = math.exp(-s * math.log1p(t / (beta + T)))
+    log_survival = -s * math.log1p(start / (beta + T))
+    aged = beta + T + start
+    stayed = math.exp(-s * math.log1p(t / aged))
     add_negative_binomial(stayed, r + x, t / (alpha + T), out)
-    _add_pmf_of_dropped_out(r + x, s, alpha + T, beta + T, t, out)
+    _add_pmf_of_dropped_out(r + x, s, alpha + T, aged, t, out)
     alive = logistic(-log_odds)
+    here = alive * math.exp(log_survival)
     for k in range(out.size):
-        out[k] *= alive
-    out[0] += logistic(log_odds)
+        out[k] *= here
+    out[0] += logistic(log_odds) - alive * math.expm1(log_survival)
 
 
 # ---- simulation -------------------------------------------------------------------------------------------
@@ -359,13 +474,27 @@ log_likelihood_sum_draws = _likelihood.log_likelihood_sum_draws
 log_likelihood_sum_gradient = _likelihood.log_likelihood_sum_gradient
 
 _predictions = prediction_rows(
-    __name__, probability_alive, expected_purchases_alive, probability_no_purchase, purchase_pmf
+    __name__,
+    probability_alive,
+    expected_purchases_alive,
+    expected_purchases_alive_between,
+    survival,
+    probability_no_purchase,
+    purchase_pmf,
 )
 probability_alive_draws = _predictions.probability_alive_draws
 expected_purchases_alive_draws = _predictions.expected_purchases_alive_draws
+expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_between_draws
+survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-
+alive_and_purchases_mean = mean_rows(
+    __name__,
+    weights_of_silence,
+    probability_alive_from,
+    probability_alive,
+    expected_purchases_alive_between,
+    silence_ages=True,
+)
 expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)
-
 simulate_history = history_rows(__name__, _simulate_life)

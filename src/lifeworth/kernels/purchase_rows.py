@@ -191,6 +191,8 @@ class PredictionRows(NamedTuple):
 
     probability_alive_draws: Function
     expected_purchases_alive_draws: Function
+    expected_purchases_alive_between_draws: Function
+    survival_draws: Function
     probability_no_purchase_draws: Function
     purchase_pmf_mean: Function
 
@@ -199,10 +201,15 @@ def prediction_rows(
     home: str,
     probability_alive: Function,
     expected_purchases_alive: Function,
+    expected_purchases_alive_between: Function,
+    survival: Function,
     probability_no_purchase: Function,
     purchase_pmf: Function,
 ) -> PredictionRows:
-    """Make the row functions of a family's predictions; `home` is its module."""
+    """Make the row functions of a family's predictions; `home` is its module.
+
+    Intervals are (T + start, T + start + t]; each customer has its own.
+    """
 
     @rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
     def probability_alive_draws(parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
@@ -229,21 +236,51 @@ def prediction_rows(
         return out
 
     @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
-    def probability_no_purchase_draws(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, t: np.ndarray
+    def expected_purchases_alive_between_draws(
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray
     ) -> np.ndarray:
-        """`probability_no_purchase` of each customer, over its own t, under each draw, (customers, draws)."""
+        """`expected_purchases_alive_between` of each customer under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
             row = own_row(parameters.shape[1], i)
             for s in range(parameters.shape[0]):
                 p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = probability_no_purchase(p, q, u, v, x[i], t_x[i], T[i], t[i])
+                out[i, s] = expected_purchases_alive_between(p, q, u, v, x[i], T[i], start[i], t[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, home=home)
+    @rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    def survival_draws(parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """`survival` of each customer alive at T, over its own t, under each draw, (customers, draws)."""
+        out = np.empty((x.size, parameters.shape[0]))
+        for i in prange(x.size):
+            row = own_row(parameters.shape[1], i)
+            for s in range(parameters.shape[0]):
+                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
+                out[i, s] = survival(p, q, u, v, x[i], T[i], t[i])
+        return out
+
+    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    def probability_no_purchase_draws(
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray
+    ) -> np.ndarray:
+        """`probability_no_purchase` of each customer, over its own interval, under each draw, (customers, draws)."""
+        out = np.empty((x.size, parameters.shape[0]))
+        for i in prange(x.size):
+            row = own_row(parameters.shape[1], i)
+            for s in range(parameters.shape[0]):
+                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
+                out[i, s] = probability_no_purchase(p, q, u, v, x[i], t_x[i], T[i], start[i], t[i])
+        return out
+
+    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, home=home)
     def purchase_pmf_mean(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, t: np.ndarray, n_max: int
+        parameters: np.ndarray,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        start: np.ndarray,
+        t: np.ndarray,
+        n_max: int,
     ) -> np.ndarray:
         """`purchase_pmf` of each customer for 0..n_max purchases, the mean over draws, (customers, n_max + 1)."""
         draws = parameters.shape[0]
@@ -253,7 +290,7 @@ def prediction_rows(
             pmf = np.empty(n_max + 1)
             for s in range(draws):
                 p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                purchase_pmf(p, q, u, v, x[i], t_x[i], T[i], t[i], pmf)
+                purchase_pmf(p, q, u, v, x[i], t_x[i], T[i], start[i], t[i], pmf)
                 for k in range(n_max + 1):
                     out[i, k] += pmf[k]
             for k in range(n_max + 1):
@@ -261,7 +298,12 @@ def prediction_rows(
         return out
 
     return PredictionRows(
-        probability_alive_draws, expected_purchases_alive_draws, probability_no_purchase_draws, purchase_pmf_mean
+        probability_alive_draws,
+        expected_purchases_alive_draws,
+        expected_purchases_alive_between_draws,
+        survival_draws,
+        probability_no_purchase_draws,
+        purchase_pmf_mean,
     )
 
 

@@ -178,10 +178,10 @@ def rows_in(starts: np.ndarray, stops: np.ndarray, partition: int) -> int:
 
 @inner
 def largest(starts: np.ndarray, stops: np.ndarray, first: int, last: int) -> int:
-    """Return the most entries that a partition has."""
+    """Return the most entries that a partition has room for: from where its first begins to where its last ends."""
     most = 0
     for partition in range(first, last):
-        most = max(most, rows_in(starts, stops, partition))
+        most = max(most, stops[-1, partition] - starts[0, partition])
     return most
 
 
@@ -237,8 +237,9 @@ def number_customers(
     ids: np.ndarray,
     others: np.ndarray,
 ) -> int:
-    """Number a partition's customers as they appear: the number of each entry's into `places`, ids into `ids`.
+    """Number a partition's customers as they appear: ids into `ids`, the number of each entry's into `places`.
 
+    Entries are counted from the partition's first; where a task's rows were left out, there are gaps between them.
     `slots` is room for a table with open addressing, a power of two and twice the entries or more.
     """
     size = table_size(rows_in(starts, stops, partition))
@@ -246,9 +247,13 @@ def number_customers(
     for slot in range(size):
         slots[slot] = -1
     customers = 0
-    n = 0
+    base = starts[0, partition]
+    end = base
     for task in range(starts.shape[0]):
-        for j in range(starts[task, partition], stops[task, partition]):
+        for j in range(end, starts[task, partition]):
+            places[j - base] = 0
+        end = stops[task, partition]
+        for j in range(starts[task, partition], end):
             word = entries[width * j + 2]
             other = entries[width * j + 3] if width > 3 else np.uint64(0)
             slot = np.int64(entries[width * j] >> _32) & mask
@@ -267,10 +272,9 @@ def number_customers(
                 if kind == NAMED and same_bytes(ids[number], word):
                     break
                 slot = (slot + 1) & mask
-            places[n] = number
-            n += 1
+            places[j - base] = number
     if kind == RANGED:
-        _put_in_order(n, customers, width, places, ids, others)
+        _put_in_order(end - base, customers, width, places, ids, others)
     return customers
 
 
@@ -288,29 +292,26 @@ def group(
     amount: np.ndarray,
 ) -> None:
     """Bring a partition's entries together by customer: those of c are begins[c]..begins[c + 1]."""
+    base = starts[0, partition]
     for c in range(customers + 1):
         begins[c] = 0
-    n = 0
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
-            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[n])
+            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[j - base])
             begins[place + 1] += 1
-            n += 1
     # begins[c + 1] is first where the next entry of c goes, and, when all are there, where c's end.
     total = np.int32(0)
     for c in range(1, customers + 1):
         count = begins[c]
         begins[c] = total
         total += count
-    n = 0
     for task in range(starts.shape[0]):
         for j in range(starts[task, partition], stops[task, partition]):
-            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[n])
+            place = np.int64(entries[width * j] >> _32) if width == 2 else np.int64(places[j - base])
             k = begins[place + 1]
             begins[place + 1] = k + np.int32(1)
             period[k] = period_in(entries[width * j])
             amount[k] = as_number(entries[width * j + 1])
-            n += 1
 
 
 @inner

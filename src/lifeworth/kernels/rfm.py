@@ -14,7 +14,7 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.partition import NOT_COUNTED
-from lifeworth.kernels.plain import sort_plain, summarise_plain
+from lifeworth.kernels.plain import sort_plain, sum_in_order
 from lifeworth.kernels.purchases import (
     CUSTOMERS,
     DIRECT,
@@ -100,15 +100,8 @@ def summarise(
     begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
     made = np.empty(begins.size, dtype=np.int32)
     plain = not with_later and train_end >= NOT_COUNTED - 1 and periods > 0
-    room = most if plain else 1
     counts = np.empty(periods if plain else 1, dtype=np.int32)
-    spare = np.empty(2 * room, dtype=np.uint64)
-    who = np.empty(room, dtype=np.int32)
-    first_period = np.empty(room, dtype=np.int32)
-    last_period = np.empty(room, dtype=np.int32)
-    first_spend = np.empty(room)
-    repeats = np.empty(room, dtype=np.int32)
-    spent_again = np.empty(room)
+    order = np.empty(most if plain else 1, dtype=np.int32)
     for partition in range(first, last):
         if rows_in(starts, stops, partition) == 0:
             continue
@@ -121,32 +114,54 @@ def summarise(
         n = -1
         if plain:
             n = sort_plain(
-                entries, starts, stops, partition, width, customers, places, begins, first_of_all, counts, spare,
-                who, period, amount,
+                entries, starts, stops, partition, width, customers, places, begins, first_of_all, counts, order,
+                period, amount,
             )  # fmt: skip
         if n >= 0:
-            customers = summarise_plain(
-                n, who, period, amount, made, repeats, first_period, last_period, first_spend, spent_again
-            )
+            # The sums are those of the general way below, to the last bit.
+            before = out
+            end = np.int64(0)
             for c in range(customers):
-                x = repeats[c]
-                since = np.int64(first_period[c])
-                when = np.int64(last_period[c])
-                ids[out + c] = np.uint64(base + made[c]) if direct else found[made[c]]
+                k = end
+                end = np.int64(begins[c + 1])
+                if k == end:
+                    continue
+                born_in = period[k]
+                when = born_in
+                first_spend = 0.0
+                spent = 0.0
+                x = -1
+                while k < end:
+                    when = period[k]
+                    begin = k
+                    total = 0.0 + amount[k]
+                    k += 1
+                    while k < end and period[k] == when:
+                        total += amount[k]
+                        k += 1
+                    if k - begin > 2:
+                        total = sum_in_order(amount, begin, k)
+                    if x < 0:
+                        first_spend = total
+                    else:
+                        spent += total
+                    x += 1
+                ids[out] = np.uint64(base + c) if direct else found[c]
                 if width > 3:
-                    others[out + c] = other_halves[made[c]]
-                frequency[out + c] = x
+                    others[out] = other_halves[c]
+                frequency[out] = x
+                since = np.int64(born_in)
                 if with_calendar:
-                    recency[out + c] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
+                    recency[out] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
                 else:
-                    recency[out + c] = (when - since) * per_period / per_unit
-                born[out + c] = float(since)
+                    recency[out] = (np.int64(when) - since) * per_period / per_unit
+                born[out] = float(since)
                 if with_money:
-                    mean_spend[out + c] = spent_again[c] / max(x, 1)
-                    past_spend[out + c] = first_spend[c] + spent_again[c]
-            out += customers
-            totals[SEEN] += customers
-            totals[CUSTOMERS] += customers
+                    mean_spend[out] = spent / max(x, 1)
+                    past_spend[out] = first_spend + spent
+                out += 1
+            totals[SEEN] += out - before
+            totals[CUSTOMERS] += out - before
             totals[USED] += n
             continue
         settle(

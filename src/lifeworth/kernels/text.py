@@ -64,6 +64,12 @@ def _tail(address: np.uint64, length: int) -> np.uint64:
 
 
 @njit
+def eight_bytes(address: np.uint64, length: int) -> np.uint64:
+    """Return the first eight of some bytes, little-endian, with zeros after the end."""
+    return load_word(address) if length >= 8 else _tail(address, length)
+
+
+@njit
 def hash_bytes(address: np.uint64, length: int) -> np.uint64:
     """Hash bytes to 64 bits; whoever uses it compares the bytes as well."""
     value = np.uint64(length) * _GOLDEN
@@ -105,11 +111,12 @@ def same_bytes(one: np.uint64, other: np.uint64) -> bool:
 
 # ---- keys -----------------------------------------------------------------------------------------------------
 #
-# Most ids are short: what is left of them after the bytes that all share fits into one number or two, which say
-# all there is to say and sort as the bytes do. Keys of ids that are too long are words.
+# Ids that cannot be spelled as numbers (see `spelling`) are mostly short all the same: what is left of them after
+# the bytes that all share fits into two numbers, which say all there is to say and sort as the bytes do. Keys of
+# ids that are too long are words.
 
-POINTER, ONE, TWO, FIXED, UUID, HEX = range(6)
-FITS_ONE, FITS_TWO, FIXED_WIDTH, UUID_LENGTH, HEX_LENGTH = 7, 15, 16, 36, 32
+POINTER, TWO, FIXED, UUID, HEX = range(5)
+FITS_TWO, FIXED_WIDTH, UUID_LENGTH, HEX_LENGTH = 15, 16, 36, 32
 
 # A survey: the longest id, bytes that all share, whether there are ids that are not 36 characters of a UUID, or
 # not 32 lower-case hexadecimal digits.
@@ -190,14 +197,14 @@ def survey(words: np.ndarray, first: np.uint64, seen: np.ndarray) -> np.uint64:
 @njit
 def _leading(address: np.uint64, length: int) -> np.uint64:
     """Return up to eight bytes, big-endian, with zeros after the end."""
-    return swap_bytes(load_word(address)) if length >= 8 else swap_bytes(_tail(address, length))
+    return swap_bytes(eight_bytes(address, length))
 
 
 @rows(KEYS, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS, FILLED_KEYS)
 def keys_of(words: np.ndarray, way: int, shared: int, keys: np.ndarray, others: np.ndarray, hashes: np.ndarray) -> None:
-    """Fill the keys of ids, their second halves (all but ONE), and hashes; the hash of no id is 0.
+    """Fill the keys of ids, their second halves (all but POINTER), and hashes; the hash of no id is 0.
 
-    `shared` is how many bytes all ids have in common, which ONE and TWO leave away.
+    `shared` is how many bytes all ids have in common, which TWO leaves away.
     """
     for i in range(words.size):
         word = words[i]
@@ -210,11 +217,6 @@ def keys_of(words: np.ndarray, way: int, shared: int, keys: np.ndarray, others: 
         other = np.uint64(0)
         if way == POINTER:
             name = hash_bytes(at, length)
-        elif way == ONE:
-            at += np.uint64(shared)
-            length -= shared
-            key = (_leading(at, length) & ~np.uint64(0xFF)) | np.uint64(length + 1)
-            name = mix(key)
         else:
             if way == TWO:
                 at += np.uint64(shared)
@@ -267,7 +269,7 @@ def bytes_of(
             for k in range(shared.size):
                 data[at + k] = shared[k]
             at += shared.size
-            length = np.int64((keys[i] if way == ONE else others[i]) & np.uint64(0xFF)) - 1
+            length = np.int64(others[i] & np.uint64(0xFF)) - 1
             _write_bytes(data, at, keys[i], min(length, 8))
             if length > 8:
                 _write_bytes(data, at + 8, others[i], length - 8)
@@ -284,10 +286,7 @@ def _prefix(word: np.uint64, skip: int) -> np.uint64:
     length = length_of(word) - skip
     if length <= 0:
         return np.uint64(0)
-    at = address_of(word) + np.uint64(skip)
-    if length >= 8:
-        return swap_bytes(load_word(at))
-    return swap_bytes(_tail(at, length))
+    return _leading(address_of(word) + np.uint64(skip), length)
 
 
 @njit

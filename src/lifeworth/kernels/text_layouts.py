@@ -59,8 +59,13 @@ def has_bit(byte: np.uint8, position: int) -> bool:
 def _word(address: np.uint64, length: int, is_text: int) -> np.uint64:
     if length > LONGEST or address > ADDRESS:
         return LONG
-    if length == 0 or (is_text != 0 and is_blank(address, length)):
+    if length == 0:
         return np.uint64(0)
+    if is_text != 0:
+        lead = load_byte(address)
+        # Most text begins with a character that anybody can see.
+        if not 0x20 < lead < 0x80 and is_blank(address, length):
+            return np.uint64(0)
     return address | (np.uint64(length) << _48)
 
 

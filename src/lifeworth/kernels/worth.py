@@ -42,10 +42,11 @@ def mean_products(
     return out
 
 
-@rows(MATRIX, MATRIX, OFFSETS, CUBE, OFFSETS, VECTOR, MATRIX, INTEGER, INTEGER, parallel=True)
+@rows(MATRIX, MATRIX, MATRIX, OFFSETS, CUBE, OFFSETS, VECTOR, MATRIX, INTEGER, INTEGER, parallel=True)
 def quantiles_of_means(
     counts: np.ndarray,
     weighted: np.ndarray,
+    active: np.ndarray,
     row: np.ndarray,
     line: np.ndarray,
     of_x: np.ndarray,
@@ -56,7 +57,8 @@ def quantiles_of_means(
 ) -> np.ndarray:
     """Ends of the intervals of expected purchases and of expected value, (customers, 4).
 
-    `counts` and `weighted` are (rows, draws): expected purchases, and the same discounted; `row` is the row of
+    `counts`, `weighted` and `active` are (rows, draws): expected purchases, the same discounted, and discounted time
+    as a customer; `row` is the row of
     each customer, `terms` (1 or customers, 5) are those of `futures`: margin, cost of an order, and last whether a
     purchase is made now.
     """
@@ -78,6 +80,7 @@ def quantiles_of_means(
             before = d
             for s in range(draws):
                 spend = line[x, 0, s] + line[x, 1, s] * z[i]
-                values[s] = (weighted[d, s] + terms[term, 4]) * (terms[term, 0] * spend - terms[term, 1])
+                value = (weighted[d, s] + terms[term, 4]) * (terms[term, 0] * spend - terms[term, 1])
+                values[s] = value - terms[term, 2] * active[d, s]
             out[i, 2], out[i, 3] = two_quantiles(values, room, lower, upper)
     return out

@@ -59,6 +59,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         acquisition_cost: PerCustomer | None = None,
         inflation: float = 0.0,
     ) -> pd.DataFrame:
@@ -80,6 +81,7 @@ class CLV:
         force : predict from a fit that failed its diagnostics.
         progress : called with (what, share done) now and then.
         cost_per_order : money, taken off the value of every future purchase.
+        cost_per_active_year : money for every year that somebody stays a customer, taken off as time goes by.
         acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
             probability_profitable (that past and future value exceed the cost) and ltv_cac.
         inflation : effective, per year: spend and costs grow by it.
@@ -118,6 +120,7 @@ class CLV:
             force,
             progress,
             cost_per_order=cost_per_order,
+            cost_per_active_year=cost_per_active_year,
             acquisition_cost=acquisition_cost,
             inflation=inflation,
         )[0]
@@ -135,6 +138,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         inflation: float = 0.0,
         by: Any = None,
         period: str | None = None,
@@ -157,7 +161,7 @@ class CLV:
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
         >>> clv.predict_total(calibration, "3M", period="M", uncertainty="mean").cash_flow()["value"].round(0).to_list()
-        [5247.0, 5045.0, 4960.0]
+        [7938.0, 7748.0, 7115.0]
         """
         totals = self.predict_both(
             rfm,
@@ -170,6 +174,7 @@ class CLV:
             force,
             progress,
             cost_per_order=cost_per_order,
+            cost_per_active_year=cost_per_active_year,
             inflation=inflation,
             by=by,
             period=period,
@@ -191,6 +196,7 @@ class CLV:
         progress: Progress | None = None,
         *,
         cost_per_order: PerCustomer = 0.0,
+        cost_per_active_year: PerCustomer = 0.0,
         acquisition_cost: PerCustomer | None = None,
         inflation: float = 0.0,
         by: Any = None,
@@ -211,6 +217,7 @@ class CLV:
             discount_rate,
             margin,
             cost_per_order,
+            cost_per_active_year,
             acquisition_cost,
             inflation,
             interval,
@@ -276,6 +283,7 @@ class CLV:
         force: bool = False,
         *,
         cost_per_order: float = 0.0,
+        cost_per_active_year: float = 0.0,
         acquisition_cost: float | None = None,
         inflation: float = 0.0,
         first_purchase: bool = True,
@@ -303,11 +311,8 @@ class CLV:
         >>> import lifeworth as lw
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
-        >>> clv.new_customer(["6M", "12M"], margin=0.3, uncertainty=None)[["first_value", "clv"]].round(2)
-                 first_value    clv
-        horizon
-        6M             10.57  19.88
-        12M            10.57  26.49
+        >>> clv.new_customer(["6M", "12M"], margin=0.3, uncertainty=None)["clv"].round(2).to_dict()
+        {'6M': 20.13, '12M': 25.88}
         """
         if self.spend is None:
             raise UsageError("Without a model of spend a new customer has no value: expected_purchases_new_customer.")
@@ -332,6 +337,7 @@ class CLV:
                 discount_rate,
                 margin,
                 cost_per_order,
+                cost_per_active_year,
                 acquisition_cost,
                 inflation,
                 interval,

@@ -16,7 +16,7 @@ from lifeworth.families import Family
 from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import TimeUnit, horizon_length
+from lifeworth.timeunits import Duration, Horizon, TimeUnit, horizon_interval, horizon_length
 from lifeworth.transactions import Audit
 
 if TYPE_CHECKING:
@@ -245,12 +245,25 @@ class PurchaseFit(Fit):
     A fit that failed its diagnostics predicts nothing (FitError) unless told to, with `force=True`.
     """
 
-    def _length(self, horizon: str | float, rfm: RFM | None = None) -> float:
+    def _interval(self, horizon: Horizon, rfm: RFM | None = None) -> tuple[float, float]:
+        """When the horizon begins, and its length."""
+        assert self.time_unit is not None
+        return horizon_interval(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
+
+    def _length(self, horizon: Duration, rfm: RFM | None = None) -> float:
         assert self.time_unit is not None
         return horizon_length(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
 
-    def probability_alive(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:
-        """P(still a customer at the end of observation): (customers,) means or, with draws=True, (customers, draws).
+    def probability_alive(
+        self, rfm: RFM, draws: bool = False, horizon: Duration | None = None, *, force: bool = False
+    ) -> Array:
+        """P(still a customer): (customers,) means or, with draws=True, (customers, draws).
+
+        Parameters
+        ----------
+        rfm : RFM table in the fit's time unit.
+        draws : give one probability per posterior draw.
+        horizon : at its end, such as "12M"; None: at the end of observation.
 
         Source: Fader, Hardie & Lee (2008), "Computing P(alive) using the BG/NBD model", note 021.
 
@@ -261,17 +274,23 @@ class PurchaseFit(Fit):
         >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
         >>> round(float(fit.probability_alive(calibration)[0]), 4)  # customer 1: x = 2, t_x = 30.43, T = 38.86
         0.7266
+        >>> round(float(fit.probability_alive(calibration, horizon="39W")[0]), 4)
+        0.5671
         """
         self.check(force)
-        return predict.probability_alive(self.posterior, self._rfm(rfm), draws)
+        rfm = self._rfm(rfm)
+        after = 0.0 if horizon is None else self._length(horizon, rfm)
+        return predict.probability_alive(self.posterior, rfm, draws, after)
 
-    def expected_purchases(self, rfm: RFM, horizon: str | float, draws: bool = False, *, force: bool = False) -> Array:
+    def expected_purchases(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
         """Expected purchases within the horizon: (customers,) means or, with draws=True, (customers, draws).
 
         Parameters
         ----------
         rfm : RFM table in the fit's time unit.
-        horizon : "39W", "12M", "365D", or a number of time units.
+        horizon : "39W", "12M", "365D", or a number of time units, from the end of observation on; or a pair of
+            them, ("13W", "26W"): when to begin and when to end. No difference of two expectations is taken, so
+            that short intervals far away keep their digits.
         draws : give one expectation per posterior draw; memory is customers x draws x 8 bytes.
         force : predict from a fit that failed its diagnostics.
 
@@ -289,34 +308,100 @@ class PurchaseFit(Fit):
         >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
         >>> round(float(fit.expected_purchases(calibration, "39W")[0]), 3)
         1.226
+        >>> round(float(fit.expected_purchases(calibration, ("13W", "39W"))[0]), 3)
+        0.769
         """
         self.check(force)
         rfm = self._rfm(rfm)
-        return predict.expected_purchases(self.posterior, rfm, self._length(horizon, rfm), draws)
+        start, length = self._interval(horizon, rfm)
+        return predict.expected_purchases(self.posterior, rfm, length, draws, start)
 
-    def probability_no_purchase(
-        self, rfm: RFM, horizon: str | float, draws: bool = False, *, force: bool = False
-    ) -> Array:
+    def probability_no_purchase(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
         """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws).
 
-        Where customers drop out after a repeat purchase alone, one without any is alive.
+        Arguments as for `expected_purchases`: of an interval, too. In BG/NBD a customer without a repeat purchase
+        has not had an occasion to drop out, and is alive.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> round(float(fit.probability_no_purchase(calibration, "39W")[0]), 3)
+        0.445
+        >>> round(float(fit.probability_no_purchase(calibration, ("13W", "26W"))[0]), 3)
+        0.713
         """
         self.check(force)
         rfm = self._rfm(rfm)
-        return predict.probability_no_purchase(self.posterior, rfm, self._length(horizon, rfm), draws)
+        start, length = self._interval(horizon, rfm)
+        return predict.probability_no_purchase(self.posterior, rfm, length, draws, start)
 
-    def purchase_pmf(self, rfm: RFM, horizon: str | float, max_purchases: int, *, force: bool = False) -> Array:
-        """P(0), ..., P(max_purchases) purchases within the horizon: (customers, max_purchases + 1) means."""
+    def purchase_pmf(self, rfm: RFM, horizon: Horizon, max_purchases: int, *, force: bool = False) -> Array:
+        """P(0), ..., P(max_purchases) purchases within the horizon: (customers, max_purchases + 1) means.
+
+        `rfm` and `horizon` as for `expected_purchases`. For BG/NBD and MBG/NBD an interval that begins later
+        takes an integral for each customer and draw, some hundred times the time.
+        """
         self.check(force)
         rfm = self._rfm(rfm)
-        return predict.purchase_pmf(self.posterior, rfm, self._length(horizon, rfm), max_purchases)
+        start, length = self._interval(horizon, rfm)
+        return predict.purchase_pmf(self.posterior, rfm, length, max_purchases, start)
 
-    def expected_purchases_new_customer(
-        self, horizon: str | float, draws: bool = False, *, force: bool = False
-    ) -> Array:
-        """Expected repeat purchases of a customer within the horizon of the first: (1,) mean or (1, draws)."""
+    def expected_purchases_new_customer(self, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
+        """Expected repeat purchases of a new customer within the horizon of the first: (1,) mean or (1, draws).
+
+        Parameters
+        ----------
+        horizon : "39W", "365D", or a number of time units, from the first purchase on; or a pair of them: ages at
+            which to begin and to end. Months and years are mean ones.
+        draws : give one expectation per posterior draw.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> round(float(fit.expected_purchases_new_customer("52W")[0]), 3)
+        1.446
+        >>> round(float(fit.expected_purchases_new_customer(("52W", "104W"))[0]), 3)
+        0.757
+        """
         self.check(force)
-        return predict.expected_purchases_new_customer(self.posterior, np.array([self._length(horizon)]), draws)
+        start, length = self._interval(horizon)
+        return predict.expected_purchases_new_customer(self.posterior, np.array([length]), draws, start)
+
+    def probability_alive_new_customer(self, horizon: Duration, draws: bool = False, *, force: bool = False) -> Array:
+        """P(a new customer is still one at the end of the horizon): (1,) mean or (1, draws)."""
+        self.check(force)
+        return predict.probability_alive_new_customer(self.posterior, self._length(horizon), draws)
+
+    def probability_no_purchase_new_customer(
+        self, horizon: Horizon, draws: bool = False, *, force: bool = False
+    ) -> Array:
+        """P(a new customer does not buy again within the horizon): (1,) mean or (1, draws).
+
+        Arguments as for `expected_purchases_new_customer`.
+        """
+        self.check(force)
+        start, length = self._interval(horizon)
+        return predict.probability_no_purchase_new_customer(self.posterior, length, draws, start)
+
+    def purchase_pmf_new_customer(self, horizon: Horizon, max_purchases: int, *, force: bool = False) -> Array:
+        """P(0), ..., P(max_purchases) repeat purchases of a new customer: (1, max_purchases + 1) means.
+
+        `horizon` as for `expected_purchases_new_customer`.
+        Source: Fader, Hardie & Lee (2005), eq. (8).
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+        >>> fit.purchase_pmf_new_customer("39W", 2).round(4)
+        array([[0.5738, 0.1994, 0.0854]])
+        """
+        self.check(force)
+        start, length = self._interval(horizon)
+        return predict.purchase_pmf_new_customer(self.posterior, length, max_purchases, start)
 
 
 class SpendFit(Fit):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # A customer takes about a kilobyte while it is scored: columns in, key and columns out, and their copies.
 _ROWS_PER_BLOCK = 250_000
 # What may be a column of the table instead of a number.
-_COLUMNS = ("margin", "cost_per_order", "acquisition_cost")
+_COLUMNS = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         plot_parameter_drift,
         plot_pit,
     )
+    from lifeworth.plots.calibration import plot_simulation_based_calibration
     from lifeworth.plots.checks import plot_predictive_check, plot_prior_predictive
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
@@ -38,6 +39,7 @@ __all__ = [
     "plot_predictive_check",
     "plot_prior_predictive",
     "plot_segments",
+    "plot_simulation_based_calibration",
     "plot_tracking",
     "plot_tracking_both",
     "plot_value_distribution",
@@ -65,6 +67,7 @@ _HOME = {
     "plot_predictive_check": "checks",
     "plot_segments": "segments",
     "plot_prior_predictive": "checks",
+    "plot_simulation_based_calibration": "calibration",
     "plot_tracking": "tracking",
     "plot_tracking_both": "tracking",
 }

@@ -405,7 +405,7 @@ def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
         return Plan(RANGED, 4, 0, 64 - bits, 1 << bits)
     if columns.way is not None:
         kind = NAMED if columns.way == text.POINTER else HASHED
-        return replace(_hashed(n, 4 if columns.way == text.TWO else 3), kind=kind)
+        return replace(_hashed(n, 3 if columns.way == text.POINTER else 4), kind=kind)
     ready(kernels.key_range)
 
     def key_range(task: int) -> list[tuple[int, int, int]]:

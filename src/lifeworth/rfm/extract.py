@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
 from lifeworth.rfm.parts import Parts
-from lifeworth.rfm.settings import Settings
+from lifeworth.rfm.settings import Progress, Settings
 from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.rfm.table import RFM
@@ -25,6 +26,8 @@ from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _TOO_MUCH_MONEY = 1e300
+# What those who watch are told.
+_READING, _COUNTING = "reading transactions", "counting purchases"
 # Customers that one thread finishes at a time.
 _BLOCK = 1 << 18
 
@@ -45,6 +48,7 @@ def rfm_summary(
     threads: int | None = None,
     pushdown: bool | None = None,
     memory_limit: int | str | None = None,
+    progress: Progress | None = None,
 ) -> RFM:
     """Summarise transactions to one row per customer.
 
@@ -75,6 +79,7 @@ def rfm_summary(
         default, half of what is free. Files and batches that need more are put aside in a temporary folder (see
         TMPDIR), customers together, and counted part by part. It changes no number. The result itself, 48 bytes
         a customer and their ids, must fit.
+    progress : called with what is being done and the share of it that is done, from 0 to 1.
 
     Returns
     -------
@@ -116,6 +121,7 @@ def rfm_summary(
         threads,
         pushdown,
         memory_limit,
+        progress,
     )
     with workers(threads) as (run, count):
         counted = _summarise(data, settings, None, ("observation_end", observation_end), run, count)
@@ -139,12 +145,13 @@ def train_test_split(
     threads: int | None = None,
     pushdown: bool | None = None,
     memory_limit: int | str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[RFM, pd.DataFrame]:
     """Split transactions into a calibration RFM table and what its customers then did.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, refunds, memory_limit : as in `rfm_summary`.
+    data, customer_id, date, amount, period, time_unit, refunds, memory_limit, progress : as in `rfm_summary`.
     train_end : calibration ends with the period this date falls in.
     test_end : the holdout ends with the period this date falls in; default, the last date.
 
@@ -179,6 +186,7 @@ def train_test_split(
         threads,
         pushdown,
         memory_limit,
+        progress,
     )
     with workers(threads) as (run, count):
         counted = _summarise(data, settings, ("train_end", train_end), ("test_end", test_end), run, count)
@@ -289,6 +297,7 @@ def _summarise(
     totals = np.zeros(purchases.TOTALS, dtype=np.int64)
     edge: int | None = None
     last: int | None = None
+    settings.report(_READING)
     with closing(_read(data, settings, run)) as parts:
         for columns in parts:
             if not seen.rows:
@@ -357,7 +366,7 @@ def _count(
 
     clock = Clock(settings.period, columns.resolution, last)
     scale = clock.scale(settings.time_unit)
-    table = _Table(columns.way not in (None, text.POINTER, text.ONE), columns.has_amount, edge is not None)
+    table = _Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
     kind = purchases.DIRECT
 
@@ -394,9 +403,11 @@ def _count(
 
     drop = settings.refunds == "drop"
     if isinstance(columns, Columns):
+        settings.report(_COUNTING)
         account = sweep(columns, clock, drop, run, threads, count)
     else:
-        account = sweep_stream(columns, clock, drop, run, threads, count)
+        reports = partial(settings.report, _READING), partial(settings.report, _COUNTING)
+        account = sweep_stream(columns, clock, drop, run, threads, count, *reports)
     table.trim()
     _put_in_order(columns, table, kind, run)
     return table, account

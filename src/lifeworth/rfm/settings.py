@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import DUPLICATES, REFUNDS, Duplicates, Refunds
 from lifeworth.transactions.columns import Columns, read_columns
+
+# Called with what is being done, and the share of it that is done.
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Settings:
     threads: int | None
     pushdown: bool | None = None
     memory_limit: int | str | None = None
+    progress: Progress | None = None
 
     @property
     def names(self) -> list[str]:
@@ -45,6 +50,11 @@ class Settings:
         check_time_unit(self.time_unit)
         if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
             raise UsageError(f"threads={self.threads!r} must be a whole number of at least 1, or None for all cores.")
+
+    def report(self, what: str, share: float = 0.0) -> None:
+        """Tell whoever watches what is being done, and how much of it is done."""
+        if self.progress is not None:
+            self.progress(what, share)
 
     def read(self, data: Any, run: Run) -> Columns:
         """The columns of a table, by these settings."""

@@ -95,8 +95,8 @@ def open_columns(
             source = Source(schema, partial(_read_copy, path, schema, rows_at_once))
         else:
             source = Source(schema, lambda wanted: _evenly(given, schema, rows_at_once))
-        stream = SpillStream(source, names, date_format, run, folder=folder, bits=_bits(rows, width, schema, budget))
-        yield stream
+        bits = _bits(rows, width, schema, budget)
+        yield SpillStream(source, names, date_format, run, folder=folder, bits=bits, expected=rows)
 
 
 def _needed(schema: pa.Schema, width: float) -> float:

@@ -64,21 +64,36 @@ def no_room(folder: Path, error: OSError) -> SourceError:
 
 @dataclass(eq=False)
 class SpillStream(Stream):
-    """A stream with the folder its entries go to, and the bits of the hash that share them out among files."""
+    """A stream with the folder its entries go to, and the bits of the hash that share them out among files.
+
+    `expected` is how many rows there are, where that is known before they are read.
+    """
 
     folder: Path = field(default_factory=Path)
     bits: int = 6
+    expected: int | None = None
 
 
 def sweep_stream(
-    stream: SpillStream, clock: Clock, drop_refunds: bool, run: Run, threads: int, consume: Callable[[Entries], None]
+    stream: SpillStream,
+    clock: Clock,
+    drop_refunds: bool,
+    run: Run,
+    threads: int,
+    consume: Callable[[Entries], None],
+    read: Callable[[float], None],
+    counted: Callable[[float], None],
 ) -> Account:
-    """`engine.sweep` for what does not fit in memory: `consume` gets the entries of one file after the other."""
+    """`engine.sweep` for what does not fit in memory: `consume` gets the entries of one file after the other.
+
+    `read` and `counted` are told the share of the rows, and of the files, that are done.
+    """
     from lifeworth.kernels.purchases import HASHED, NAMED
 
     plan = Plan(NAMED if stream.is_text else HASHED, _WIDTH, 0, 64 - stream.bits, 1 << stream.bits)
     files = _Files(stream.folder, stream.is_text, run)
     tally = _Tally()
+    done = 0
     with _one_ahead(stream.columns(), threads) as batches:
         for columns in batches:
             own = replace(clock, resolution=columns.resolution)
@@ -88,9 +103,12 @@ def sweep_stream(
             tally.add(accounts, edges, columns, stream)
             files.write(memory.words, starts, stops)
             memory.give_back(0, memory.words.size)
+            done += len(columns)  # the stream itself counts what is being read ahead as well
+            read(done / stream.expected if stream.expected else 0.0)
     pa.default_memory_pool().release_unused()
     account = tally.account()
     for partition in range(plan.partitions):
+        counted(partition / plan.partitions)
         raw, text = files.take(partition)
         if len(raw):
             entries = _bring_together(raw, plan, account, clock, run, threads)

@@ -10,6 +10,12 @@ import pandas as pd
 EXAMPLES = 3
 
 
+def as_example(value: Any) -> str:
+    """A value as text; in quotes where there would be nothing to see."""
+    text = str(value)
+    return text if text.strip() else repr(text)
+
+
 @dataclass(frozen=True)
 class Audit:
     """What happened to every row that came in.

@@ -18,6 +18,7 @@ import pyarrow as pa
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import open_table
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
+from lifeworth.transactions.audit import as_example
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids
 from lifeworth.transactions.parse import parse_amounts, parse_dates
 
@@ -50,7 +51,8 @@ class Columns:
     Attributes
     ----------
     chunks : the rows.
-    way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole numbers.
+    way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole
+        numbers, or text spelled as such.
     restore : turns ids, or keys and their second halves, of distinct customers into an Index.
     resolution : what `when` counts: "s", "ms", "us" or "ns" since 1970, on the wall clock.
     time_zone : name of the time zone the wall clock belongs to, or None.
@@ -162,9 +164,9 @@ def _shown(pieces: Sequence[Any], number: int) -> str:
     for piece in pieces:
         if number < len(piece):
             if isinstance(piece, pd.Series):
-                return str(piece.iloc[number])
+                return as_example(piece.iloc[number])
             try:
-                return str(piece[number].as_py())
+                return as_example(piece[number].as_py())
             except (OverflowError, ValueError):  # a time that Python has no year for
                 return str(piece[number].value)
         number -= len(piece)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from lifeworth.tables import to_pandas
 from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, buffer_of, nulls_of
 from lifeworth.transactions.parse import blank, factorise_ids
+from lifeworth.transactions.spelling import find_spelling, spell
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -177,33 +178,37 @@ def is_textual(kind: pa.DataType) -> bool:
 
 def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> IdsRead | None:
     """Ids that are text or bytes, where they lie; None if one is too long to be named by a word."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels import spelling, text
     from lifeworth.kernels._jit import ready
 
     kind = pieces[0].type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     fillers = [_filler(array, int(is_text)) for array in pieces]
-    ready(text.survey, text.keys_of, *{filler.func for filler in fillers})
-    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH and not by_address:
+    jobs = [
+        [(filler, start, min(start + _BLOCK, len(array))) for start in range(0, len(array), _BLOCK)]
+        for filler, array in zip(fillers, pieces, strict=True)
+    ]
+    all_jobs = [job for of_piece in jobs for job in of_piece]
+    fixed = pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH
+    ready(*{filler.func for filler in fillers})
+    if not by_address and not fixed:
+        ready(spelling.mark, spelling.to_numbers)
+        if (found := find_spelling(all_jobs, run)) is not None:
+            spelled = [spell(found, of_piece, len(array), run) for of_piece, array in zip(jobs, pieces, strict=True)]
+            parts = [Ids(numbers, bitmap) for numbers, bitmap in spelled]
+            return parts, None, lambda numbers, _: _text_index(*found.text(numbers), is_text), None
+    ready(text.survey, text.keys_of)
+    if fixed and not by_address:
         way, shared, prefix = text.FIXED, 0, b""
     else:
-        jobs = [
-            (filler, start, min(start + _BLOCK, len(array)))
-            for filler, array in zip(fillers, pieces, strict=True)
-            for start in range(0, len(array), _BLOCK)
-        ]
-        found = list(run(_survey, jobs))
-        if any(one is None for one in found):
+        surveyed = list(run(_survey, all_jobs))
+        if any(one is None for one in surveyed):
             return None
-        way, shared, prefix = (text.POINTER, 0, b"") if by_address else _way(found)
-
-    def restore(keys: Words, others: Words) -> pd.Index[Any]:
-        return _text_index(keys, others, way, prefix, is_text)
-
+        way, shared, prefix = (text.POINTER, 0, b"") if by_address else _way(surveyed)
     parts = [
         Ids(text=Text(filler, way, shared), length=len(array)) for filler, array in zip(fillers, pieces, strict=True)
     ]
-    return parts, way, restore, pieces
+    return parts, way, lambda keys, others: _text_index(*_bytes_of(keys, others, way, prefix), is_text), pieces
 
 
 def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
@@ -228,9 +233,7 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
 
     from lifeworth.kernels import text
 
-    known = [(first, seen) for first, seen in found if first]
-    if not known:
-        return text.ONE, 0, b""
+    known = [(first, seen) for first, seen in found if first]  # there are some: no id at all would be spelled
     # What each part shares is a prefix of its first id: what all share is shared by these.
     firsts = np.array([first for first, _ in known], dtype=np.uint64)
     shared = min(text.common_prefix(firsts), *(int(seen[text.SHARED]) for _, seen in known))
@@ -239,8 +242,6 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
         if not any(seen[fails] for _, seen in known):
             return way, 0, b""
     prefix = ctypes.string_at(int(firsts[0]) & 0xFFFFFFFFFFFF, shared)
-    if longest - shared <= text.FITS_ONE:
-        return text.ONE, shared, prefix
     if longest - shared <= text.FITS_TWO:
         return text.TWO, shared, prefix
     return text.POINTER, 0, b""
@@ -269,24 +270,28 @@ def _filler(array: pa.Array, is_text: int) -> Any:
     return partial(kernel, offsets, data, bitmap, bit, is_text)
 
 
-def _text_index(keys: Words, others: Words, way: int, prefix: bytes, is_text: bool) -> pd.Index[Any]:
-    """The Index of the ids of these keys."""
+def _bytes_of(keys: Words, others: Words, way: int, prefix: bytes) -> tuple[Integers, npt.NDArray[np.uint8]]:
+    """Arrow's offsets and bytes of the ids of these keys."""
     from lifeworth.kernels import text
 
     offsets = np.empty(len(keys) + 1, dtype=np.int64)
     if way == text.POINTER:
         data = np.empty(text.total_length(keys), dtype=np.uint8)
         text.copy_bytes(keys, offsets, data)
-    else:
-        longest = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}
-        longest[text.ONE] = text.FITS_ONE
-        room = longest.get(way, text.FITS_TWO) + len(prefix)
-        data = np.empty(room * len(keys), dtype=np.uint8)
-        text.bytes_of(keys, others, way, np.frombuffer(prefix, dtype=np.uint8), offsets, data)
-        data.resize(int(offsets[-1]), refcheck=False)
+        return offsets, data
+    longest = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}
+    room = longest.get(way, text.FITS_TWO + len(prefix))
+    data = np.empty(room * len(keys), dtype=np.uint8)
+    text.bytes_of(keys, others, way, np.frombuffer(prefix, dtype=np.uint8), offsets, data)
+    data.resize(int(offsets[-1]), refcheck=False)
+    return offsets, data
+
+
+def _text_index(offsets: Integers, data: npt.NDArray[np.uint8], is_text: bool) -> pd.Index[Any]:
+    """An Index of the text, or bytes, in Arrow's offsets and bytes."""
     array = pa.Array.from_buffers(
         pa.large_string() if is_text else pa.large_binary(),
-        len(keys),
+        len(offsets) - 1,
         [None, pa.py_buffer(offsets), pa.py_buffer(data)],
     )
     chunked = pa.chunked_array([array])

@@ -12,7 +12,7 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
 from lifeworth.timeunits import to_timestamp
-from lifeworth.transactions.audit import EXAMPLES
+from lifeworth.transactions.audit import EXAMPLES, as_example
 from lifeworth.transactions.parse import blank, factorise_ids, parse_amounts, parse_dates
 
 
@@ -89,7 +89,7 @@ def read_transactions(
         bad = bad & keep
         if bad.any():
             left_out[reason] = int(bad.sum())
-            examples[reason] = [str(value) for value in shown[bad].head(EXAMPLES)]
+            examples[reason] = [as_example(value) for value in shown[bad].head(EXAMPLES)]
             keep[bad] = False
 
     leave_out((ids.isna() | blank(ids)).to_numpy(dtype=bool), "with a missing customer id", ids)

@@ -15,7 +15,8 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.families.base import Posterior, distinct
 from lifeworth.predict import check_units, customer_keys, spend_columns, with_a_mean
 from lifeworth.rfm import RFM
-from lifeworth.value.schedule import NODES, Schedule
+from lifeworth.timeunits import units_per_year
+from lifeworth.value.schedule import NODES, Schedule, cells_per_row
 from lifeworth.value.terms import Terms, per_customer
 from lifeworth.value.totals import Totals
 
@@ -89,8 +90,12 @@ class _Engine:
         self.keys = customer_keys(rfm.customer_id)
         self.margin = per_customer(terms.margin, rfm, "margin")
         self.cost_per_order = per_customer(terms.cost_per_order, rfm, "cost_per_order")
+        per_year = per_customer(terms.cost_per_active_year, rfm, "cost_per_active_year")
+        self.cost_per_time = per_year / units_per_year(self.clock.time_unit)
+        self.timed = bool(np.any(self.cost_per_time != 0))
         self.threshold, self.past = np.array([np.inf]), np.zeros(1)
-        if spend is None and (terms.acquisition_cost is not None or np.any(self.cost_per_order != 0)):
+        costs = terms.acquisition_cost is not None or self.timed or bool(np.any(self.cost_per_order != 0))
+        if spend is None and costs:
             raise UsageError("Costs are set against value, and without a model of spend there is none.")
         if terms.acquisition_cost is not None:
             if rfm.past_spend is None:
@@ -155,11 +160,11 @@ class _Engine:
         out["probability_alive"][rows] = alive.mean(axis=1)[row]
         out["expected_purchases"][rows] = means[row]
         out["expected_spend"][rows] = line[:, 0].mean(axis=1)[of_x][row] + block.z * line[:, 1].mean(axis=1)[of_x][row]
-        margin, per_order = _of(self.margin, rows), _of(self.cost_per_order, rows)
-        # (customers, periods): purchases at the end of each row's counts are those of `flows`.
-        value = (
-            margin[:, None] * (flows[row, 1] + block.z[:, None] * flows[row, 2]) - per_order[:, None] * flows[row, 0]
-        )
+        margin, per_order, per_time = (_of(v, rows) for v in (self.margin, self.cost_per_order, self.cost_per_time))
+        spent = flows[row, 1] + block.z[:, None] * flows[row, 2]
+        value = margin[:, None] * spent - per_order[:, None] * flows[row, 0]  # (customers, periods)
+        if self.timed:
+            value -= per_time[:, None] * flows[row, 4]
         if self.terms.at_once:
             value[:, 0] += margin * out["expected_spend"][rows] - per_order
         out["clv"][rows] = value.sum(axis=1)
@@ -168,7 +173,7 @@ class _Engine:
             self.means_of_value[:, k] += np.bincount(group, value[:, k], len(self.labels))
             self.means_of_purchases[:, k] += np.bincount(group, flows[row, 3, k], len(self.labels))
         terms = np.column_stack(
-            np.broadcast_arrays(margin, per_order, 0.0, _of(self.threshold, rows), float(self.terms.at_once))
+            np.broadcast_arrays(margin, per_order, per_time, _of(self.threshold, rows), float(self.terms.at_once))
         )
         if self.terms.uncertainty == "customer":
             self._play(block, terms, group)
@@ -190,22 +195,24 @@ class _Engine:
     def _expected(
         self, x: Array, T: Array, alive: Array, pair: npt.NDArray[np.int64], line: Array, of_x: npt.NDArray[np.int64]
     ) -> tuple[Array, Array]:
-        """Expected purchases, (rows,), and what makes their value of them, (rows, 4, periods).
+        """Expected purchases, (rows,), and what makes their value of them, (rows, 5, periods).
 
-        That is purchases discounted, the same times intercept and times slope of spend, and not discounted.
+        That is purchases discounted, the same times intercept and times slope of spend, purchases not discounted,
+        and discounted time as a customer, where that costs something.
         """
         means = np.empty(len(alive))
-        flows = np.empty((len(alive), 4, len(self.clock.edges) - 1))
+        flows = np.zeros((len(alive), 5, len(self.clock.edges) - 1))
         pending = np.arange(len(x))
         for nodes in NODES:
             again = []
-            schedule = self._schedule(T, nodes)
-            size = max(1, _CELLS_PER_BLOCK // (self.draws * schedule.nodes))
+            size = max(1, _CELLS_PER_BLOCK // cells_per_row(self.clock, self.draws, nodes, self.timed))
             for start in range(0, len(pending), size):
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)
                 bought = self._bought(x[some], T[some], schedule.times())
                 good = schedule.enough(bought.mean(axis=1))
+                left = self._left(x[some], T[some], schedule.times()) if self.timed else bought
+                good &= schedule.enough(left.mean(axis=1))
                 if nodes == NODES[-1]:
                     good[:] = True
                 again.append(some[~good])
@@ -223,18 +230,29 @@ class _Engine:
                 if self.clock.decay != 0:
                     plain = schedule.undiscounted().weights()[of_pair]
                     flows[rows, 3] = np.einsum("rn,rkn->rk", products[:, 0], plain)
+                if self.timed:
+                    gone = _products(alive[rows], left, of_pair, line, of_x[rows])[:, 0]
+                    stayed = alive[rows].mean(axis=1)[:, None] * schedule.lengths()
+                    flows[rows, 4] = stayed - np.einsum("rn,rkn->rk", gone, schedule.time_weights()[of_pair])
             pending = np.concatenate(again)
             if not len(pending):
                 break
         return means, flows
 
     def _schedule(self, T: Array, nodes: int) -> Schedule:
-        return Schedule(self.clock, T + self.purchases.typical_age, nodes)
+        return Schedule(self.clock, T + self.purchases.typical_age, nodes, self.timed)
 
     def _bought(self, x: Array, T: Array, times: Array) -> Array:
         """Expected purchases of living customers up to each of their times, (rows, draws, nodes)."""
         kernel = self.purchases.family.kernels.expected_purchases_alive_at
         return np.asarray(kernel(self.theta, x, T, times))
+
+    def _left(self, x: Array, T: Array, times: Array) -> Array:
+        """Probability that a living customer has left by each of the times, (rows, draws, nodes)."""
+        rows, nodes = times.shape
+        kernel = self.purchases.family.kernels.survival_draws
+        stays = np.asarray(kernel(self.theta, np.repeat(x, nodes), np.repeat(T, nodes), times.ravel()))
+        return np.ascontiguousarray(1 - stays.reshape(rows, nodes, self.draws).swapaxes(1, 2))
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
@@ -293,43 +311,56 @@ class _Engine:
         x, T = block.x[block.first][pair_first], block.T[block.first][pair_first]
         counts = np.zeros_like(alive)
         weighted = np.zeros_like(alive)
+        active = np.zeros_like(alive) if self.timed else counts
         for k in range(len(self.clock.edges) - 1):
-            plain_k, worth_k = (part[pair] * alive for part in self._in_period(x, T, k))
+            plain_k, worth_k, active_k = (part[pair] * alive for part in self._in_period(x, T, k))
             counts += plain_k
             weighted += worth_k
+            if self.timed:
+                active += active_k
             for g in range(len(self.labels)):
                 mine = group == g
                 rows, z, size = block.row[mine], block.z[mine], len(alive)
                 self.total_purchases[g, k] += np.bincount(rows, minlength=size) @ plain_k
-                level, slope, orders = (
-                    np.bincount(rows, weight, size) for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1])
+                level, slope, orders, time = (
+                    np.bincount(rows, weight, size)
+                    for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1], terms[mine, 2])
                 )
                 spend = level[:, None] * line[of_x, 0] + slope[:, None] * line[of_x, 1] - orders[:, None]
                 self.total_value[g, k] += ((worth_k + float(self.terms.at_once and k == 0)) * spend).sum(axis=0)
-        found = quantiles_of_means(counts, weighted, block.row, line, of_x, block.z, terms, self.lower, self.upper)
+                if self.timed:
+                    self.total_value[g, k] -= time @ active_k
+        found = quantiles_of_means(
+            counts, weighted, active, block.row, line, of_x, block.z, terms, self.lower, self.upper
+        )
         names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
         for name, column in zip(names, np.asarray(found).T, strict=True):
             self.columns[name][block.rows] = column
 
-    def _in_period(self, x: Array, T: Array, k: int) -> tuple[Array, Array]:
-        """Expected purchases of living customers in a period, (pairs, draws), and the same discounted."""
-        plain, worth = np.empty((2, len(x), self.draws))
+    def _in_period(self, x: Array, T: Array, k: int) -> tuple[Array, Array, Array]:
+        """Of living customers in a period, (pairs, draws): expected purchases, the same discounted, and time."""
+        plain, worth, time = np.zeros((3, len(x), self.draws))
         pending = np.arange(len(x))
         for nodes in NODES:
             again = []
-            size = max(1, _CELLS_PER_BLOCK // (self.draws * self._schedule(T[:1], nodes).nodes))
+            size = max(1, _CELLS_PER_BLOCK // cells_per_row(self.clock, self.draws, nodes, self.timed))
             for start in range(0, len(pending), size):
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)
                 bought = self._bought(x[some], T[some], schedule.times())
-                good = schedule.enough(bought.mean(axis=1)) | (nodes == NODES[-1])
-                again.append(some[~good])
+                good = schedule.enough(bought.mean(axis=1))
+                if self.timed:
+                    left = self._left(x[some], T[some], schedule.times())
+                    good &= schedule.enough(left.mean(axis=1))
+                    gone = np.einsum("psn,pn->ps", left, schedule.time_weights()[:, k])
+                    time[some] = schedule.lengths()[k] - gone
+                again.append(some[~good] if nodes < NODES[-1] else some[:0])
                 worth[some] = np.einsum("psn,pn->ps", bought, schedule.weights()[:, k])
                 plain[some] = np.einsum("psn,pn->ps", bought, schedule.undiscounted().weights()[:, k])
             pending = np.concatenate(again)
             if not len(pending):
                 break
-        return plain, worth
+        return plain, worth, time
 
     # ---- what comes out -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ period, e^(-ks) E(s) at its ends and k times the integral of it between, are the
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -30,12 +31,13 @@ class Schedule:
     clock : horizon, periods, discount rate.
     scale : (rows,), the A of each row.
     nodes : number of times.
+    timed : whether integrals over time are wanted, too.
     """
 
-    def __init__(self, clock: Clock, scale: Array, nodes: int) -> None:
+    def __init__(self, clock: Clock, scale: Array, nodes: int, timed: bool = False) -> None:
         self.clock, self.scale, self.nodes = clock, scale, nodes
-        # One time is enough where nothing depends on when purchases are made.
-        self.plain = clock.decay == 0 and len(clock.edges) == 2
+        # One time is enough where nothing depends on when purchases are made, or how long customers stay.
+        self.plain = clock.decay == 0 and len(clock.edges) == 2 and not timed
         if self.plain:
             self.nodes = 1
 
@@ -69,19 +71,31 @@ class Schedule:
         out = np.diff(np.concatenate([np.zeros_like(at_edges[:, :1]), at_edges], axis=1), axis=1)
         if k == 0:
             return out
-        # Gauss-Legendre in the place between 0 and 1, on enough panels for the discount too.
-        turns = 8 if len(edges) > 2 else 32 * max(1, int(np.ceil(k * self.clock.length / 8)))
-        nodes, shares = np.polynomial.legendre.leggauss(min(turns, 256))
+        return np.asarray(out + k * self._integrals(k))
+
+    def lengths(self) -> Array:
+        """(periods,): the discounted length of each period."""
+        start, end, k = self.clock.edges[:-1], self.clock.edges[1:], self.clock.decay
+        return end - start if k == 0 else np.exp(-k * start) * -np.expm1(-k * (end - start)) / k
+
+    def time_weights(self) -> Array:
+        """(rows, periods, nodes): discounted integrals over each period are time_weights @ values at the times."""
+        return self._integrals(self.clock.decay)
+
+    def _integrals(self, decay: float) -> Array:
+        """(rows, periods, nodes): integrals of exp(-decay s) times the values at s, by Gauss-Legendre in the place."""
+        edges = self.clock.edges
+        nodes, shares = np.polynomial.legendre.leggauss(_turns(self.clock))
         ends = self._place(edges)
         half = np.diff(ends, axis=1) / 2
         place = ends[:, :-1, None] + half[:, :, None] * (nodes + 1)
         stretch = np.log1p(self.clock.length / self.scale)[:, None, None]
         time = self.scale[:, None, None] * np.expm1(stretch * place)
         slope = (time + self.scale[:, None, None]) * stretch
-        share = k * np.exp(-k * time) * slope * half[:, :, None] * shares
+        share = np.exp(-decay * time) * slope * half[:, :, None] * shares
         rows, periods, points = place.shape
         basis = _at(place.reshape(rows, periods * points), self.nodes).reshape(rows, periods, points, self.nodes)
-        return np.asarray(out + np.einsum("rkg,rkgn->rkn", share, basis))
+        return np.asarray(np.einsum("rkg,rkgn->rkn", share, basis))
 
     def _time(self, place: Array) -> Array:
         stretch = np.log1p(self.clock.length / self.scale)
@@ -90,6 +104,18 @@ class Schedule:
     def _place(self, times: Array) -> Array:
         stretch = np.log1p(self.clock.length / self.scale)
         return np.asarray(np.log1p(times / self.scale[:, None]) / stretch[:, None])
+
+
+def cells_per_row(clock: Clock, draws: int, nodes: int, timed: bool = False) -> int:
+    """How many numbers are held for each row: values under each draw, and the points of the integrals."""
+    points = 4 * _turns(clock) * (len(clock.edges) - 1) if clock.decay != 0 or timed else 0
+    return nodes * max(draws, points)
+
+
+def _turns(clock: Clock) -> int:
+    """Points of Gauss-Legendre in each period: more where the discount changes much within one."""
+    longest = float(np.diff(clock.edges).max())
+    return min((32 if len(clock.edges) == 2 else 12) * max(1, math.ceil(abs(clock.decay) * longest / 4)), 512)
 
 
 def _places(nodes: int) -> Array:

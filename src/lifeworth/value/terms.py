@@ -35,6 +35,7 @@ class Terms:
     discount_rate : effective, per year (0.1 is 10 % a year).
     margin : share of spend that is value.
     cost_per_order : money, for every future purchase.
+    cost_per_active_year : money, for every year that somebody stays a customer, paid as time goes by.
     acquisition_cost : money, paid for each customer; None: not asked about.
     inflation : effective, per year: spend and costs grow by it.
     interval : probability that intervals hold, in (0, 1).
@@ -49,6 +50,7 @@ class Terms:
     discount_rate: float = 0.0
     margin: PerCustomer = 1.0
     cost_per_order: PerCustomer = 0.0
+    cost_per_active_year: PerCustomer = 0.0
     acquisition_cost: PerCustomer | None = None
     inflation: float = 0.0
     interval: float = 0.9

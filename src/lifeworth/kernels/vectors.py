@@ -1,0 +1,73 @@
+"""exp and log that compilers turn into vector instructions: no calls, no branches, no tables.
+
+The ones of the C library are called number by number; in loops over posterior draws these take a quarter of the
+time. Both are exact to two or three units in the last place.
+"""
+
+import math
+
+import numpy as np
+
+from lifeworth.kernels._jit import fused
+from lifeworth.kernels.memory import as_bits, as_number
+
+# Adding it leaves a number of up to 51 bits, rounded to a whole one, in the lowest bits.
+_ROUNDER = 1.5 * 2.0**52
+_TWO_52 = 2.0**52
+_BITS_OF_TWO_52 = np.uint64(0x4330000000000000)
+_BITS_OF_ONE = np.uint64(0x3FF0000000000000)
+_BITS_OF_ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
+_MANTISSA = np.uint64(52)
+_LOG2_E = 1.0 / math.log(2.0)
+# log(2), whose upper part has room for products with exponents.
+_LOG_2_UPPER = 6.93147180369123816490e-01
+_LOG_2_LOWER = 1.90821492927058770002e-10
+_LARGEST = 708.0
+
+
+@fused
+def exp(y: float) -> float:
+    """Return exp(y); y beyond 708 either way counts as 708."""
+    y = min(max(y, -_LARGEST), _LARGEST)
+    rounded = y * _LOG2_E + _ROUNDER
+    k = rounded - _ROUNDER
+    u = (y - k * _LOG_2_UPPER) - k * _LOG_2_LOWER
+    # Taylor's series: the fourteenth term is 4e-18 at log(2)/2.
+    s = 1.0 / 479001600.0 + u * (1.0 / 6227020800.0)
+    s = 1.0 / 39916800.0 + u * s
+    s = 1.0 / 3628800.0 + u * s
+    s = 1.0 / 362880.0 + u * s
+    s = 1.0 / 40320.0 + u * s
+    s = 1.0 / 5040.0 + u * s
+    s = 1.0 / 720.0 + u * s
+    s = 1.0 / 120.0 + u * s
+    s = 1.0 / 24.0 + u * s
+    s = 1.0 / 6.0 + u * s
+    s = 0.5 + u * s
+    s = 1.0 + u * s
+    power: float = as_number((as_bits(rounded) << _MANTISSA) + _BITS_OF_ONE)
+    return power + power * (u * s)
+
+
+@fused
+def log1p(y: float) -> float:
+    """Return log(1 + y), for y >= 0 and finite."""
+    total = 1.0 + y
+    bits = as_bits(total)
+    exponent = (bits - _BITS_OF_ROOT_HALF) >> _MANTISSA
+    k: float = as_number(exponent + _BITS_OF_TWO_52) - _TWO_52
+    f: float = as_number(bits - (exponent << _MANTISSA)) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    # The series of artanh: the eleventh term is 2e-17 of the first.
+    series = 1.0 / 19.0 + z * (1.0 / 21.0)
+    series = 1.0 / 17.0 + z * series
+    series = 1.0 / 15.0 + z * series
+    series = 1.0 / 13.0 + z * series
+    series = 1.0 / 11.0 + z * series
+    series = 1.0 / 9.0 + z * series
+    series = 1.0 / 7.0 + z * series
+    series = 0.2 + z * series
+    series = 1.0 / 3.0 + z * series
+    lost = (y - (total - 1.0)) / total
+    return k * _LOG_2_UPPER + (2.0 * s + (2.0 * s * z * series + (k * _LOG_2_LOWER + lost)))
