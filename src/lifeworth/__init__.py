@@ -35,6 +35,8 @@ _ROOMS = {
     "historical_clv": "historical",
     "backtest": "evaluate",
     "Backtest": "evaluate",
+    "compare_clv": "evaluate",
+    "ClvComparison": "evaluate",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -56,7 +58,9 @@ if TYPE_CHECKING:
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
     from lifeworth.evaluate import Backtest as Backtest
+    from lifeworth.evaluate import ClvComparison as ClvComparison
     from lifeworth.evaluate import backtest as backtest
+    from lifeworth.evaluate import compare_clv as compare_clv
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv

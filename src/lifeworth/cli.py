@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from lifeworth import __version__
+from lifeworth import __version__, cli_evaluate
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+cli_evaluate.register(app)
 
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
 

@@ -135,13 +135,23 @@ class Calendar:
         value = then["spend"].to_numpy(dtype=np.float64) if "spend" in then else None
         ends = (period_start(edge, self.period), period_start(last, self.period))
         cut = Cut(*ends, length, rfm, purchases, value)
-        before = edge - (last - edge)
+        return cut, self._known(rfm, length, edge, last - edge)
+
+    def today(self) -> Known:
+        """What is known at the end of observation, of which there is no window yet."""
+        rfm = rfm_summary(self.table, observation_end=period_start(self.end, self.period), **self.settings)
+        assert rfm.observation_end is not None
+        length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end)
+        return self._known(rfm, length, self.end, self.window_end(self.end) - self.end)
+
+    def _known(self, rfm: RFM, length: float, edge: int, window: int) -> Known:
+        before = edge - window
         if before < self.start:
-            return cut, Known(rfm, length, float(rfm.T.max()))
+            return Known(rfm, length, float(rfm.T.max()))
         earlier, between = self._split(before, edge)
         spent = between["spend"].to_numpy(dtype=np.float64) if "spend" in between else None
         did = between["frequency"].to_numpy(dtype=np.float64)
-        return cut, Known(rfm, length, float(rfm.T.max()), earlier, did, spent)
+        return Known(rfm, length, float(rfm.T.max()), earlier, did, spent)
 
     def _split(self, edge: int, last: int) -> tuple[RFM, pd.DataFrame]:
         ends = period_start(edge, self.period), period_start(last, self.period)
