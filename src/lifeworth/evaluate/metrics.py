@@ -90,10 +90,16 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
     if judged.lower is not None and judged.upper is not None:
         lower, upper = judged.lower[order], judged.upper[order]
         columns += [((actual >= lower) & (actual <= upper)).astype(np.float64), upper - lower]
-    counted = np.ones((1, n), dtype=np.uint8) if times is None else np.ascontiguousarray(times[:, order])
+    counted = np.ones((1, n), dtype=np.uint8) if times is None else np.ascontiguousarray(times)
     out = np.asarray(
         kernels.resampled_scores(
-            counted, tie, level.astype(np.int64), levels, np.ascontiguousarray(np.column_stack(columns)), float(share)
+            counted,
+            np.ascontiguousarray(order, dtype=np.int64),
+            tie,
+            level.astype(np.int64),
+            levels,
+            np.array(columns),
+            float(share),
         )
     )
     unknown = np.full(len(out), np.nan)
@@ -117,10 +123,11 @@ def _of_draws(judged: Judged, times: Times | None, unknown: Array) -> dict[str, 
     if judged.draws is None or len(who) == 0:
         return {"crps": unknown, "pit_error": unknown}
     draws = judged.draws[who]
-    columns = np.column_stack([draws[:, 0], pit_heights(draws[:, 1], draws[:, 2])])
-    counted = np.ones((1, len(who)), dtype=np.uint8) if times is None else np.ascontiguousarray(times[:, who])
+    columns = np.column_stack([draws[:, 0], pit_heights(draws[:, 1], draws[:, 2])]).T
+    everybody = len(judged)
+    counted = np.ones((1, everybody), dtype=np.uint8) if times is None else np.ascontiguousarray(times)
     alike = np.zeros(len(who), dtype=np.int64)
-    out = kernels.resampled_scores(counted, alike, alike, np.zeros(1), np.ascontiguousarray(columns), 0.5)
+    out = kernels.resampled_scores(counted, who, alike, alike, np.zeros(1), np.ascontiguousarray(columns), 0.5)
     means = np.asarray(out)[:, kernels.FIRST_MEAN :]
     error = np.abs(means[:, 1:] - 1).mean(axis=1)
     return {"crps": means[:, 0], "pit_error": error if len(judged) >= FEWEST else unknown}

@@ -40,7 +40,7 @@ def backtest(
     date_format: str | None = None,
     currency: str | None = None,
     method: str = "laplace",
-    draws: int = 400,
+    draws: int = 200,
     interval: float = 0.9,
     confidence: float = 0.9,
     bootstrap: int = 200,
@@ -66,7 +66,7 @@ def backtest(
         "boosting" where scikit-learn is installed. The last two learn a window before the cut-off.
         "revenue_per_customer" gives everybody the average of those who bought in the last window, as accounting
         counts customers: for all who ever bought that is several times too much, and its bias shows it.
-    method, draws : as in a model's `fit`; "laplace" is the fast path alone.
+    method, draws : as in a model's `fit`; "laplace" is the fast path alone. Intervals are read from so many futures.
     interval : probability that the forecasts' intervals hold.
     confidence, bootstrap : probability that the scores' intervals hold, and how often customers are resampled for
         them, the same ones for all methods; 0: no intervals.
