@@ -23,7 +23,7 @@ from lifeworth.evaluate.metrics import (
     why_not,
 )
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import UNIT_NAMES, hours_per
+from lifeworth.timeunits import hours_per
 from lifeworth.value import Totals
 
 Array = npt.NDArray[np.float64]
@@ -123,7 +123,6 @@ def group_frames(cut: Cut, forecast: Forecast, groups: dict[str, tuple[list[str]
 
 def groups_of(rfm: RFM) -> dict[str, tuple[list[str], npt.NDArray[Any]]]:
     """Labels and codes of customers by frequency, by time since the last purchase, and by when they came."""
-    unit = f"{UNIT_NAMES[rfm.time_unit]}s"
     labels = [*(str(k) for k in range(_MOST_FREQUENCY)), f"{_MOST_FREQUENCY}+"]
     groups = {"frequency": (labels, np.minimum(rfm.frequency, _MOST_FREQUENCY))}
     pause = rfm.T - rfm.recency
@@ -131,7 +130,7 @@ def groups_of(rfm: RFM) -> dict[str, tuple[list[str], npt.NDArray[Any]]]:
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0]])
     code = np.clip(np.searchsorted(edges, pause, side="right") - 1, 0, len(edges) - 2)
-    spans = [f"{low:g}–{high:g} {unit}" for low, high in pairwise(edges)]
+    spans = [f"{low:g}–{high:g}" for low, high in pairwise(edges)]
     groups["recency"] = (spans, code)
     if rfm.observation_end is not None:
         hours = np.round(rfm.T * hours_per(rfm.time_unit))

@@ -16,7 +16,7 @@ from lifeworth.evaluate import calibrating, judging
 from lifeworth.evaluate.forecasts import Cut
 from lifeworth.evaluate.metrics import METRICS
 from lifeworth.model.calibration import Calibration
-from lifeworth.timeunits import TimeUnit
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class Backtest:
 
         Parameters
         ----------
-        by : "frequency", "recency" (time since the last purchase; group by group at each cut-off), "cohort" (when
+        by : "frequency", "recency" (time units since the last purchase; group by group at each cut-off), "cohort" (when
             customers came), or "time" (the cut-offs).
         target : "purchases" or "value".
 
@@ -252,7 +252,7 @@ class Backtest:
             rows = rows[rows["cutoff"] == self.cutoffs[-1]]
         names = {
             "frequency": "repeat purchases before the cut-off",
-            "recency": "time since the last purchase",
+            "recency": f"{UNIT_NAMES[self.time_unit]}s since the last purchase",
             "cohort": "first purchase",
             "time": "cut-off",
         }

@@ -72,7 +72,7 @@ class _Page(Voice):
         fits, unit = [found.clv.purchases, found.clv.spend], UNIT_NAMES[found.rfm.time_unit]
         return ReportContent(
             title=title,
-            subtitle=f"{len(found.rfm):,} customers, seen until {end:%d %B %Y}; forecasts for the {self.horizon} "
+            subtitle=f"{len(found.rfm):,} customers, seen until {_day(end)}; forecasts for the {self.horizon} "
             f"that follow, judged at {len(self.bt.cutoffs)} past dates.",
             generated=pd.Timestamp.now().strftime("%Y-%m-%d"),
             headlines=self.headlines(),
@@ -130,7 +130,7 @@ class _Page(Voice):
         best = str(self.summary["mae"].idxmin()) if self.summary["mae"].notna().any() else None
         mine = self.summary.loc[found.method].to_dict()
         told = [
-            f"{len(found.rfm):,} customers have spent {self.amount(past)} so far. From the "
+            f"{len(found.rfm):,} customers have spent {self.amount(past)} so far. In the "
             f"{self.horizon} to come, {self.amount(value.expected)} are expected of them, and with {self.interval} "
             f"probability between {self.amount(value.lower)} and {self.amount(value.upper)}. Customers who are yet "
             "to be won come on top.",
@@ -180,7 +180,7 @@ class _Page(Voice):
         by = rows.set_index("ranking")
         more = by.loc["clv"]
         told = (
-            f"With money for {int(more['budget']):,} customers on {self.last:%d %B %Y}, choosing by predictive value "
+            f"With money for {int(more['budget']):,} customers on {_day(self.last)}, choosing by predictive value "
             f"reached customers who then spent {self.amount(float(more['earned']))}; choosing by past value, "
             f"{self.amount(float(by.loc['past_value', 'earned']))}."
         )
@@ -195,7 +195,7 @@ class _Page(Voice):
         rows = self.bt.totals[(self.bt.totals["cutoff"] == self.last) & (self.bt.totals["target"] == "value")]
         nearest = rows["error"].abs().idxmin() if rows["error"].notna().any() else None
         return Comparison(
-            title=f"Spend of all customers in the {self.horizon} after {self.last:%d %B %Y}",
+            title=f"Spend of all customers in the {self.horizon} after {_day(self.last)}",
             rows=[
                 ComparisonRow(
                     method=method_name(str(row["method"])),
@@ -225,9 +225,9 @@ class _Page(Voice):
                 "Who was closest, date by date",
                 f"Mean absolute error over the actual mean, of each method at each of {len(bt.cutoffs)} cut-offs. "
                 f"Smallest on average: {method_name(str(self.summary.index[0]))}.",
-                plots.figure_of(bt.plot_scores("nmae", "value")),
+                plots.figure_of(self._scores()),
                 "Each dot is a date in the past, with its bootstrap interval; left is better. 1 is an error as large "
-                "as the average customer's spend.",
+                f"as the average customer's spend.{self._beyond()}",
             ),
             Picture(
                 "Totals foretold, and what happened",
@@ -270,6 +270,22 @@ class _Page(Voice):
             )
         return made
 
+    def _far(self) -> list[str]:
+        """Methods whose errors would leave no room for the others in a picture."""
+        errors = self.summary["nmae"].to_dict()
+        least = min((value for value in errors.values() if np.isfinite(value)), default=np.nan)
+        return [str(name) for name, value in errors.items() if value > 3 * least]
+
+    def _scores(self) -> Any:
+        from lifeworth import plots
+
+        rows = self.bt.scores[(self.bt.scores["target"] == "value") & ~self.bt.scores["method"].isin(self._far())]
+        return plots.plot_backtest_scores(rows.assign(method=rows["method"].map(method_name)), "nmae")
+
+    def _beyond(self) -> str:
+        far = [f"{method_name(name)} ({self.number(name, 'nmae'):.1f})" for name in self._far()]
+        return f" Too far to the right to be drawn: {', '.join(far)}." if far else ""
+
     def _lift(self) -> Any:
         from lifeworth import plots
 
@@ -286,7 +302,9 @@ class _Page(Voice):
             if target not in set(self.bt.scores["target"]):
                 continue
             summary = self.bt.summary(target)
-            frame = summary[["kind", "cutoffs", *columns, "reason"]].reset_index()
+            frame = summary[["kind", "cutoffs", *columns]].reset_index()
+            frame[columns] = frame[columns].round(9) + 0.0  # no minus before a zero
+            reasons = dict.fromkeys(one for told in summary["reason"] for one in told.split("; ") if one)
             frame["method"] = frame["method"].map(method_name)
             made.append(
                 Table(
@@ -295,8 +313,8 @@ class _Page(Voice):
                     {"bias": "+.1%", "mae": ",.3f", "nmae": ".2f", "spearman": ".2f", "gini": ".2f"}
                     | dict.fromkeys(["money_found", "top_found"], ".0%")
                     | {"coverage": ".1%"},
-                    "Closest customer by customer first. bias: the total's error; Gini: 1 is a perfect ranking; found: "
-                    "by the top tenth. The last column says why a number is missing.",
+                    "Closest customer by customer first. bias: the total's error; Gini: 1 is a perfect ranking; "
+                    "found: by the top tenth." + (f" n/a: {'; '.join(reasons)}." if reasons else ""),
                     {
                         "cutoffs": "cut-offs",
                         "mae": "mean error",
@@ -306,8 +324,11 @@ class _Page(Voice):
                         "money_found": "money found",
                         "top_found": "top found",
                         "coverage": "in interval",
-                        "reason": "why a number is missing",
                     },
                 )
             )
         return made
+
+
+def _day(date: pd.Timestamp | None) -> str:
+    return "an unknown day" if date is None else f"{date.day} {date:%B %Y}"

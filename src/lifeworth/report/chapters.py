@@ -6,6 +6,7 @@ import pandas as pd
 
 from lifeworth.report.content import Picture, Section, Table
 from lifeworth.report.evidence import percent
+from lifeworth.report.numbers import write_value
 from lifeworth.report.voice import Voice, method_name, spaced
 
 _RANKINGS = {
@@ -89,26 +90,24 @@ def money_question(voice: Voice) -> Section:
                 for name in comparison.earned["ranking"]
             ]
         )
-        columns = ["ranking", "budget", "earned", "share", "share_lower", "share_upper", "more_than_past"]
+        shown = pd.DataFrame(
+            {
+                "chosen by": earned["ranking"],
+                "customers": earned["budget"],
+                f"they spent{voice.in_money}": earned["earned"],
+                "of all money": earned["share"],
+                "interval": _span(earned["share_lower"], earned["share_upper"], ".0%"),
+                "more than by past value": earned["more_than_past"],
+                "its interval": _span(earned["more_lower"], earned["more_upper"], "+,.0f"),
+            }
+        )
         tables.append(
             Table(
                 f"With a budget for so many customers on {comparison.train_end:%Y-%m-%d}",
-                earned[[*columns, "more_lower", "more_upper"]],
-                {"earned": ",.0f", "share": ".1%", "share_lower": ".1%", "share_upper": ".1%"}
-                | dict.fromkeys(["more_than_past", "more_lower", "more_upper"], "+,.0f"),
+                shown,
+                {f"they spent{voice.in_money}": ",.0f", "of all money": ".0%", "more than by past value": "+,.0f"},
                 f"What the chosen customers then spent in {voice.horizon}. Intervals ({comparison.confidence:.0%}) are "
                 "of resampled customers. Who is ranked equal shares what equals brought.",
-                {
-                    "ranking": "chosen by",
-                    "budget": "customers",
-                    "earned": f"they spent{voice.in_money}",
-                    "share": "of all money",
-                    "share_lower": "lower",
-                    "share_upper": "upper",
-                    "more_than_past": "more than by past value",
-                    "more_lower": "lower ",
-                    "more_upper": "upper ",
-                },
             )
         )
     tables.append(
@@ -291,4 +290,12 @@ def views(voice: Voice) -> list[Section]:
                 )
             ],
         ),
+    ]
+
+
+def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
+    """Both ends of intervals in a cell."""
+    return [
+        f"{write_value(low, form)} to {write_value(high, form)}" if low == low and high == high else "n/a"
+        for low, high in zip(lower, upper, strict=True)
     ]
