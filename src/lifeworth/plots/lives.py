@@ -277,7 +277,7 @@ def plot_interval_coverage(coverage: pd.DataFrame, interval: float = 0.9, ax: Ax
     kinds = list(dict.fromkeys(zip(coverage["of"], coverage["target"], strict=True)))
     ax = own_axes(ax, height=1.2 + 0.55 * max(len(kinds), 2))
     dress(ax, grid="x")
-    label_axes(ax, "intervals that held what happened", "")
+    label_axes(ax, "intervals that held what happened", "intervals of")
     if not kinds:
         return say(ax, "No intervals were judged.")
     labels = []
