@@ -412,7 +412,7 @@ HEAD = "customer_id,date,amount\n"
         ("", r"tx.csv is empty"),
         (HEAD, r"has no rows"),
         ("a,b\n1,2\n", r"no column 'customer_id' and no column 'date' and no column 'amount'; it has: a, b"),
-        ("customer_id;date;amount\n1;1997-01-01;5,5\n", r"separated by ';' .* Save it with commas"),
+        ("customer_id;date;amount\n1;1997-01-01;5,5\n", r"not a column of amounts.*turn the comma into a point"),
         (HEAD + "1,13/01/1997,5\n", r"not a column of dates.*date_format"),
         (HEAD + "1,1997-01-01,5€\n", r"not a column of amounts"),
         (HEAD + ",1997-01-01,5\n", r"None of the 1 rows can be used: 1 with a missing customer id"),

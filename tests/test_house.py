@@ -27,6 +27,7 @@ TOP_LEVEL = {
     "README.md",
     "benchmarks",
     "constraints.txt",
+    "docs",
     "models",
     "notebooks",
     "pyproject.toml",

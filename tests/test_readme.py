@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import lifeworth as lw
+from lifeworth.families import FAMILIES
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -33,3 +36,18 @@ def test_the_jobs_are_jobs(tmp_path):
         (tmp_path / "job.toml").write_text(text, encoding="utf-8")
         names.append(read_job(tmp_path / "job.toml", {"SHOP_DATABASE": "postgresql://localhost/shop"}).name)
     assert names == ["nightly", "growing"]
+
+
+def test_the_citation_names_this_version():
+    text = README.read_text(encoding="utf-8")
+    assert f"version = {{{lw.__version__}}}" in text
+    for family in FAMILIES.values():
+        year = re.search(r"\((\d{4})\)", family.source)[1]
+        assert re.search(rf"- {re.escape(family.label)}: .*\({year}\)", text), family.label
+
+
+def test_links_lead_somewhere():
+    pages = [README, *(README.parent / "docs").rglob("*.md"), README.parent / "notebooks" / "README.md"]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -520,11 +520,38 @@ def test_csv_files_as_they_come(text, tmp_path):
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_another_separator_is_named(separator, tmp_path):
-    text = HEAD.replace(",", separator) + separator.join(["7", "2024-01-01", "5,50"]) + "\n"
-    with pytest.raises(DataError, match=r"seem to be separated by .* not by commas. Save it with commas") as caught:
-        read_transactions(written(tmp_path, text))
-    assert repr(separator) in str(caught.value)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_files_of_other_separators_are_read(separator, encoding, tmp_path):
+    """As spreadsheets write them where the comma is in numbers; names and values may hold the others."""
+    lines = [
+        ["date", '"amount, net"', "customer_id"],
+        ["2024-01-01", "5.50", '"Müller; Co|\t"'],
+        ["2024-01-02", "1", "b,c"],
+    ]
+    path = tmp_path / "table.csv"
+    path.write_text("".join(separator.join(line) + "\n" for line in lines), encoding=encoding)
+    expected = pd.DataFrame({"customer_id": ["Müller; Co|\t", "b,c"], "n": [5.5, 1.0]})
+    for limit in (None, "1KB"):  # as a whole, and a batch at a time
+        rfm = rfm_summary(path, amount="amount, net", observation_end="2024-02-01", memory_limit=limit)
+        assert rfm.customer_id.tolist() == expected["customer_id"].tolist()
+        assert rfm.past_spend.tolist() == expected["n"].tolist()
+    assert column_names(path) == ["date", "amount, net", "customer_id"]
+
+
+def test_a_folder_may_hold_files_of_different_separators(tmp_path):
+    (tmp_path / "a.csv").write_text("customer_id;date;amount\n7;2024-01-01;5\n")
+    (tmp_path / "b.csv").write_text("customer_id,date,amount\n7,2024-01-09,6\n")
+    assert rfm_summary(tmp_path, observation_end="2024-02-01").past_spend.tolist() == [11.0]
+
+
+def test_decimal_commas_behind_semicolons_are_told(tmp_path):
+    with pytest.raises(DataError, match=r"not a column of amounts.*turn the comma into a point"):
+        read_transactions(written(tmp_path, "customer_id;date;amount\n7;2024-01-01;5,50\n"))
+
+
+def test_a_single_column_with_a_mark_in_its_name_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"seem to be separated by ';'"):
+        read_transactions(written(tmp_path, "\ncustomer_id;date;amount\n7;2024-01-01;5\n"))
 
 
 def test_a_short_line_is_counted(tmp_path):

@@ -5,6 +5,7 @@ Names are loaded on first use, so that `import lifeworth` costs next to nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,11 @@ __version__ = "0.1.0"
 
 # Public name -> the room it lives in.
 _ROOMS = {
+    "to_arrow": "tables",
+    "to_polars": "tables",
+    "to_xarray": "tables",
+    "log_to_mlflow": "mlflow",
+    "load_from_mlflow": "mlflow",
     "load_cdnow": "datasets",
     "simulate_transactions": "datasets",
     "Simulation": "datasets",
@@ -31,6 +37,7 @@ _ROOMS = {
     "fit_clv": "model",
     "independence_check": "model",
     "load": "model",
+    "track_purchases": "evaluate.tracking",
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
@@ -38,6 +45,10 @@ _ROOMS = {
     "Registry": "batch",
     "read_job": "batch",
     "run_job": "batch",
+    "backtest": "evaluate",
+    "Backtest": "evaluate",
+    "compare_clv": "evaluate",
+    "ClvComparison": "evaluate",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -45,6 +56,25 @@ _ROOMS = {
     "DataError": "errors",
     "FitError": "errors",
     "SourceError": "errors",
+}
+# What others call it -> what it is called here.
+_ELSEWHERE = {
+    "BetaGeoModel": "lifeworth.BetaGeo",
+    "BetaGeoFitter": "lifeworth.BetaGeo",
+    "BGNBD": "lifeworth.BetaGeo",
+    "ModifiedBetaGeoModel": "lifeworth.ModifiedBetaGeo",
+    "ModifiedBetaGeoFitter": "lifeworth.ModifiedBetaGeo",
+    "ParetoNBDModel": "lifeworth.ParetoNBD",
+    "ParetoNBDFitter": "lifeworth.ParetoNBD",
+    "GammaGammaModel": "lifeworth.GammaGamma",
+    "GammaGammaFitter": "lifeworth.GammaGamma",
+    "rfm_train_test_split": "lifeworth.train_test_split",
+    "calibration_and_holdout_data": "lifeworth.train_test_split",
+    "summary_data_from_transaction_data": "lifeworth.rfm_summary",
+    "rfm_segments": "lifeworth.segment",
+    "customer_lifetime_value": "CLV.predict, of lifeworth.fit_clv(...),",
+    "load_cdnow_summary": "lifeworth.rfm_summary(lifeworth.load_cdnow(sample=True), ...)",
+    "load_model": "lifeworth.load",
 }
 __all__ = [*sorted(_ROOMS), "plots"]
 
@@ -62,9 +92,16 @@ if TYPE_CHECKING:
     from lifeworth.errors import LifeworthError as LifeworthError
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
+    from lifeworth.evaluate import Backtest as Backtest
+    from lifeworth.evaluate import ClvComparison as ClvComparison
+    from lifeworth.evaluate import backtest as backtest
+    from lifeworth.evaluate import compare_clv as compare_clv
+    from lifeworth.evaluate.tracking import track_purchases as track_purchases
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv
+    from lifeworth.mlflow import load_from_mlflow as load_from_mlflow
+    from lifeworth.mlflow import log_to_mlflow as log_to_mlflow
     from lifeworth.model import CLV as CLV
     from lifeworth.model import BetaGeo as BetaGeo
     from lifeworth.model import Fit as Fit
@@ -82,6 +119,9 @@ if TYPE_CHECKING:
     from lifeworth.rfm import train_test_split as train_test_split
     from lifeworth.segments import Segments as Segments
     from lifeworth.segments import segment as segment
+    from lifeworth.tables import to_arrow as to_arrow
+    from lifeworth.tables import to_polars as to_polars
+    from lifeworth.tables import to_xarray as to_xarray
     from lifeworth.transactions import Audit as Audit
 
 
@@ -92,8 +132,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"lifeworth.{_ROOMS[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'lifeworth' has no attribute {name!r}")
+    here = f" {_ELSEWHERE[name]} is what it is called here." if name in _ELSEWHERE else ""
+    message = f"module 'lifeworth' has no attribute {name!r}.{here}"
+    raise AttributeError(message, name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

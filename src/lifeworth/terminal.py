@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-Report = Callable[[str, float], None]
+from lifeworth.progress import Report, in_terminal
 
 
 def console(stderr: bool = False) -> Console:
@@ -18,31 +16,9 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-@contextlib.contextmanager
-def progress(where: Console) -> Iterator[Report]:
+def progress(where: Console) -> contextlib.AbstractContextManager[Report]:
     """Give a function `(what, share done)` that keeps a line per step, on stderr; silent where nobody watches."""
-    bars = Progress(
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        console=where,
-        disable=not where.is_terminal,
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def report(what: str, share: float) -> None:
-        if what not in tasks:
-            for task in tasks.values():  # steps follow one another: a new one means the last is over
-                bars.update(task, completed=1.0)
-            tasks[what] = bars.add_task(what, total=1.0)
-        bars.update(tasks[what], completed=min(share, 1.0))
-
-    with bars:
-        yield report
-        for task in tasks.values():
-            bars.update(task, completed=1.0)
+    return in_terminal(where)
 
 
 def table(title: str, columns: list[tuple[str, str]], rows: list[list[Any]], caption: str | None = None) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth import display
 from lifeworth.datasets.clock import Clock, make_clock
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
@@ -48,6 +49,15 @@ class Simulation:
     time_unit : unit of time of rates.
     start, end : first and last day.
     currency : what money is counted in, or None.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> shop = lw.simulate_transactions(500, seed=1)
+    >>> shop
+    Simulation(500 customers of BG/NBD, 1,151 transactions, 2024-01-01 to 2025-12-31)
+    >>> bool(shop.truth["alive"].mean() < 1)  # known here alone
+    True
     """
 
     transactions: pd.DataFrame
@@ -67,6 +77,20 @@ class Simulation:
             f"Simulation({len(self.truth):,} customers of {self.purchases.family.label}, "
             f"{len(self.transactions):,} transactions, {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d})"
         )
+
+    def _repr_html_(self) -> str:
+        facts = [
+            f"{len(self.truth):,} customers",
+            f"{len(self.transactions):,} transactions",
+            f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}",
+            self.currency or "",
+        ]
+        known = [
+            (f"{posterior.family.label}: {name}", float(draws[0]))
+            for posterior in (self.purchases, self.spend)
+            for name, draws in posterior.draws.items()
+        ]
+        return display.card("Simulated shop", facts, display.table(["parameter", "truth"], known))
 
     def holdout(self, train_end: Any, test_end: Any = None) -> pd.DataFrame:
         """What customers acquired by the end of `train_end` did from the next day to the end of `test_end`.

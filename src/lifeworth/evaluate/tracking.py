@@ -48,6 +48,16 @@ def track_purchases(
     Source
     ------
     Fader, Hardie & Lee (2005), section 5, "tracking plot"; expectation by eq. (9).
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> transactions = lw.load_cdnow(sample=True)
+    >>> calibration = lw.rfm_summary(transactions, observation_end="1997-09-30")
+    >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+    >>> tracking = lw.track_purchases(fit, calibration, transactions, simulations=20)
+    >>> list(tracking.columns[:3])
+    ['week_end', 'actual', 'expected']
     """
     if rfm.observation_end is None or rfm.period != "D" or rfm.time_unit not in ("D", "W"):
         unknown = "" if rfm.period else " (the period of this one is not known: RFM.from_frame takes it)"

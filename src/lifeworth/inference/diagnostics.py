@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth import display
+
 Verdict = Literal["ok", "warn", "fail"]
 VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
 
@@ -81,8 +83,9 @@ class Diagnostics:
         """Rebuild what `to_dict` gave."""
         return cls(**{**values, "reasons": tuple(values["reasons"])})
 
-    def __str__(self) -> str:
-        figures = [
+    @property
+    def _figures(self) -> list[str]:
+        return [
             f"{label} {value:{style}}"
             for label, value, style in (
                 ("R-hat", self.r_hat, ".3f"),
@@ -92,6 +95,13 @@ class Diagnostics:
             )
             if value is not None
         ]
+
+    def _repr_html_(self) -> str:
+        reasons = [display.note(reason, "careful") for reason in self.reasons]
+        return display.card("Diagnostics", [self.how, *self._figures], *reasons, mark=display.badge(self.verdict))
+
+    def __str__(self) -> str:
+        figures = self._figures
         text = f"{self.verdict} ({self.method}{': ' if figures else ''}{', '.join(figures)})"
         return " ".join([text, *self.reasons])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,38 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.model.calibration import Calibration, Teacher, calibrated_intervals
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
+from lifeworth.progress import Progress, Report, watched
 from lifeworth.rfm import RFM
 from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
 
 if TYPE_CHECKING:
     from lifeworth.model.scoring import Scored
 
-Progress = Callable[[str, float], None]
-
 
 @dataclass(frozen=True, eq=False)
 class CLV:
-    """A fitted model of purchases beside a fitted model of spend (None: purchases alone)."""
+    """A fitted model of purchases beside a fitted model of spend (None: purchases alone).
+
+    Attributes
+    ----------
+    purchases : fit of `BetaGeo`, `ModifiedBetaGeo` or `ParetoNBD`.
+    spend : fit of `GammaGamma`, or None.
+    calibration : what `calibrate` has learned about its intervals; None: they are the model's own.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+    >>> lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44})).verdict
+    'ok'
+    """
 
     purchases: PurchaseFit
     spend: SpendFit | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.purchases, PurchaseFit):
@@ -36,7 +51,13 @@ class CLV:
             raise UsageError(f"spend must be a fit of a spend model such as GammaGamma, not {self.spend!r}.")
 
     def __repr__(self) -> str:
-        return f"CLV({self.purchases!r}, {self.spend!r})"
+        learned = "" if self.calibration is None else f", {self.calibration!r}"
+        return f"CLV({self.purchases!r}, {self.spend!r}{learned})"
+
+    def _repr_html_(self) -> str:
+        from lifeworth.model.show import clv_card
+
+        return clv_card(self)
 
     @property
     def verdict(self) -> str:
@@ -79,7 +100,8 @@ class CLV:
         seed : of the random draws. They belong to the customer's id: row order and the company of
             other customers change nothing.
         force : predict from a fit that failed its diagnostics.
-        progress : called with (what, share done) now and then.
+        progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
+            function, called with (what, share done) now and then.
         cost_per_order : money, taken off the value of every future purchase.
         cost_per_active_year : money for every year that somebody stays a customer, taken off as time goes by.
         acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
@@ -90,8 +112,10 @@ class CLV:
         -------
         Frame, one row per customer in the order of `rfm`: customer_id, probability_alive,
         expected_purchases (repeat purchases in (end, end + horizon]), expected_spend (per purchase),
-        clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None.
+        clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None; last
+        value_at_risk, clv times the probability that the customer has gone already.
         Without a model of spend, the money columns are left out.
+        After `calibrate`, with uncertainty="customer", the ends of intervals are the recalibrated ones.
 
         Raises
         ------
@@ -104,10 +128,11 @@ class CLV:
         >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
-        >>> clv.predict(calibration, "39W", uncertainty=None).round(2).head(2)
-           customer_id  probability_alive  expected_purchases  expected_spend    clv
-        0            1               0.73                1.23           24.66  30.24
-        1            2               0.21                0.20           18.92   3.85
+        >>> told = clv.predict(calibration, "39W", uncertainty=None)
+        >>> told[["customer_id", "probability_alive", "clv", "value_at_risk"]].round(2).head(2)
+           customer_id  probability_alive    clv  value_at_risk
+        0            1               0.73  30.24           8.27
+        1            2               0.21   3.85           3.03
         """
         return self.predict_both(
             rfm,
@@ -226,7 +251,67 @@ class CLV:
             period,
         )
         spend = None if self.spend is None else self.spend.posterior
-        return predict_value(self.purchases.posterior, spend, rfm, terms, progress, by)
+        with watched(progress) as report:
+            frame, totals = predict_value(self.purchases.posterior, spend, rfm, terms, report, by)
+        if self.calibration is None or uncertainty != "customer":
+            return frame, totals
+        self.calibration.check_length(terms.clock(self.purchases.time_unit, rfm.observation_end).length)
+        frame = frame.assign(**calibrated_intervals(self, rfm, terms, self.calibration))
+        return frame, None if totals is None else self.calibration.of_totals(totals, seed)
+
+    def calibrate(self, backtest: Teacher, method: str | None = None) -> CLV:
+        """Learn from past cut-offs how wide intervals have to be, so that they hold as often as they say.
+
+        `predict`, `predict_total` and `score` then give recalibrated intervals where uncertainty is "customer".
+        Expectations stay what they are, and so do probabilities, `new_customer` and uncertainty="mean".
+
+        Of customers, other quantiles of the same futures become the ends: those which at past cut-offs held as often
+        as is asked for now, of customers with as many repeat purchases. Counts jump, so that intervals may hold more
+        often, and nothing wider than all futures can be given. Totals get a factor, common to all customers, for how
+        far the world moves between past and window: its size is learned from the errors of past totals, and is
+        the less certain, and intervals the wider, the fewer of their windows lie apart.
+
+        Parameters
+        ----------
+        backtest : a `Backtest` on earlier cut-offs of the same customers, with the horizon that is to be
+            foretold; several cut-offs whose windows do not overlap teach most.
+        method : the name of this model in it; default: the only one of its family.
+
+        Returns
+        -------
+        CLV with the same fits; `calibration.reasons` says what could not be learned, such as too short a history.
+        It is saved with the model. `backtest.held_out_coverage()` shows raw and calibrated intervals at
+        cut-offs that were not learned from.
+
+        Raises
+        ------
+        UsageError : no such model in the backtest, or another time unit.
+        DataError : the backtest teaches nothing.
+
+        Source
+        ------
+        Customers: Chernozhukov, Wüthrich & Zhu (2021), "Distributional conformal prediction", PNAS 118(48); by
+        groups, Vovk, Gammerman & Shafer (2005), "Algorithmic learning in a random world", section 4.5. Totals: a
+        normal random effect of the window on the log of the total, with the half-Cauchy prior of Gelman (2006),
+        "Prior distributions for variance parameters in hierarchical models", Bayesian Analysis 1(3), its likelihood
+        tempered where windows overlap.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> data = lw.load_cdnow(sample=True)
+        >>> bt = lw.backtest(data, cutoffs=4, horizon="6W", baselines=[], method="map", bootstrap=0)
+        >>> clv = lw.fit_clv(lw.rfm_summary(data), method="map").calibrate(bt)
+        >>> clv.calibration.windows
+        4
+        """
+        learned = backtest.learn_calibration(method, self.purchases.family.name)
+        if learned.time_unit != self.purchases.time_unit:
+            raise UsageError(
+                f'The backtest counts time in "{learned.time_unit}" and this model in "{self.purchases.time_unit}": '
+                f'make the backtest with time_unit="{self.purchases.time_unit}".'
+            )
+        return replace(self, calibration=learned)
 
     def score(
         self,
@@ -249,7 +334,7 @@ class CLV:
         horizon, terms : as in `predict`; margin, cost_per_order and acquisition_cost may be names of columns.
         rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
         force : predict from a fit that failed its diagnostics.
-        progress : called with (what, share done) after every block.
+        progress : as in `predict`; told after every block.
 
         Returns
         -------
@@ -270,7 +355,8 @@ class CLV:
         self.purchases.check(force)
         if self.spend is not None:
             self.spend.check(force)
-        return score(self, source, out, horizon, rows_per_block, progress, force=force, **terms)
+        with watched(progress) as report:
+            return score(self, source, out, horizon, rows_per_block, report, force=force, **terms)
 
     def new_customer(
         self,
@@ -357,7 +443,7 @@ class CLV:
         return pd.DataFrame(rows, index=pd.Index(horizons, name="horizon"))
 
     def save(self, path: str | Path) -> None:
-        """Write both fits to a folder; `lifeworth.load` reads it."""
+        """Write both fits, and what `calibrate` has learned, to a folder; `lifeworth.load` reads it."""
         from lifeworth.model.store import save_clv
 
         save_clv(self, path)
@@ -385,13 +471,14 @@ def fit_clv(
     >>> round(float(clv.purchases.draws["r"][0]), 3), round(float(clv.spend.draws["p"][0]), 2)
     (0.243, 6.25)
     """
-
-    def named(name: str) -> Progress | None:
-        return None if progress is None else lambda what, share: progress(f"{name}: {what}", share)
-
     purchase_model = BetaGeo() if purchases is None else purchases
-    fitted = purchase_model.fit(rfm, method, draws, seed, named(purchase_model.family.label))
-    if rfm.monetary_value is None and spend is None:
-        return CLV(fitted)
-    spend_model = GammaGamma() if spend is None else spend
-    return CLV(fitted, spend_model.fit(rfm, method, draws, seed, named(spend_model.family.label)))
+    with watched(progress) as report:
+
+        def named(name: str) -> Report | None:
+            return None if report is None else lambda what, share: report(f"{name}: {what}", share)
+
+        fitted = purchase_model.fit(rfm, method, draws, seed, named(purchase_model.family.label))
+        if rfm.monetary_value is None and spend is None:
+            return CLV(fitted)
+        spend_model = GammaGamma() if spend is None else spend
+        return CLV(fitted, spend_model.fit(rfm, method, draws, seed, named(spend_model.family.label)))

@@ -63,6 +63,14 @@ class Fit:
     origin : what it was made from.
     samples : variable or parameter -> (chains, draws).
     sample_stats : the sampler's figures, of the same shape.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> fit = lw.BetaGeo().fit(rfm, seed=1)
+    >>> fit.diagnostics.verdict, fit.draws["r"].shape, fit.time_unit
+    ('ok', (1000,), 'W')
     """
 
     posterior: Posterior
@@ -91,6 +99,11 @@ class Fit:
         means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
         return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
+    def _repr_html_(self) -> str:
+        from lifeworth.model.show import fit_card
+
+        return fit_card(self)
+
     def to_datatree(
         self,
         rfm: RFM | None = None,
@@ -98,6 +111,7 @@ class Fit:
         by: Literal["customer", "row"] = "customer",
         prior: int = 0,
         posterior_predictive: int = 0,
+        predictions: Horizon | None = None,
         seed: int = 0,
     ) -> xarray.DataTree:
         """Everything ArviZ reads: posterior, sample_stats where a sampler ran, and more on demand.
@@ -111,15 +125,26 @@ class Fit:
             of one customer of `constant_data["customers"]`, which ArviZ' loo does not know: `Fit.loo` does.
         prior : draws from the priors, group prior.
         posterior_predictive : replicates of the customers, group posterior_predictive; needs `rfm`.
+        predictions : a horizon such as "39W": group predictions, (chain, draw, customer_id), with
+            probability_alive (now) and expected_purchases (within the horizon), or, of a model of spend, with
+            expected_spend, for which any horizon does; needs `rfm`, by customer.
         seed : of prior and posterior_predictive.
 
         Raises
         ------
         UsageError : another table than the fit's, no priors to draw from, or a log likelihood beyond 800 MB.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo().fit(calibration, draws=200)
+        >>> dict(fit.to_datatree(calibration, predictions="39W")["predictions"].sizes)
+        {'chain': 1, 'draw': 200, 'customer_id': 2357}
         """
         from lifeworth.model.groups import datatree
 
-        return datatree(self, rfm, by, prior, posterior_predictive, seed)
+        return datatree(self, rfm, by, prior, posterior_predictive, predictions, seed)
 
     def to_pymc_marketing(self, rfm: RFM) -> Any:
         """A fitted model of pymc-marketing with these draws, for everything that its models can do.

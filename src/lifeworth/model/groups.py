@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lifeworth.families import Family
     from lifeworth.model.fit import Fit, Priors
     from lifeworth.rfm import RFM
+    from lifeworth.timeunits import Horizon
 
 Array = npt.NDArray[np.float64]
 By = Literal["customer", "row"]
@@ -33,7 +34,15 @@ _AGES = 13
 _MOST_CELLS = 100_000_000
 
 
-def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive: int, seed: int) -> xarray.DataTree:
+def datatree(
+    fit: Fit,
+    rfm: RFM | None,
+    by: By,
+    prior: int,
+    posterior_predictive: int,
+    predictions: Horizon | None,
+    seed: int,
+) -> xarray.DataTree:
     """The groups of `Fit.to_datatree`."""
     from arviz_base import from_dict
 
@@ -51,15 +60,37 @@ def datatree(fit: Fit, rfm: RFM | None, by: By, prior: int, posterior_predictive
         groups["prior"] = {name: values[None] for name, values in drawn.items()}
     if rfm is not None:
         _of_table(fit, rfm, by, posterior_predictive, seed, groups, dims, coords)
-    elif posterior_predictive:
-        raise UsageError("posterior_predictive needs the RFM table as well: fit.to_datatree(rfm, ...).")
-    tree = from_dict(groups, dims=dims, coords=coords)
+        if predictions is not None:
+            groups["predictions"] = _predictions(fit, rfm, by, predictions)
+            dims |= {key: ["customer_id"] for key in groups["predictions"]}
+    elif posterior_predictive or predictions is not None:
+        asked = "predictions" if predictions is not None else "posterior_predictive"
+        raise UsageError(f"{asked} needs the RFM table as well: fit.to_datatree(rfm, ...).")
+    tree = from_dict(groups, dims=dims, coords=coords, pred_dims=dims, pred_coords=coords)
     tree["posterior"].attrs |= {
         "model": fit.family.label,
         "time_unit": fit.time_unit or "",
         "method": fit.diagnostics.method,
     }
     return with_record(tree, fit)
+
+
+def _predictions(fit: Fit, rfm: RFM, by: By, horizon: Horizon) -> dict[str, Array]:
+    """What is expected of each customer of the likelihood under each draw: (chains, draws, customers)."""
+    from lifeworth.model.fit import PurchaseFit, SpendFit
+
+    if by != "customer":
+        raise UsageError('predictions are those of customers: take by="customer".')
+    if isinstance(fit, PurchaseFit):
+        found = {
+            "probability_alive": fit.probability_alive(rfm, draws=True),
+            "expected_purchases": fit.expected_purchases(rfm, horizon, draws=True),
+        }
+    else:
+        assert isinstance(fit, SpendFit)
+        found = {"expected_spend": fit.expected_spend(rfm.take(_spenders(rfm)), draws=True)}
+    shape = next(iter(fit.samples.values())).shape
+    return {name: values.T.reshape(*shape, -1) for name, values in found.items()}
 
 
 def prior_draws(

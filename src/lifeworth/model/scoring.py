@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from lifeworth.model.clv import CLV, Progress
+    from lifeworth.model.clv import CLV
+    from lifeworth.progress import Report
 
 # A customer takes about a kilobyte while it is scored: columns in, key and columns out, and their copies.
 _ROWS_PER_BLOCK = 250_000
@@ -47,7 +48,7 @@ def score(
     out: str | Path,
     horizon: str | float,
     rows_per_block: int | None,
-    progress: Progress | None,
+    progress: Report | None,
     **terms: Any,
 ) -> Scored:
     """`CLV.score`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import importlib.metadata
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,11 @@ from lifeworth.families.base import Posterior, PriorSpec, Rows
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer
 from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
+from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import Audit
 
-Progress = Callable[[str, float], None]
 _MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")
 
 
@@ -62,6 +62,7 @@ class Model[F: Fit]:
     family: ClassVar[Family]
 
     def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None) -> None:
+        self._given = priors
         if priors is None or priors == "flat":
             self.priors: Priors | None = cast("Priors | None", priors)
         else:
@@ -71,7 +72,62 @@ class Model[F: Fit]:
     def __repr__(self) -> str:
         if self.priors is None:
             return f"{type(self).__name__}()"
-        return f"{type(self).__name__}(priors={self.priors!r})"
+        if self.priors == "flat":
+            return f'{type(self).__name__}(priors="flat")'
+        from lifeworth.model.show import prior_text
+
+        listed = ", ".join(f'"{name}": {prior_text(prior)}' for name, prior in self.priors.items())
+        return f"{type(self).__name__}(priors={{{listed}}})"
+
+    def _repr_html_(self) -> str:
+        from lifeworth.model.show import model_card
+
+        return model_card(self)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The configuration, as scikit-learn asks for it: what the constructor was given.
+
+        Parameters
+        ----------
+        deep : also what is inside, as "priors__r" and so on.
+
+        Examples
+        --------
+        >>> BetaGeo(priors="flat").get_params()
+        {'priors': 'flat'}
+        """
+        found: dict[str, Any] = {"priors": self._given}
+        if deep and isinstance(self._given, Mapping):
+            found |= {f"priors__{name}": prior for name, prior in self._given.items()}
+        return found
+
+    def set_params(self, **params: Any) -> Self:
+        """Change the configuration in place, as scikit-learn does; the model itself comes back.
+
+        Parameters
+        ----------
+        params : `priors`, or single ones of them: `priors__r=Prior(...)`.
+
+        Raises
+        ------
+        UsageError : an unknown parameter, or priors that make no sense together; nothing is changed then.
+
+        Examples
+        --------
+        >>> BetaGeo().set_params(priors="flat")
+        BetaGeo(priors="flat")
+        """
+        priors = params.pop("priors", self._given)
+        single = {
+            name.removeprefix("priors__"): params.pop(name) for name in list(params) if name.startswith("priors__")
+        }
+        if params:
+            raise UsageError(f"{type(self).__name__} has no {', no '.join(params)} to set; it has: priors.")
+        if single:
+            priors = {**(priors if isinstance(priors, Mapping) else {}), **single}
+        made = type(self)(priors)
+        self._given, self.priors, self._parametrisation = made._given, made.priors, made._parametrisation
+        return self
 
     def pymc_model(self, rfm: RFM) -> Any:
         """The `pymc.Model` that `method="nuts"` samples: distinct rows of `rfm`, weighted by their customers."""
@@ -118,7 +174,7 @@ class Model[F: Fit]:
         method: str = "auto",
         draws: int = 1000,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: Progress = None,
     ) -> F:
         """Fit the model; a model of spend learns from the customers with a repeat purchase.
 
@@ -130,7 +186,8 @@ class Model[F: Fit]:
             fails), or "map" (the mode: one point).
         draws : posterior draws to keep, over all chains.
         seed : the same seed gives the same draws.
-        progress : called with (what, share done) now and then.
+        progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
+            function, called with (what, share done) now and then.
 
         Returns
         -------
@@ -167,7 +224,8 @@ class Model[F: Fit]:
         rows : as `Family.rows` gives them.
         source : units and account of the table they are of.
         """
-        found = infer(self.family, rows, self._parametrisation, method, draws, seed, progress)
+        with watched(progress) as report:
+            found = infer(self.family, rows, self._parametrisation, method, draws, seed, report)
         time_unit = source.time_unit if self.family.kind == "purchases" else None
         flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
         priors: Priors = (
@@ -303,6 +361,13 @@ class BetaGeo(PurchaseModel):
     be put on alpha, and on a and b, instead.
 
     Source: Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2).
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> lw.BetaGeo(priors="flat").fit(rfm, method="map")  # the published estimates
+    BG/NBD fit (r = 0.2426, alpha = 4.414, a = 0.7929, b = 2.426; 1 draw, warn)
     """
 
     family = FAMILIES["bg_nbd"]
@@ -316,6 +381,14 @@ class ModifiedBetaGeo(PurchaseModel):
 
     Source: Batislam, Denizel & Filiztekin (2007), "Empirical validation and comparison of models for customer
     base analysis", International Journal of Research in Marketing 24(3).
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> fit = lw.ModifiedBetaGeo(priors="flat").fit(rfm, method="map")
+    >>> round(float(fit.probability_alive(rfm)[rfm.frequency == 0].max()), 2)  # even of those who never came back
+    0.43
     """
 
     family = FAMILIES["mbg_nbd"]
@@ -329,6 +402,13 @@ class ParetoNBD(PurchaseModel):
     beta over the mean time between purchases). Priors may be put on alpha and beta instead.
 
     Source: Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1).
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> lw.ParetoNBD(priors="flat").fit(rfm, method="map")  # the published estimates
+    Pareto/NBD fit (r = 0.5533, alpha = 10.58, s = 0.6062, beta = 11.67; 1 draw, warn)
     """
 
     family = FAMILIES["pareto_nbd"]
@@ -343,6 +423,13 @@ class GammaGamma(SpendModel):
     not depend on how often they buy.
 
     Source: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> lw.GammaGamma(priors="flat").fit(rfm, method="map")  # the published estimates
+    Gamma-Gamma fit (p = 6.25, q = 3.744, v = 15.44; 1 draw, warn)
     """
 
     family = FAMILIES["gamma_gamma"]

@@ -36,6 +36,13 @@ def figure_of(picture: Picture) -> Figure:
     ------
     UsageError
         If there is none.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> axes = lw.plots.plot_value_distribution([0.0, 5.0, 20.0], currency="USD")
+    >>> [float(size) for size in lw.plots.figure_of(axes).get_size_inches()]
+    [6.8, 3.4]
     """
     if isinstance(picture, Figure):
         return picture
@@ -59,6 +66,12 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
         Let the house's colours follow the light or dark preference of the reader's browser, on the page's own ground.
     dpi : int
         Resolution of what is drawn as pixels inside, such as heat maps.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> lw.plots.to_svg(lw.plots.plot_value_distribution([0.0, 5.0, 20.0]))[:5]
+    '<svg '
     """
     figure = figure_of(picture)
     options: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "lifeworth", "svg.image_inline": True}
@@ -75,7 +88,14 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
 
 
 def to_png(picture: Picture, *, scale: float = 2.0, width: float | None = None) -> bytes:
-    """Write a picture as PNG bytes, `scale` times 100 pixels for each inch."""
+    """Write a picture as PNG bytes, `scale` times 100 pixels for each inch.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> lw.plots.to_png(lw.plots.plot_value_distribution([0.0, 5.0, 20.0]), scale=1.0)[1:4]
+    b'PNG'
+    """
     figure = figure_of(picture)
     buffer = io.BytesIO()
     with _resized(figure, width):
@@ -94,6 +114,13 @@ def save(picture: Picture, path: str | os.PathLike[str], *, scale: float = 2.0) 
         For any other ending.
     SourceError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import lifeworth as lw, pathlib, tempfile
+    >>> picture = lw.plots.plot_value_distribution([0.0, 5.0, 20.0])
+    >>> lw.plots.save(picture, pathlib.Path(tempfile.mkdtemp()) / "values.svg").name
+    'values.svg'
     """
     target = Path(path)
     ending = target.suffix.lower()

@@ -1,50 +1,5 @@
-"""The colours of the house, by role, for light and for dark pages. Loads nothing.
+"""The colours of the house, under the name by which pictures know them. Loads nothing."""
 
-Blue for what a model says and copper for what happened differ in hue and lightness for every common kind of colour
-vision. Text roles (ink, muted, model, actual, good, careful, bad) have a contrast of at least 4.5:1 on paper.
-"""
+from lifeworth.palette import DARK, HEAT, LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT, SERIES
 
-from typing import Final
-
-LIGHT: Final[dict[str, str]] = {
-    "paper": "#fcfbf8",
-    "wash": "#f3f1ea",
-    "hair": "#dcd8ce",
-    "ink": "#1c2530",
-    "muted": "#5b6672",
-    "model": "#17698a",
-    "actual": "#b9580f",
-    "third": "#74489a",
-    "fourth": "#4d7326",
-    "fifth": "#a93a66",
-    "sixth": "#67707b",
-    "good": "#2f6b3c",
-    "careful": "#8a5a00",
-    "bad": "#a3271d",
-}
-
-DARK: Final[dict[str, str]] = {
-    "paper": "#14181d",
-    "wash": "#1c2229",
-    "hair": "#363e47",
-    "ink": "#e9e6df",
-    "muted": "#a4acb6",
-    "model": "#6fbfdc",
-    "actual": "#eda15c",
-    "third": "#bd9be0",
-    "fourth": "#a3c972",
-    "fifth": "#ec8fb3",
-    "sixth": "#9aa4b0",
-    "good": "#8cc99a",
-    "careful": "#e3b55a",
-    "bad": "#f2938a",
-}
-
-SERIES: Final[tuple[str, ...]] = ("model", "actual", "third", "fourth", "fifth", "sixth")
-"""Roles in the order in which curves of equal rank take them."""
-
-HEAT: Final[tuple[str, ...]] = ("#efece2", "#b9d3d6", "#6aa6b8", "#17698b", "#0c3550")
-"""Low to high, lightness falling all the way; the same on light and dark pages."""
-
-ON_LIGHT_HEAT: Final = "#10202c"
-ON_DARK_HEAT: Final = "#fdfdfb"
+__all__ = ["DARK", "HEAT", "LIGHT", "ON_DARK_HEAT", "ON_LIGHT_HEAT", "SERIES"]

@@ -61,11 +61,19 @@ _KEPT: Final = ("backend", "backend_fallback", "interactive", "figure.hooks")
 @contextmanager
 def style() -> Iterator[None]:
     """Matplotlib in the house's style, for the length of a ``with`` block."""
-    with mpl.rc_context():
-        # Settings a user made for pictures of their own (a dark style, xkcd) must not leak in halfway.
-        settings: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _KEPT}
-        mpl.rcParams.update(settings | _RC)
-        yield
+    interactive = mpl.is_interactive()
+    try:
+        with mpl.rc_context():
+            # Settings a user made for pictures of their own (a dark style, xkcd) must not leak in halfway.
+            settings: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _KEPT}
+            mpl.rcParams.update(settings | _RC)
+            try:
+                yield
+            finally:
+                interactive = mpl.is_interactive()
+    finally:
+        # A notebook's backend, loaded with its first picture, turns this on; put back, no later picture would show.
+        mpl.interactive(interactive)
 
 
 def _in_notebook() -> bool:

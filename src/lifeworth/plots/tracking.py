@@ -102,6 +102,14 @@ def plot_tracking_both(
     ------
     UsageError
         As `plot_tracking`; also if `axes` are not two.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> weeks = pd.date_range("1997-01-05", periods=4, freq="W")
+    >>> frame = pd.DataFrame({"week_end": weeks, "actual": [3, 5, 4, 2], "expected": [3.5, 4.5, 4.0, 3.0]})
+    >>> [panel.get_ylabel() for panel in plot_tracking_both(frame, train_end="1997-01-12")]
+    ['repeat purchases per week', 'repeat purchases, running total']
     """
     if axes is None:
         figure = new_figure(height=5.8)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError
+from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
 from lifeworth.rfm.parts import Parts
-from lifeworth.rfm.settings import Progress, Settings
+from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.rfm.table import RFM
@@ -48,7 +49,7 @@ def rfm_summary(
     threads: int | None = None,
     pushdown: bool | None = None,
     memory_limit: int | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> RFM:
     """Summarise transactions to one row per customer.
 
@@ -79,7 +80,8 @@ def rfm_summary(
         default, half of what is free. Files and batches that need more are put aside in a temporary folder (see
         TMPDIR), customers together, and counted part by part. It changes no number. The result itself, 48 bytes
         a customer and their ids, must fit.
-    progress : called with what is being done and the share of it that is done, from 0 to 1.
+    progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
+        function, called with what is being done and the share of it that is done, from 0 to 1.
 
     Returns
     -------
@@ -121,10 +123,11 @@ def rfm_summary(
         threads,
         pushdown,
         memory_limit,
-        progress,
     )
-    with workers(threads) as (run, count):
-        counted = _summarise(data, settings, None, ("observation_end", observation_end), run, count)
+    with watched(progress) as report, workers(threads) as (run, count):
+        counted = _summarise(
+            data, replace(settings, progress=report), None, ("observation_end", observation_end), run, count
+        )
     return counted.rfm
 
 
@@ -145,7 +148,7 @@ def train_test_split(
     threads: int | None = None,
     pushdown: bool | None = None,
     memory_limit: int | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> tuple[RFM, pd.DataFrame]:
     """Split transactions into a calibration RFM table and what its customers then did.
 
@@ -186,10 +189,11 @@ def train_test_split(
         threads,
         pushdown,
         memory_limit,
-        progress,
     )
-    with workers(threads) as (run, count):
-        counted = _summarise(data, settings, ("train_end", train_end), ("test_end", test_end), run, count)
+    with watched(progress) as report, workers(threads) as (run, count):
+        counted = _summarise(
+            data, replace(settings, progress=report), ("train_end", train_end), ("test_end", test_end), run, count
+        )
     calibration, edge = counted.rfm, counted.edge
     assert edge is not None
     holdout = pd.DataFrame({"customer_id": calibration.customer_id, **counted.later})

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lifeworth.errors import UsageError
+from lifeworth.progress import Report
 from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import DUPLICATES, REFUNDS, Duplicates, Refunds
 from lifeworth.transactions.columns import Columns, read_columns
-
-# Called with what is being done, and the share of it that is done.
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Settings:
     threads: int | None
     pushdown: bool | None = None
     memory_limit: int | str | None = None
-    progress: Progress | None = None
+    progress: Report | None = None
 
     @property
     def names(self) -> list[str]:

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth import display
 from lifeworth.errors import DataError, SourceError
 from lifeworth.files import replacing
 from lifeworth.tables import read_table
-from lifeworth.timeunits import TimeUnit, check_time_unit, to_timestamp
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit, check_time_unit, to_timestamp
 from lifeworth.transactions import Audit, factorise_ids
 
 RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
@@ -40,6 +41,19 @@ class RFM:
     observation_end : first instant of the last period observed, or None where it is not known.
     currency : what money is counted in, or None.
     audit : what happened to every row.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
+    >>> rfm
+    RFM(2,357 customers, 946 bought again, time_unit="W", up to 1997-09-30)
+    >>> len(rfm.take(rfm.frequency >= 10))  # those who came back ten times or more
+    29
+    >>> rfm.to_pandas().round(2).head(2)
+       customer_id  frequency  recency      T  monetary_value
+    0            1          2    30.43  38.86           22.34
+    1            2          1     1.71  38.86           11.77
     """
 
     customer_id: pd.Index[Any]
@@ -61,6 +75,40 @@ class RFM:
         end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
         repeat = int((self.frequency > 0).sum())
         return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
+
+    def _repr_html_(self) -> str:
+        unit, money = f"{UNIT_NAMES[self.time_unit]}s", self.currency or "the data's currency"
+        again = self.frequency > 0
+        columns: list[tuple[str, str, npt.NDArray[Any]]] = [
+            ("frequency", "repeat purchases", self.frequency),
+            ("recency", f"{unit} from the first purchase to the last, of those who bought again", self.recency[again]),
+            ("T", f"{unit} from the first purchase to the end", self.T),
+        ]
+        if self.monetary_value is not None:
+            told = f"{money} per repeat purchase, of those who bought again"
+            columns.append(("monetary_value", told, self.monetary_value[again]))
+        rows = [
+            [name, told, *np.quantile(values, [0.5, 0.9, 1.0]), values.mean(), display.histogram(values, name)]
+            for name, told, values in columns
+            if len(values)
+        ]
+        facts = [
+            f"{len(self):,} customers",
+            f"{display.share(int(again.sum()), len(self))} bought again",
+            f"time in {unit}",
+            f"purchases by {UNIT_NAMES[self.period]}" if self.period else "",
+            f"up to {self.observation_end:%Y-%m-%d}" if self.observation_end is not None else "",
+            self.currency or "",
+        ]
+        head = self.to_pandas().head(5)
+        first = display.table(list(head.columns), head.astype(object).to_numpy().tolist())
+        return display.card(
+            "RFM table",
+            facts,
+            display.table(["", "what it counts", "median", "90 % below", "highest", "mean", "spread"], rows),
+            display.fold("The first customers", first),
+            display.fold("The account of rows", self.audit._account()),
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """Columns customer_id, frequency, recency, T and, where money is known, monetary_value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth import display
 from lifeworth.errors import DataWarning, UsageError
+from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
 from lifeworth.segments.inputs import Known, read_known
 from lifeworth.segments.rules import (
@@ -27,7 +29,6 @@ from lifeworth.segments.rules import (
 from lifeworth.segments.tiers import class_of, place_of, tier_of, top_probabilities
 
 By = Literal["rfm", "value", "tier"]
-Progress = Callable[[str, float], None]
 
 OTHER: Final = "other"
 _SCORES: Final = {"recency": "recency_score", "frequency": "frequency_score", "monetary": "monetary_score"}
@@ -48,6 +49,13 @@ class Segments:
     past, future : what past_value and future_value count, in words; "" where they are not known.
     currency : what money is counted in, or None.
     notes : what somebody who reads the table ought to know.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> segments = lw.segment(lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30"))
+    >>> segments.summary()["customers"].head(2).to_dict()
+    {'champions': 471, 'loyal': 392}
     """
 
     customers: pd.DataFrame
@@ -65,6 +73,21 @@ class Segments:
         counts = self.customers["segment"].value_counts(sort=False)
         named = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         return "\n".join([f'Segments({len(self):,} customers by "{self.by}": {named})', *self.notes])
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        names = [name for name in summary.columns if not name.endswith("_share")]
+        shares = [name.replace("customers", "customer").removesuffix("_value") + "_share" for name in names]
+        columns = ["", *(heading for name in names for heading in (name.replace("_", " "), "share"))]
+        rows: list[list[Any]] = []
+        for label, row in zip(summary.index, summary.to_dict("records"), strict=True):
+            pairs = zip(names, shares, strict=True)
+            cells = [cell for name, part in pairs for cell in (row[name], display.share(row[part]))]
+            rows.append([str(label), *cells])
+        by = {"rfm": "scores of recency and frequency", "value": "past and future value", "tier": "future value"}
+        facts = [f"{len(self):,} customers", f"by {by[self.by]}", self.currency or ""]
+        facts += [f"{when} value: {told}" for when, told in (("past", self.past), ("future", self.future)) if told]
+        return display.card("Segments", facts, display.table(columns, rows), *map(display.note, self.notes))
 
     def to_pandas(self) -> pd.DataFrame:
         """The table of customers."""
@@ -109,7 +132,7 @@ def segment(
     draws: int = 200,
     seed: int = 0,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> Segments:
     """Put customers into segments that people have names for.
 
@@ -132,7 +155,8 @@ def segment(
     draws : futures behind the probabilities of tiers, undiscounted; they are known to 0.5 / sqrt(draws) or better.
     seed : of these futures.
     force : use a model that failed its diagnostics.
-    progress : called with (what, share done) now and then.
+    progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
+        function, called with (what, share done) now and then.
 
     Scores, levels and tiers come from one place among all customers: the share that is below, half of the equals
     counted. Equal customers are together; the lowest are always in the lowest class, the highest in the highest.
@@ -201,7 +225,8 @@ def segment(
         borders = list(best.values())[:-1]
         chances = None
         if known.model is not None and known.rfm is not None:
-            chances = top_probabilities(*known.model, known.rfm, borders, draws, uncertainty, seed, progress)
+            with watched(progress) as report:
+                chances = top_probabilities(*known.model, known.rfm, borders, draws, uncertainty, seed, report)
         tier = tier_of(known.future, chances, borders, notes if way == "tier" else [])
         table["tier"] = _ordered(tier, list(best))
         if chances is not None:

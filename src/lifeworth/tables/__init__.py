@@ -1,6 +1,9 @@
 """Tables of any kind, in memory or in files, as plain columns."""
 
 from lifeworth.tables.checks import check_columns as check_columns
+from lifeworth.tables.convert import to_arrow as to_arrow
+from lifeworth.tables.convert import to_polars as to_polars
+from lifeworth.tables.convert import to_xarray as to_xarray
 from lifeworth.tables.frames import column_names as column_names
 from lifeworth.tables.frames import open_table as open_table
 from lifeworth.tables.frames import read_table as read_table

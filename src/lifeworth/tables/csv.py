@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def schema(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.S
     """The wanted columns (all, if None), checked in every file: all are text."""
     names = wanted
     for path in paths:
-        names = _check(path, names, kind)
+        names = _check(path, names, _kind_of(path, kind))
     return pa.schema([(name, _TEXT) for name in names or []])
 
 
@@ -42,7 +43,9 @@ def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Tab
     """Read the wanted columns (all, if None) of files that make one table."""
     names = wanted
     tables = []
+    given_kind = kind
     for path in paths:
+        kind = _kind_of(path, given_kind)
         names = _check(path, names, kind)
         with readable(path):
             try:
@@ -58,7 +61,9 @@ def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Tab
 
 def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> Iterator[pa.RecordBatch]:
     """Rows of the files, in order, as text."""
+    given_kind = kind
     for path in paths:
+        kind = _kind_of(path, given_kind)
         with readable(path):
             given = 0
             try:
@@ -111,8 +116,18 @@ class _UnusualError(Exception):
     """What the strict reader leaves to the lenient one."""
 
 
+def _kind_of(path: Path, kind: str) -> str:
+    """The kind of a file, or another separator: spreadsheets of half the world put semicolons into a .csv."""
+    if kind != "csv" or not path.is_file():  # a pipe is read once, and not looked into
+        return kind
+    with readable(path), path.open("rb") as file:
+        header = re.sub(rb'"[^"]*"', b"", file.readline(1 << 20))  # a name in quotes may hold any of them
+    counts = {mark: header.count(mark.encode()) for mark in ",;\t|"}
+    return "csv" if counts.pop(",") or not any(counts.values()) else max(counts, key=counts.__getitem__)
+
+
 def _separator(kind: str) -> str:
-    return "\t" if kind == "tsv" else ","
+    return {"csv": ",", "tsv": "\t"}.get(kind, kind)
 
 
 def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict[str, Any]:

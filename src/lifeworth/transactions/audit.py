@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from lifeworth import display
+
 EXAMPLES = 3
 
 
@@ -31,6 +33,15 @@ class Audit:
     customers : customers in the resulting table.
     customers_left_out : customers seen in usable rows that have no purchase up to the end.
     notes : further sentences a reader ought to know.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> audit = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30").audit
+    >>> print(audit)
+    6,919 rows in, 4,960 used for 2,357 customers; left out: 1,959 after the end.
+    >>> audit.left_out
+    {'after the end': 1959}
     """
 
     rows_in: int
@@ -52,6 +63,26 @@ class Audit:
         rows += [(reason, count, ", ".join(self.examples.get(reason, []))) for reason, count in self.left_out.items()]
         rows.append(("rows used", self.rows_used, ""))
         return pd.DataFrame(rows, columns=["reason", "rows", "examples"])
+
+    def _repr_html_(self) -> str:
+        return display.card("The account of rows", [self._customers], self._account())
+
+    def _account(self) -> display.Markup:
+        """Rows by what became of them, as part of a card."""
+        kinds = {"rows in": self.rows_in, "rows used": self.rows_used, **self.left_out}
+        rows = [
+            [what, count, display.share(count, self.rows_in), ", ".join(self.examples.get(what, []))]
+            for what, count in kinds.items()
+        ]
+        notes = [display.note(text, "careful") for text in self.notes]
+        if self.refunds:
+            notes.insert(0, display.note(f"{self.refunds:,} rows within the observed time are refunds."))
+        return display.join([display.table(["", "rows", "share", "such as"], rows), *notes])
+
+    @property
+    def _customers(self) -> str:
+        out = self.customers_left_out
+        return f"{self.customers:,} customers" + (f", {out:,} more without a purchase up to the end" if out else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Counts and notes as plain values, without examples: those may hold customers' ids."""

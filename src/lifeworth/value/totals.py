@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth import display
 from lifeworth.errors import UsageError
+from lifeworth.timeunits import UNIT_NAMES
 from lifeworth.value.terms import Clock
 
 Array = npt.NDArray[np.float64]
@@ -61,6 +63,29 @@ class Totals:
 
     def __repr__(self) -> str:
         return f"Totals of {int(self.customers.sum()):,} customers\n{self.to_pandas()}"
+
+    def _repr_html_(self) -> str:
+        frame = self.to_pandas()
+        labels = [" · ".join(map(str, at)) if isinstance(at, tuple) else str(at) for at in frame.index]
+        interval = f"{100 * self.interval:g} % interval"
+        columns = ["", *(["customers"] if self._grouped else []), "expected", interval]
+        rows: list[list[Any]] = []
+        for label, row in zip(labels, frame.to_dict("records"), strict=True):
+            ends = f"{display.number(row['lower'])} to {display.number(row['upper'])}"
+            rows.append([label, *([row["customers"]] if self._grouped else []), row["expected"], ends])
+        if not self._grouped:
+            columns.append("draws")
+            for row_cells, draws in zip(rows, (self.purchases, self.value), strict=False):
+                row_cells.append(display.histogram(draws, f"draws of {row_cells[0]}"))
+        horizon = f"{display.number(self.clock.length)} {UNIT_NAMES[self.clock.time_unit]}s"
+        end, periods = self.clock.observation_end, len(self.clock.edges) - 1
+        facts = [
+            f"{int(self.customers.sum()):,} customers",
+            f"{horizon} from {'now' if end is None else f'{end:%Y-%m-%d}'} on",
+            f"{periods} periods" if periods > 1 else "",
+            f"{self.purchases.size:,} draws",
+        ]
+        return display.card("Totals", facts, display.table(columns, rows))
 
     def __add__(self, other: Totals) -> Totals:
         """Both sets of customers together: of the same draws, groups and periods."""

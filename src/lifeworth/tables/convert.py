@@ -1,0 +1,107 @@
+"""What lifeworth gives, in the kind of table that a user works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import polars
+    import pyarrow
+    import xarray
+
+
+def to_polars(table: Any) -> polars.DataFrame:
+    """Anything tabular that lifeworth gives, as a Polars data frame.
+
+    Parameters
+    ----------
+    table : an RFM table, predictions, a holdout, segments, totals, or any other pandas frame. What an index holds
+        becomes columns.
+
+    Raises
+    ------
+    UsageError : Polars is not installed, or it is nothing tabular.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> lw.to_polars(calibration).select("frequency", "recency").row(0)
+    (2, 30.428571428571427)
+    """
+    try:
+        import polars
+    except ImportError as error:
+        raise UsageError('Polars is not installed: pip install "lifeworth[polars]".') from error
+    made = polars.from_arrow(to_arrow(table))
+    assert isinstance(made, polars.DataFrame)
+    return made
+
+
+def to_arrow(table: Any) -> pyarrow.Table:
+    """Anything tabular that lifeworth gives, as a PyArrow table; see `to_polars`.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> lw.to_arrow(calibration).column_names
+    ['customer_id', 'frequency', 'recency', 'T', 'monetary_value']
+    """
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(_plain(table), preserve_index=False).replace_schema_metadata(None)
+
+
+def to_xarray(table: Any) -> xarray.Dataset:
+    """Anything tabular that lifeworth gives, as an xarray data set, for a life beside ArviZ.
+
+    Parameters
+    ----------
+    table : as in `to_polars`.
+
+    Returns
+    -------
+    Dataset along customer_id where there is such a column, else along the frame's own index; what pandas carries in
+    `attrs` is in its `attrs`. Posterior draws of predictions are in `Fit.to_datatree(rfm, predictions=...)`.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    >>> fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+    >>> predictions = lw.to_xarray(lw.CLV(fit).predict(calibration, "39W", uncertainty=None))
+    >>> round(float(predictions["expected_purchases"].sel(customer_id=1)), 3)
+    1.226
+    """
+    frame = _frame(table)
+    if "customer_id" in frame.columns:
+        frame = frame.set_index("customer_id")
+    made: xarray.Dataset = frame.to_xarray()
+    made.attrs.update({str(name): value for name, value in frame.attrs.items()})
+    return made
+
+
+def _frame(table: Any) -> pd.DataFrame:
+    to_pandas = getattr(table, "to_pandas", None)
+    frame = to_pandas() if callable(to_pandas) else table
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame(frame.name or "value")
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(f"{type(table).__name__} is not a table: give an RFM table, predictions, segments or a frame.")
+    return frame
+
+
+def _plain(table: Any) -> pd.DataFrame:
+    """A frame whose index says nothing."""
+    frame = _frame(table)
+    if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
+        return frame
+    names = [name for name in frame.index.names if name in frame.columns]
+    if names:
+        raise DataError(f"The index and a column are both named {' and '.join(map(repr, names))}.")
+    return frame.reset_index()

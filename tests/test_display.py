@@ -1,0 +1,165 @@
+"""What objects show of themselves in a notebook: whole HTML, escaped, and a plain line elsewhere."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lifeworth as lw
+from lifeworth import display
+from lifeworth.inference.diagnostics import Diagnostics
+
+NASTY = '<script>alert("x")</script>&'
+VOID = {"meta", "br", "path"}
+
+
+class Page(HTMLParser):
+    """Refuses tags that are not closed in order, and gathers the text."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
+
+
+@pytest.fixture(scope="module")
+def clv(calibration):
+    return lw.fit_clv(calibration, draws=200, seed=1)
+
+
+def things(calibration, clv):
+    totals = clv.predict_total(calibration, "39W", uncertainty="mean")
+    groups = np.where(calibration.frequency > 0, "again", NASTY)
+    return {
+        "rfm": calibration,
+        "audit": calibration.audit,
+        "fit": clv.purchases,
+        "spend": clv.spend,
+        "clv": clv,
+        "purchases alone": lw.CLV(clv.purchases),
+        "diagnostics": clv.purchases.diagnostics,
+        "totals": totals,
+        "groups": clv.predict_total(calibration, "39W", by=groups, period="13W", uncertainty="mean"),
+        "segments": lw.segment(calibration),
+        "shop": lw.simulate_transactions(50, seed=1),
+        "model": lw.BetaGeo(),
+        "flat": lw.GammaGamma(priors="flat"),
+        "given": lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}, currency=NASTY),
+    }
+
+
+def test_cards_are_whole_and_compact(calibration, clv):
+    for name, thing in things(calibration, clv).items():
+        source = thing._repr_html_()
+        page = Page(source)
+        assert "script" not in page.tags, name
+        assert len(source) - len(display.STYLE) < 12_000, name
+        assert len(repr(thing).splitlines()) <= 12, name
+        assert "object at 0x" not in repr(thing), name
+
+
+def test_cards_say_what_counts(calibration, clv):
+    said = {name: Page(thing._repr_html_()).words for name, thing in things(calibration, clv).items()}
+    assert "2,357 customers" in said["rfm"]
+    assert "up to 1997-09-30" in said["rfm"]
+    assert "weeks from the first purchase to the end" in said["rfm"]
+    assert "USD per repeat purchase" in said["rfm"]
+    share = f"{100 * (calibration.frequency > 0).mean():.3g} % bought again"
+    assert share in said["rfm"]
+    assert "ok" in said["fit"]
+    assert "rate of purchase rates, in weeks" in said["fit"]
+    assert f"{clv.purchases.draws['r'].mean():.4g}" in said["fit"]
+    assert "scale of how customers differ, in USD" in said["spend"]
+    assert "No model of spend" in said["purchases alone"]
+    assert "k-hat" in said["diagnostics"]
+    assert "90 % interval" in said["totals"]
+    assert f"{clv.predict_total(calibration, '39W', uncertainty='mean').expected_purchases:,.0f}" in said["totals"]
+    assert "Prior('LogNormal', mu=-0.5, sigma=1.25)" in said["model"]
+    assert "flat" in said["flat"]
+
+
+def test_text_of_users_is_escaped(calibration, clv):
+    rfm = replace(calibration.take(calibration.frequency > 8), currency=NASTY)
+    named = replace(rfm, customer_id=pd.Index([f"{NASTY}{i:03d}" for i in range(len(rfm))]))
+    left = named.audit.rows_in - named.audit.rows_used
+    audit = replace(named.audit, notes=(NASTY,), examples={NASTY: [NASTY]}, left_out={NASTY: left})
+    reasons = Diagnostics("nuts", "warn", (NASTY,))
+    for thing in (
+        replace(named, audit=audit),
+        audit,
+        reasons,
+        things(calibration, clv)["groups"],
+        things(calibration, clv)["given"],
+    ):
+        source = thing._repr_html_()
+        assert "<script" not in source
+        assert NASTY in Page(source).words
+
+
+def test_verdicts_are_told_in_words_and_colour():
+    for verdict, role in (("ok", "good"), ("warn", "careful"), ("fail", "bad")):
+        source = Diagnostics("nuts", verdict, ("It is so.",))._repr_html_()
+        assert f'lw-{role}">{verdict}<' in source
+        assert "It is so." in source
+
+
+def test_both_themes_are_there_and_follow_the_notebook():
+    light, dark = display.LIGHT["ink"], display.DARK["ink"]
+    assert display.STYLE.index(light) < display.STYLE.index("prefers-color-scheme:dark") < display.STYLE.index(dark)
+    for sign in ('data-jp-theme-light="true"', 'data-jp-theme-light="false"', ".vscode-dark", "--jp-layout-color0"):
+        assert sign in display.STYLE
+    assert "\n" not in display.STYLE
+    assert display.STYLE.count("{") == display.STYLE.count("}")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (3.0, "3"), (1234567.8, "1,234,568"), (-2.5, "−2.5"), (0.24261, "0.2426"), (1e-6, "1.00e-06")],
+)
+def test_numbers_are_for_people(value, text):
+    assert display.number(value) == text.replace("-0", "−0") if "e" in text else display.number(value) == text
+
+
+def test_numbers_that_are_none():
+    assert display.number(float("nan")) == display.number(float("inf")) == "–"
+    assert display.share(0, 0) == "–"
+    assert display.share(1, 10_000_000) == "< 0.1 %"
+    assert display.share(9_999_999, 10_000_000) == "> 99.9 %"
+    assert display.share(1) == "100 %"
+
+
+def test_histograms_hold_all_but_the_outermost():
+    counts = display.histogram([0, 0, 0, 1, 2], "repeat purchases")
+    assert counts.count("h32.00") == 3  # a bar for each of 0, 1, 2
+    assert display.histogram([1.0, 1.0], "x") == ""
+    assert display.histogram([], "x") == ""
+    assert "NaN" not in display.histogram([np.nan, 1.0, 2.0, np.inf], "x")
+    assert 'aria-label="&quot;&gt;"' in display.histogram([1.0, 2.0], '">')
