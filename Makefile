@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value constraints clean distclean
+.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -57,6 +57,12 @@ bench-rfm: $(READY) ## RFM extraction beside Polars, DuckDB and pymc-marketing (
 
 bench-value: $(READY) ## predictions and value beside pymc-marketing (ARGS="--customers 1000000")
 	@$(BIN)/python -m benchmarks.value $(ARGS)
+
+bench-batch: $(READY) ## a large job, the start of scoring, a night (ARGS="job --share 1": the whole of it)
+	@$(BIN)/python -m benchmarks.batch $(ARGS)
+
+bench-spark: $(READY) ## how time on Spark grows with rows and cores
+	@$(BIN)/python -m benchmarks.spark $(ARGS)
 
 # Universal, so that one list serves 3.12 and 3.13 on every platform; the markers go, since a pin alone asks for nothing.
 constraints: ## choose the pinned versions again (ARGS=--upgrade: the newest that fit)

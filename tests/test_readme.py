@@ -1,4 +1,4 @@
-"""The README's ten lines run as they stand, on the sample and with fewer draws."""
+"""The README's ten lines run as they stand, on the sample and with fewer draws; its job files are job files."""
 
 import re
 from pathlib import Path
@@ -25,6 +25,17 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     names["calibration"].to_parquet("rfm.parquet")
     exec(compile(more, str(README), "exec"), names)
     assert (tmp_path / "scores.parquet").exists()
+
+
+def test_the_jobs_are_jobs(tmp_path):
+    from lifeworth.batch import read_job
+
+    jobs = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names = []
+    for text in jobs:
+        (tmp_path / "job.toml").write_text(text, encoding="utf-8")
+        names.append(read_job(tmp_path / "job.toml", {"SHOP_DATABASE": "postgresql://localhost/shop"}).name)
+    assert names == ["nightly", "growing"]
 
 
 def test_the_citation_names_this_version():

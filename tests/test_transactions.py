@@ -686,3 +686,17 @@ def test_layouts_that_pandas_has_not(ids, read):
         assert got.audit.left_out == {"with a missing customer id": 1}
     else:
         assert got["customer_id"].dropna().tolist() == expected
+
+
+@pytest.mark.parametrize("memory_limit", [None, 1], ids=["whole", "stream"])
+def test_a_line_with_more_values_than_the_header_has_names_is_refused(tmp_path, memory_limit):
+    """An amount of 1,50 is not one of 1."""
+    lines = "".join(f"{n},2024-01-0{1 + n % 9},5\n" for n in range(200))
+    long = written(tmp_path, HEAD + lines + "7,2024-01-01,1,50\n8,2024-01-02,1\n9,2024-01-01,2,50\n", "long.csv")
+    with pytest.raises(DataError, match=r"long\.csv: line 202 has 4 values under a header of 3, and 1 more"):
+        rfm_summary(long, memory_limit=memory_limit)
+
+
+def test_empty_values_beyond_the_last_name_are_nothing(tmp_path):
+    path = written(tmp_path, HEAD + "7,2024-01-01,5,\n8,2024-01-02,6,,\n\n")
+    assert rfm_summary(path).past_spend.tolist() == [5.0, 6.0]

@@ -42,7 +42,9 @@ def test_columns_and_order_are_as_promised(sample):
         "clv_upper",
         "purchases_lower",
         "purchases_upper",
+        "value_at_risk",
     ]
+    np.testing.assert_allclose(frame["value_at_risk"], frame["clv"] * (1 - frame["probability_alive"]), rtol=1e-15)
     assert frame["customer_id"].to_list() == sample.customer_id.to_list()
     assert not frame.isna().any().any()
     alone = clv.predict(sample, "39W", uncertainty=None)

@@ -22,6 +22,7 @@ _ROOMS = {
     "simulate_transactions": "datasets",
     "Simulation": "datasets",
     "RFM": "rfm",
+    "RFMState": "rfm",
     "rfm_summary": "rfm",
     "train_test_split": "rfm",
     "cohort_table": "rfm",
@@ -40,6 +41,10 @@ _ROOMS = {
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
+    "Job": "batch",
+    "Registry": "batch",
+    "read_job": "batch",
+    "run_job": "batch",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -71,6 +76,10 @@ __all__ = [*sorted(_ROOMS), "plots"]
 
 if TYPE_CHECKING:
     from lifeworth import plots as plots
+    from lifeworth.batch import Job as Job
+    from lifeworth.batch import Registry as Registry
+    from lifeworth.batch import read_job as read_job
+    from lifeworth.batch import run_job as run_job
     from lifeworth.datasets import Simulation as Simulation
     from lifeworth.datasets import load_cdnow as load_cdnow
     from lifeworth.datasets import simulate_transactions as simulate_transactions
@@ -96,6 +105,7 @@ if TYPE_CHECKING:
     from lifeworth.model import independence_check as independence_check
     from lifeworth.model import load as load
     from lifeworth.rfm import RFM as RFM
+    from lifeworth.rfm import RFMState as RFMState
     from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from lifeworth import __version__
+from lifeworth import __version__, cli_batch, cli_models
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C
+app.add_typer(cli_models.app, name="models")
+
+INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
 
 # The class of all wrong usage, of whichever click typer brings along.
 WrongUsage: Any = typer.BadParameter.__mro__[1]
@@ -283,6 +287,9 @@ def predict(
         typer.echo(told.to_string())
 
 
+cli_batch.register(app)
+
+
 @app.command()
 def warmup() -> None:
     """Compile every kernel now, so that no later run has to wait for it."""
@@ -435,6 +442,7 @@ def main() -> None:
     if not debug:
         sys.excepthook = _one_line
     warnings.showwarning = _show_warning
+    _end_in_order()
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
     except WrongUsage as error:
@@ -451,6 +459,16 @@ def main() -> None:
     if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
         _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_in_order() -> None:
+    """Where somebody asks this process to end, end as on Ctrl-C: what is half-done is taken away first."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever has chosen otherwise, as nohup does, is left to it; and only a main thread may choose.
+        on_main = threading.current_thread() is threading.main_thread()
+        if number is not None and on_main and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _hint(error: Any) -> str:

@@ -18,6 +18,8 @@ from lifeworth.timeunits import TimeUnit
 Kind = Literal["purchases", "spend"]
 Dimension = Literal["none", "time", "money"]
 Values = Mapping[str, Any]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -298,32 +300,8 @@ def distinct(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 
 def _purchase_rows(rfm: RFM) -> Rows:
-    repeats = int(rfm.frequency.sum())
-    if repeats == 0:
-        raise DataError(
-            f"None of the {len(rfm):,} customers bought a second time, so the data cannot say how often customers come "
-            "back: wait for repeat purchases, or look at a longer time."
-        )
-    _refuse_one(len(rfm))
     first, _, counts = distinct(rfm.frequency, rfm.recency, rfm.T)
-    between = float(rfm.recency.sum()) / repeats
-    columns = {
-        "x": rfm.frequency[first].astype(np.float64),
-        "t_x": rfm.recency[first],
-        "T": rfm.T[first],
-    }
-    scale = between if between > 0 else float(rfm.T.mean())
-    if scale == 0:
-        raise DataError(
-            f"No time has passed for any of the {len(rfm):,} customers (T is 0 for all), "
-            "so the data cannot say how often customers come back: set a later observation_end."
-        )
-    return Rows(columns, counts.astype(np.float64), scale)
-
-
-def _refuse_one(customers: int) -> None:
-    if customers == 1:
-        raise DataError("A single customer cannot show how customers differ: a model needs several that came back.")
+    return purchase_rows(rfm.frequency[first], rfm.recency[first], rfm.T[first], counts)
 
 
 def _spend_rows(rfm: RFM) -> Rows:
@@ -332,18 +310,52 @@ def _spend_rows(rfm: RFM) -> Rows:
             "This RFM table has no monetary_value, which a model of spend needs: name the column of amounts "
             "when you make it."
         )
-    use = (rfm.frequency > 0) & (rfm.monetary_value > 0)
+    told = (rfm.frequency > 0) & (rfm.monetary_value > 0)
+    if not told.any():
+        return spend_rows(rfm.frequency, rfm.monetary_value, np.ones(len(rfm), dtype=np.int64))
+    x, z = rfm.frequency[told], rfm.monetary_value[told]
+    first, _, counts = distinct(x, z)
+    return spend_rows(x[first], z[first], counts)
+
+
+def purchase_rows(frequency: Integers, recency: Floats, T: Floats, counts: Integers) -> Rows:
+    """What a model of purchases learns from: distinct rows, in order, and how many customers each stands for."""
+    repeats, customers = int((frequency * counts).sum()), int(counts.sum())
+    if repeats == 0:
+        raise DataError(
+            f"None of the {customers:,} customers bought a second time, so the data cannot say how often customers "
+            "come back: wait for repeat purchases, or look at a longer time."
+        )
+    _refuse_one(customers)
+    # Sums over distinct rows: they do not depend on the order of customers, nor on who brought the rows together.
+    between = float((recency * counts).sum()) / repeats
+    scale = between if between > 0 else float((T * counts).sum()) / customers
+    if scale == 0:
+        raise DataError(
+            f"No time has passed for any of the {customers:,} customers (T is 0 for all), "
+            "so the data cannot say how often customers come back: set a later observation_end."
+        )
+    return Rows({"x": frequency.astype(np.float64), "t_x": recency, "T": T}, counts.astype(np.float64), scale)
+
+
+def spend_rows(frequency: Integers, monetary_value: Floats, counts: Integers) -> Rows:
+    """What a model of spend learns from: distinct rows, in order, and how many customers each stands for."""
+    use = (frequency > 0) & (monetary_value > 0)
     if not use.any():
         raise DataError(
-            f"None of the {len(rfm):,} customers has a repeat purchase with a positive amount, "
+            f"None of the {int(counts.sum()):,} customers has a repeat purchase with a positive amount, "
             "so a model of spend has nothing to learn from."
         )
-    x, z = rfm.frequency[use].astype(np.float64), rfm.monetary_value[use]
-    _refuse_one(len(z))
+    x, z, n = frequency[use].astype(np.float64), monetary_value[use], counts[use]
+    _refuse_one(int(n.sum()))
     if np.all(z == z[0]):
         raise DataError(
             f"Every customer spends exactly {z[0]:g}: a model of how spend differs has nothing to learn from. "
             "Value purchases at that amount instead."
         )
-    first, _, counts = distinct(x, z)
-    return Rows({"x": x[first], "z": z[first]}, counts.astype(np.float64), scale=float((x * z).sum() / x.sum()))
+    return Rows({"x": x, "z": z}, n.astype(np.float64), scale=float((x * z * n).sum() / (x * n).sum()))
+
+
+def _refuse_one(customers: int) -> None:
+    if customers == 1:
+        raise DataError("A single customer cannot show how customers differ: a model needs several that came back.")

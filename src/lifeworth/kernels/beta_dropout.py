@@ -60,6 +60,54 @@ def _expected_by_series(n: float, tau: float, a: float, c: float) -> float:
 
 
 @njit
+def _four_by_series(
+    n: float, tau_0: float, tau_1: float, tau_2: float, tau_3: float, a: float, c: float
+) -> tuple[float, float, float, float]:
+    """`_expected_by_series` for four times in ascending order; the last takes longest."""
+    w_0, w_1, w_2, w_3 = tau_0 / (1.0 + tau_0), tau_1 / (1.0 + tau_1), tau_2 / (1.0 + tau_2), tau_3 / (1.0 + tau_3)
+    log_0, log_1, log_2, log_3 = math.log1p(tau_0), math.log1p(tau_1), math.log1p(tau_2), math.log1p(tau_3)
+    least_0, least_1 = -math.expm1(-n * log_0), -math.expm1(-n * log_1)
+    least_2, least_3 = -math.expm1(-n * log_2), -math.expm1(-n * log_3)
+    exact_0, exact_1 = math.exp(-n * log_0), math.exp(-n * log_1)
+    exact_2, exact_3 = math.exp(-n * log_2), math.exp(-n * log_3)
+    total_0, total_1, total_2, total_3 = 0.0, 0.0, 0.0, 0.0
+    still_customer = 1.0
+    j = 1.0
+    while True:
+        for _ in range(8):
+            reciprocal = 1.0 / (j * (a + c + j - 1.0))
+            ratio = (n + j - 1.0) * (a + c + j - 1.0) * reciprocal
+            total_0 += least_0 * still_customer
+            total_1 += least_1 * still_customer
+            total_2 += least_2 * still_customer
+            total_3 += least_3 * still_customer
+            exact_0 *= w_0 * ratio
+            exact_1 *= w_1 * ratio
+            exact_2 *= w_2 * ratio
+            exact_3 *= w_3 * ratio
+            least_0 -= exact_0
+            least_1 -= exact_1
+            least_2 -= exact_2
+            least_3 -= exact_3
+            still_customer *= (c + j - 1.0) * j * reciprocal
+            j += 1.0
+        room = 1.0 - max(w_3 * ratio, w_3)
+        ends = room > 0.0 and exact_3 * still_customer < 1e-15 * room * room * total_3
+        if ends or least_3 <= 0.0 or still_customer * (a + c + j) < 1e-15 * total_3 * (a - 1.0):
+            return total_0, total_1, total_2, total_3
+
+
+@njit
+def _series_is_short(n: float, tau: float, a: float, c: float) -> bool:
+    """Whether `_expected_by_series` ends soon, and nothing in it underflows."""
+    arrivals = n * tau
+    terms = arrivals + 8.0 * math.sqrt(arrivals * (1.0 + tau)) + 32.0 * (1.0 + tau)
+    if a > 1.0:
+        terms = min(terms, c * math.expm1(min(36.0 / (a - 1.0), 100.0)))
+    return terms <= _LONGEST_SERIES and n * math.log1p(tau) < 690.0
+
+
+@njit
 def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
     """Purchases expected within the scaled time tau: the integral over p of [1 - (1 + p tau)^-n]/p Beta(p; a, c) dp.
 
@@ -69,15 +117,24 @@ def expected_until_dropout(n: float, tau: float, a: float, c: float) -> float:
         return 0.0
     if tau == math.inf:
         return 1.0 + c / (a - 1.0) if a > 1.0 else math.inf
-    arrivals = n * tau
-    terms = arrivals + 8.0 * math.sqrt(arrivals * (1.0 + tau)) + 32.0 * (1.0 + tau)
-    if a > 1.0:
-        terms = min(terms, c * math.expm1(min(36.0 / (a - 1.0), 100.0)))
-    if math.isnan(terms + a + c):
+    if math.isnan(n + tau + a + c):
         return math.nan  # the loops below would not notice
-    if terms <= _LONGEST_SERIES and n * math.log1p(tau) < 690.0:
+    if _series_is_short(n, tau, a, c):
         return _expected_by_series(n, tau, a, c)
     return integrate_over_dropout(n, 0.0, tau, a, a, c)
+
+
+@njit
+def fill_expected_until_dropout(n: float, taus: np.ndarray, a: float, c: float, out: np.ndarray) -> None:
+    """Fill out with `expected_until_dropout` at finite times in ascending order, a multiple of four."""
+    for k in range(0, out.size, 4):
+        if _series_is_short(n, taus[k + 3], a, c) and not math.isnan(n + a + c):
+            out[k], out[k + 1], out[k + 2], out[k + 3] = _four_by_series(
+                n, taus[k], taus[k + 1], taus[k + 2], taus[k + 3], a, c
+            )
+        else:
+            for i in range(k, k + 4):
+                out[i] = expected_until_dropout(n, taus[i], a, c)
 
 
 @njit
@@ -292,18 +349,26 @@ def _simulate_log_survival(state: int, a: float, c: float) -> float:
 
 
 @njit
-def begin(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float, faced: float
-) -> tuple[float, float, float, float]:
-    """What all futures of customers alike begin with.
+def fill_begin(
+    parameters: np.ndarray, x: float, t_x: float, T: float, t: float, faced: float, begun: np.ndarray
+) -> None:
+    """Fill begun (4, draws) with what all futures of customers alike begin with, for parameters (4, draws).
 
     The probabilities of no purchase in (T, T + t], of having dropped out at T, and of no arrival in t of a
-    living customer; and the ratio by which the tail of the number of arrivals falls.
+    living customer; and the ratio by which the tail of the number of arrivals falls. Random numbers are multiples
+    of 2^-52: what is less, rounding may take.
     """
-    tau = t / (alpha + T)
-    gone = probability_dropped_out(r, alpha, a, b, x, t_x, T, faced)
-    silent = math.exp(-(r + x) * math.log1p(tau))
-    return gone + (1.0 - gone) * silent, gone, silent, tau / (1.0 + tau)
+    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
+    none, gone, silent, ratio = begun[0], begun[1], begun[2], begun[3]
+    for s in range(none.size):
+        tau = t / (alpha[s] + T)
+        odds = 0.0 if faced == 0.0 else a[s] / (b[s] + (faced - 1.0))
+        alive = probability_alive_from(r[s], alpha[s], a[s], b[s], x, t_x, T, odds, 1.0)
+        quiet = exp(-(r[s] + x) * log1p(tau))
+        gone[s] = 1.0 - alive
+        silent[s] = quiet
+        none[s] = gone[s] + alive * quiet
+        ratio[s] = tau / (1.0 + tau)
 
 
 @njit
@@ -323,7 +388,7 @@ def play(
     t: float,
     faced: float,
 ) -> tuple[int, float, float, bool]:
-    """Draw a future of which `begin` has told the probabilities; `first` is its first random number.
+    """Draw a future of which `fill_begin` has told the probabilities; `first` is its first random number.
 
     Returns the number of purchases in (T, T + t], of how many arrivals they are the first, the time within which
     those lie, and whether the customer leaves at the last of them.

@@ -14,7 +14,8 @@ import numpy as np
 from numba import prange
 from numpy.polynomial.chebyshev import cheb2poly
 
-from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, own_row, rows
+from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner, njit_at, own_row, rows
+from lifeworth.kernels.vectors import log1p
 
 Function = Callable[..., Any]
 
@@ -27,13 +28,15 @@ def _powers(degree: int) -> np.ndarray:
 
 
 # E/w has its nearest pole at a distance of pi: a Chebyshev series on half a unit falls by a factor of 25 from term
-# to term.
+# to term. Longer panels need times further ahead, which take longer.
 _PANELS_PER_UNIT = 2.0
 _TERMS = 12
+_DRAWS = 64  # draws that a thread works on at a time
 _NEGLIGIBLE = 1e-13
-_TURNS = np.cos(np.pi * (np.arange(_TERMS) + 0.5) / _TERMS)
+# From the lowest up, as `fill_curve` wants them.
+_TURNS = -np.cos(np.pi * (np.arange(_TERMS) + 0.5) / _TERMS)
 # From values at the zeros of a Chebyshev polynomial to its coefficients, and on to powers of y in (-1, 1).
-_TO_SERIES = np.cos(np.pi * np.outer(np.arange(_TERMS), np.arange(_TERMS) + 0.5) / _TERMS) * (2.0 / _TERMS)
+_TO_SERIES = np.cos(np.pi * np.outer(np.arange(_TERMS), np.arange(_TERMS)[::-1] + 0.5) / _TERMS) * (2.0 / _TERMS)
 _TO_SERIES[0] /= 2.0
 _TO_POWERS = np.stack([_powers(m) for m in range(_TERMS)], axis=1) @ _TO_SERIES
 
@@ -45,94 +48,137 @@ def expectation_rows(home: str, expected_purchases_alive: Function) -> Function:
     def expected_purchases_alive_at(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray
     ) -> np.ndarray:
-        """`expected_purchases_alive` of each customer at its times (customers, n): (customers, draws, n)."""
+        """`expected_purchases_alive` of each customer at its times (customers, n): (customers, n, draws)."""
         draws, n = parameters.shape[0], times.shape[1]
-        out = np.empty((x.size, draws, n))
+        out = np.empty((x.size, n, draws))
         for i in prange(x.size):
             row = own_row(parameters.shape[1], i)
             for s in range(draws):
                 p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
                 for j in range(n):
-                    out[i, s, j] = expected_purchases_alive(p, q, u, v, x[i], T[i], times[i, j])
+                    out[i, j, s] = expected_purchases_alive(p, q, u, v, x[i], T[i], times[i, j])
         return out
 
     return expected_purchases_alive_at
 
 
-def tabulated_expectation_rows(home: str, curve: Function, curve_of: Function) -> Function:
+@inner
+def _fill_panel(heights: np.ndarray, powers: np.ndarray, s: int) -> bool:
+    """Fill powers[:, s] with a polynomial's coefficients from its values; return whether it is exact."""
+    for m in range(_TERMS):
+        total = 0.0
+        for l in range(_TERMS):  # noqa: E741
+            total += _TO_POWERS[m, l] * heights[l]
+        powers[m, s] = total
+    last = 0.0
+    for m in range(_TERMS - 2, _TERMS):
+        total = 0.0
+        for l in range(_TERMS):  # noqa: E741
+            total += _TO_SERIES[m, l] * heights[l]
+        last += abs(total)
+    return last <= _NEGLIGIBLE * min(heights[0], heights[_TERMS - 1])
+
+
+def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function, curve_of: Function) -> Function:
     """Make the row function of a family whose expectation is a curve of tau.
 
     Parameters
     ----------
     home : the family's module.
-    curve(n, tau, a, c) : the expectation.
+    curve(n, tau, a, c) : the expectation; fill_curve(n, taus, a, c, out) gives many, for taus in ascending order.
     curve_of(4 parameters, x, T) : n, a and c of a customer's curve, which do not depend on T, and the age that tau
         is the time ahead over.
     """
+
+    @njit_at(home)
+    def fill_panel(
+        parameters: np.ndarray, x: float, k: int, taus: np.ndarray, heights: np.ndarray, powers: np.ndarray
+    ) -> bool:
+        """Fill powers (terms, draws) of the k-th panel; return whether all draws' are exact."""
+        exact = True
+        for m in range(_TERMS):
+            taus[m] = math.expm1((k + 0.5 * (1.0 + _TURNS[m])) / _PANELS_PER_UNIT)
+        for s in range(parameters.shape[1]):
+            n, a, c, _ = curve_of(parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x, 0.0)
+            fill_curve(n, taus, a, c, heights)
+            for m in range(_TERMS):
+                heights[m] /= (k + 0.5 * (1.0 + _TURNS[m])) / _PANELS_PER_UNIT
+            exact &= _fill_panel(heights, powers, s)
+        return exact
+
+    @njit_at(home)
+    def fill_expectations(
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, first: int, out: np.ndarray
+    ) -> None:
+        """Fill out (customers, n, draws) from draw `first` on, for parameters (4, draws) of some draws."""
+        draws, size = parameters.shape[1], times.shape[1]
+        taus, heights = np.empty(_TERMS), np.empty(_TERMS)
+        w, y, value, ages = np.empty(draws), np.empty(draws), np.empty(draws), np.empty(draws)
+        panels = 1
+        powers = np.empty((panels, _TERMS, draws))
+        known = np.zeros(panels, dtype=np.int8)
+        for i in range(x.size):
+            if i > 0 and x[i] != x[i - 1]:
+                known[:] = 0
+            youngest, oldest = math.inf, 0.0
+            for s in range(draws):
+                _, _, _, ages[s] = curve_of(
+                    parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x[i], T[i]
+                )
+                youngest, oldest = min(youngest, ages[s]), max(oldest, ages[s])
+            needed = int(_PANELS_PER_UNIT * math.log1p(times[i].max() / youngest)) + 2
+            if needed > panels:
+                more = np.empty((needed, _TERMS, draws))
+                more[:panels] = powers
+                flags = np.zeros(needed, dtype=np.int8)
+                flags[:panels] = known
+                powers, known, panels = more, flags, needed
+            for j in range(size):
+                for s in range(draws):
+                    w[s] = log1p(times[i, j] / ages[s])
+                # Of all draws, and no less than what rounding may make of them.
+                lowest = int(_PANELS_PER_UNIT * math.log1p(times[i, j] / oldest) * (1.0 - 1e-12))
+                highest = int(_PANELS_PER_UNIT * math.log1p(times[i, j] / youngest) * (1.0 + 1e-12))
+                for k in range(lowest, highest + 1):
+                    if known[k] == 0:
+                        exact = fill_panel(parameters, x[i], k, taus, heights, powers[k])
+                        known[k] = 1 if exact else -1
+                    if known[k] > 0:
+                        for s in range(draws):
+                            y[s] = 2.0 * (_PANELS_PER_UNIT * w[s] - k) - 1.0
+                            value[s] = powers[k, _TERMS - 1, s]
+                        for m in range(_TERMS - 2, -1, -1):
+                            row = powers[k, m]
+                            for s in range(draws):
+                                value[s] = row[s] + y[s] * value[s]
+                        if lowest == highest:
+                            for s in range(draws):
+                                out[i, j, first + s] = w[s] * value[s]
+                            continue
+                    for s in range(draws):
+                        if int(_PANELS_PER_UNIT * w[s]) == k:
+                            if known[k] > 0:
+                                out[i, j, first + s] = w[s] * value[s]
+                            else:
+                                n, a, c, age = curve_of(
+                                    parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x[i], T[i]
+                                )
+                                out[i, j, first + s] = curve(n, times[i, j] / age, a, c)
 
     @rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
     def expected_purchases_alive_at(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray
     ) -> np.ndarray:
-        """`expected_purchases_alive` of each customer at its times (customers, n): (customers, draws, n).
+        """`expected_purchases_alive` of each customer at its times (customers, n): (customers, n, draws).
 
-        Customers with the same x should stand together.
+        `parameters` are (draws, 1, 4). Customers with the same x should stand together.
         """
         draws, size = parameters.shape[0], times.shape[1]
-        shared = parameters.shape[1] == 1
-        out = np.empty((x.size, draws, size))
-        longest = np.max(times) if times.size > 0 else 0.0
-        for s in prange(draws):
-            p, q, u, v = parameters[s, 0, 0], parameters[s, 0, 1], parameters[s, 0, 2], parameters[s, 0, 3]
-            panels = 1
-            for i in range(x.size):
-                own = own_row(parameters.shape[1], i)
-                _, _, _, age = curve_of(
-                    parameters[s, own, 0],
-                    parameters[s, own, 1],
-                    parameters[s, own, 2],
-                    parameters[s, own, 3],
-                    x[i],
-                    T[i],
-                )
-                panels = max(panels, int(_PANELS_PER_UNIT * math.log1p(longest / age)) + 1)
-            powers = np.empty((panels, _TERMS))
-            known = np.zeros(panels, dtype=np.int8)
-            heights = np.empty(_TERMS)
-            for i in range(x.size):
-                if not shared:
-                    p, q, u, v = parameters[s, i, 0], parameters[s, i, 1], parameters[s, i, 2], parameters[s, i, 3]
-                n, a, c, age = curve_of(p, q, u, v, x[i], T[i])
-                if i > 0 and (x[i] != x[i - 1] or not shared):
-                    known[:] = 0
-                for j in range(size):
-                    tau = times[i, j] / age
-                    w = math.log1p(tau)
-                    k = int(_PANELS_PER_UNIT * w)
-                    if known[k] == 0:
-                        for m in range(_TERMS):
-                            at = (k + 0.5 * (1.0 + _TURNS[m])) / _PANELS_PER_UNIT
-                            heights[m] = curve(n, math.expm1(at), a, c) / at
-                        last = 0.0
-                        for m in range(_TERMS):
-                            total = 0.0
-                            for l in range(_TERMS):  # noqa: E741
-                                total += _TO_POWERS[m, l] * heights[l]
-                            powers[k, m] = total
-                        for m in range(_TERMS - 2, _TERMS):
-                            total = 0.0
-                            for l in range(_TERMS):  # noqa: E741
-                                total += _TO_SERIES[m, l] * heights[l]
-                            last += abs(total)
-                        known[k] = 1 if last <= _NEGLIGIBLE * heights[_TERMS - 1] else -1
-                    if known[k] < 0:
-                        out[i, s, j] = curve(n, tau, a, c)
-                        continue
-                    y = 2.0 * (_PANELS_PER_UNIT * w - k) - 1.0
-                    total = powers[k, _TERMS - 1]
-                    for m in range(_TERMS - 2, -1, -1):
-                        total = powers[k, m] + y * total
-                    out[i, s, j] = w * total
+        out = np.empty((x.size, size, draws))
+        for chunk in prange((draws + _DRAWS - 1) // _DRAWS):
+            first = chunk * _DRAWS
+            columns = np.ascontiguousarray(parameters[first : min(first + _DRAWS, draws), 0, :].T)
+            fill_expectations(columns, x, T, times, first, out)
         return out
 
     return expected_purchases_alive_at

@@ -1,6 +1,6 @@
 """What customers will do and what it is worth: many futures of each, played out and summed up in one pass.
 
-A family of purchases says how a future begins and how many purchases it holds (`begin`, `play`), a family of
+A family of purchases says how a future begins and how many purchases it holds (`fill_begin`, `play`), a family of
 spend how much they bring (`spread`, `amount`). Both are put together here, once for each pair of families, so
 that nothing of the size customers x draws is ever held.
 
@@ -34,13 +34,14 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.memory import two_words
-from lifeworth.kernels.random import FUTURE, gamma_variate, start_stream, uniform
+from lifeworth.kernels.random import FUTURE, gamma_variate, name_streams, start_named, start_stream, uniform
 
 Function = Callable[..., Any]
 
 _GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 # The stream that a customer's even sequence begins with is that of no draw.
 _NO_DRAW = np.iinfo(np.int64).max
+_PIECES = 64  # of the customers, shared out among threads
 NUMBER = numba.types.float64
 
 
@@ -58,9 +59,21 @@ def even(shift: float, s: int) -> float:
     return min(max(place - math.floor(place), 2.0**-53), 1.0 - 2.0**-53)
 
 
+@inner
+def fill_columns(theta: np.ndarray, row: int, parameters: np.ndarray) -> None:
+    """Fill parameters (4, draws) with one row's of theta (draws, rows, 4)."""
+    for s in range(theta.shape[0]):
+        for k in range(4):
+            parameters[k, s] = theta[s, row, k]
+
+
 @njit
 def last_of_first(state: int, count: int, arrivals: float) -> float:
     """Time of the count-th of so many arrivals that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
+    if count == arrivals:  # the largest
+        return math.exp(math.log(uniform(state)) / count)
+    if count == 1:  # the least
+        return -math.expm1(math.log(uniform(state)) / arrivals)
     early = gamma_variate(state, float(count))
     late = gamma_variate(state, arrivals - count + 1.0)
     return early / (early + late)
@@ -169,7 +182,7 @@ class FutureRows(NamedTuple):
 @functools.cache
 def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     """Make the functions for a family of purchases and one of spend (None: a purchase is worth one)."""
-    begin, play = purchases.begin, purchases.play
+    fill_begin, play = purchases.fill_begin, purchases.play
     worth: Any = _Unit(_unit_spread, _unit_amount, _unit_amounts) if spend is None else spend
     spread, amount, amounts = worth.spread, worth.amount, worth.amounts
     home = f"{purchases.__name__}:{'purchases' if spend is None else spend.__name__.rpartition('.')[2]}"
@@ -237,38 +250,65 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         draws = theta.shape[0]
         counts = np.empty((x.size, draws))
         values = np.empty((x.size, draws))
-        for i in prange(x.size):
-            row, spend_row, term = own_row(theta.shape[1], i), own_row(spend_theta.shape[1], i), own_row(len(terms), i)
+        for piece in prange(_PIECES):
             state = two_words()
-            shift = begin_evenly(state, seed, keys[i])
-            for s in range(draws):
-                a, b, c, d = theta[s, row, 0], theta[s, row, 1], theta[s, row, 2], theta[s, row, 3]
-                begun = begin(a, b, c, d, x[i], t_x[i], T[i], length[i])
-                start_stream(state, seed, FUTURE, keys[i], s)
-                count, arrivals, within, leaves = play(state, even(shift, s), *begun, a, b, c, d, x[i], T[i], length[i])
-                p, scale = spread(
-                    state,
-                    spend_theta[s, spend_row, 0],
-                    spend_theta[s, spend_row, 1],
-                    spend_theta[s, spend_row, 2],
-                    x[i],
-                    z[i],
-                )
-                counts[i, s] = count
-                values[i, s] = value_of(
-                    state,
-                    count,
-                    arrivals,
-                    within,
-                    leaves,
-                    p,
-                    scale,
-                    terms[term, 0],
-                    terms[term, 1],
-                    terms[term, 2],
-                    terms[term, 4],
-                    decay,
-                )
+            begun = np.empty((4, draws))
+            parameters = np.empty((4, draws))
+            before = -1
+            for i in range(x.size * piece // _PIECES, x.size * (piece + 1) // _PIECES):
+                spend_row, term = own_row(spend_theta.shape[1], i), own_row(len(terms), i)
+                if (
+                    before < 0
+                    or theta.shape[1] > 1
+                    or length[i] != length[before]
+                    or T[i] != T[before]
+                    or (x[i] != x[before] or t_x[i] != t_x[before])
+                ):
+                    fill_columns(theta, own_row(theta.shape[1], i), parameters)
+                    fill_begin(parameters, x[i], t_x[i], T[i], length[i], begun)
+                before = i
+                shift = begin_evenly(state, seed, keys[i])
+                word, other = name_streams(seed, FUTURE, keys[i])
+                for s in range(draws):
+                    start_named(state, word, other, s)
+                    count, arrivals, within, leaves = play(
+                        state,
+                        even(shift, s),
+                        begun[0, s],
+                        begun[1, s],
+                        begun[2, s],
+                        begun[3, s],
+                        parameters[0, s],
+                        parameters[1, s],
+                        parameters[2, s],
+                        parameters[3, s],
+                        x[i],
+                        T[i],
+                        length[i],
+                    )
+                    p, scale = spread(
+                        state,
+                        spend_theta[s, spend_row, 0],
+                        spend_theta[s, spend_row, 1],
+                        spend_theta[s, spend_row, 2],
+                        x[i],
+                        z[i],
+                    )
+                    counts[i, s] = count
+                    values[i, s] = value_of(
+                        state,
+                        count,
+                        arrivals,
+                        within,
+                        leaves,
+                        p,
+                        scale,
+                        terms[term, 0],
+                        terms[term, 1],
+                        terms[term, 2],
+                        terms[term, 4],
+                        decay,
+                    )
         return counts, values
 
     @rows(
@@ -332,48 +372,45 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         total_counts = np.zeros((pieces, number_of_groups, periods, draws))
         total_values = np.zeros((pieces, number_of_groups, periods, draws))
         for piece in prange(pieces):
-            begun = np.empty((draws, 4))
+            begun = np.empty((4, draws))
+            parameters = np.empty((4, draws))
             counts = np.empty(draws)
             values = np.empty(draws)
             room = np.empty(draws)
             state = two_words()
             before = -1
             for i in range(chunks[piece], chunks[piece + 1]):
-                row = own_row(theta.shape[1], i)
                 spend_row = own_row(spend_theta.shape[1], i)
                 term = own_row(len(terms), i)
                 margin, per_order, per_time, at_once = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 4]
                 alike = before >= 0 and theta.shape[1] == 1 and x[i] == x[before] and t_x[i] == t_x[before]
                 if not (alike and T[i] == T[before] and length[i] == length[before]):
-                    for s in range(draws):
-                        a, b, c, d = theta[s, row, 0], theta[s, row, 1], theta[s, row, 2], theta[s, row, 3]
-                        begun[s, 0], begun[s, 1], begun[s, 2], begun[s, 3] = begin(
-                            a, b, c, d, x[i], t_x[i], T[i], length[i]
-                        )
+                    fill_columns(theta, own_row(theta.shape[1], i), parameters)
+                    fill_begin(parameters, x[i], t_x[i], T[i], length[i], begun)
                 before = i
                 group = groups[i]
                 shift = begin_evenly(state, seed, keys[i])
+                word, other = name_streams(seed, FUTURE, keys[i])
                 above = 0
                 for s in range(draws):
                     first = even(shift, s)
-                    if first < begun[s, 0] and per_time == 0.0 and at_once == 0.0:
+                    if first < begun[0, s] and per_time == 0.0 and at_once == 0.0:
                         counts[s] = 0.0
                         values[s] = 0.0
                         above += terms[term, 3] < 0.0
                         continue
-                    a, b, c, d = theta[s, row, 0], theta[s, row, 1], theta[s, row, 2], theta[s, row, 3]
-                    start_stream(state, seed, FUTURE, keys[i], s)
+                    start_named(state, word, other, s)
                     count, arrivals, within, leaves = play(
                         state,
                         first,
-                        begun[s, 0],
-                        begun[s, 1],
-                        begun[s, 2],
-                        begun[s, 3],
-                        a,
-                        b,
-                        c,
-                        d,
+                        begun[0, s],
+                        begun[1, s],
+                        begun[2, s],
+                        begun[3, s],
+                        parameters[0, s],
+                        parameters[1, s],
+                        parameters[2, s],
+                        parameters[3, s],
                         x[i],
                         T[i],
                         length[i],

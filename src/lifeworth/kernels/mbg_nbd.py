@@ -16,7 +16,12 @@ import numpy as np
 
 from lifeworth.kernels import beta_dropout
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.beta_dropout import expected_between, expected_until_dropout, probability_alive_from
+from lifeworth.kernels.beta_dropout import (
+    expected_between,
+    expected_until_dropout,
+    fill_expected_until_dropout,
+    probability_alive_from,
+)
 from lifeworth.kernels.expectations import tabulated_expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
@@ -141,11 +146,9 @@ def _curve_of(r: float, alpha: float, a: float, b: float, x: float, T: float) ->
 
 
 @njit
-def begin(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, t: float
-) -> tuple[float, float, float, float]:
-    """What all futures of customers alike begin with, for `play`."""
-    return beta_dropout.begin(r, alpha, a, b, x, t_x, T, t, x + 1.0)
+def fill_begin(parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray) -> None:
+    """Fill begun (4, draws) with what all futures of customers alike begin with, for `play`."""
+    beta_dropout.fill_begin(parameters, x, t_x, T, t, x + 1.0, begun)
 
 
 @njit
@@ -199,7 +202,7 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-alive_and_purchases_mean = mean_rows(
+_means = mean_rows(
     __name__,
     weights_of_silence,
     probability_alive_from,
@@ -207,7 +210,11 @@ alive_and_purchases_mean = mean_rows(
     expected_purchases_alive_between,
     silence_ages=False,
 )
+alive_and_purchases_mean = _means.alive_and_purchases_mean
+alive_and_flows_mean = _means.alive_and_flows_mean
 
-expected_purchases_alive_at = tabulated_expectation_rows(__name__, expected_until_dropout, _curve_of)
+expected_purchases_alive_at = tabulated_expectation_rows(
+    __name__, expected_until_dropout, fill_expected_until_dropout, _curve_of
+)
 
 simulate_history = history_rows(__name__, _simulate_life)

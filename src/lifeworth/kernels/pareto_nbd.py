@@ -303,10 +303,7 @@ def expected_purchases_alive(r: float, alpha: float, s: float, beta: float, x: f
 def expected_purchases_alive_between(
     r: float, alpha: float, s: float, beta: float, x: float, T: float, start: float, t: float
 ) -> float:
-    """Purchases expected in (T + start, T + start + t] of a customer alive at T; no difference is taken.
-
-    The rate does not depend on the lifetime: P(alive at start) times what follows for one of age T + start.
-    """
+    """Purchases expected in (T + start, T + start + t] of a customer alive at T: P(alive) at T + start times those."""
     rate = (r + x) / (alpha + T)
     log_ages = math.log1p(t / (beta + T + start))
     growth = log_ages if s == 1.0 else math.expm1((1.0 - s) * log_ages) / (1.0 - s)
@@ -412,12 +409,12 @@ def purchase_pmf(
 
 
 @njit
-def begin(
-    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, t: float
-) -> tuple[float, float, float, float]:
-    """What all futures of customers alike begin with: the probability to have dropped out, twice for `play`."""
-    gone = logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
-    return gone, gone, 0.0, 0.0
+def fill_begin(parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray) -> None:
+    """Fill begun (4, draws), for `play`: the probability to have dropped out, twice."""
+    begun[2:] = 0.0
+    for k in range(begun.shape[1]):
+        r, alpha, s, beta = parameters[0, k], parameters[1, k], parameters[2, k], parameters[3, k]
+        begun[:2, k] = logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
 
 
 @njit
@@ -488,7 +485,7 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-alive_and_purchases_mean = mean_rows(
+_means = mean_rows(
     __name__,
     weights_of_silence,
     probability_alive_from,
@@ -496,5 +493,7 @@ alive_and_purchases_mean = mean_rows(
     expected_purchases_alive_between,
     silence_ages=True,
 )
+alive_and_purchases_mean = _means.alive_and_purchases_mean
+alive_and_flows_mean = _means.alive_and_flows_mean
 expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)
 simulate_history = history_rows(__name__, _simulate_life)

@@ -9,16 +9,25 @@ fallen to 1e-12 with 33 points, and where there are few customers, every value i
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
-from lifeworth.kernels._jit import CUBE, NUMBER, VECTOR, inner, njit_at, rows, summing
+from lifeworth.kernels._jit import CUBE, INTEGER, NUMBER, OFFSETS, VECTOR, inner, njit_at, rows, summing
 
 Function = Callable[..., Any]
 
+
+class MeanRows(NamedTuple):
+    """The functions that `mean_rows` makes of a family."""
+
+    alive_and_purchases_mean: Function
+    alive_and_flows_mean: Function
+
+
 _CHUNK = 128  # draws that a thread works on at a time: their tables stay in its cache
+_ROWS = 1024  # rows of customers that a thread works on at a time
 _POINTS = 33
 _EXACT = 1e-12
 _PLACES = np.cos(np.pi * np.arange(_POINTS) / (_POINTS - 1))
@@ -97,6 +106,34 @@ def _add(alive: np.ndarray, expected: np.ndarray, sums: np.ndarray) -> None:
     sums[1] += together
 
 
+@inner
+def _fill_products(flows: np.ndarray, line: np.ndarray, first: int, priced: int, products: np.ndarray) -> None:
+    """Fill products (flows + 2 priced, draws of a chunk): the flows, the priced ones times level, and times slope."""
+    number = flows.shape[0]
+    for k in range(number):
+        for s in range(products.shape[1]):
+            products[k, s] = flows[k, first + s]
+    for k in range(priced):
+        for s in range(products.shape[1]):
+            products[number + k, s] = flows[k, first + s] * line[0, first + s]
+            products[number + priced + k, s] = flows[k, first + s] * line[1, first + s]
+
+
+@summing
+def _add_products(alive: np.ndarray, products: np.ndarray, sums: np.ndarray) -> None:
+    """Add up P(alive), and its product with each row of products."""
+    total = 0.0
+    for s in range(alive.size):
+        total += alive[s]
+    sums[0] += total
+    for k in range(products.shape[0]):
+        row = products[k]
+        together = 0.0
+        for s in range(alive.size):
+            together += alive[s] * row[s]
+        sums[k + 1] += together
+
+
 def mean_rows(
     home: str,
     weights_of_silence: Function,
@@ -104,8 +141,8 @@ def mean_rows(
     probability_alive: Function,
     expected_purchases_alive_between: Function,
     silence_ages: bool,
-) -> Function:
-    """Make a family's kernel of means; `home` is its module.
+) -> MeanRows:
+    """Make a family's kernels of means; `home` is its module.
 
     Parameters
     ----------
@@ -242,4 +279,90 @@ def mean_rows(
         out /= draws
         return out
 
-    return alive_and_purchases_mean
+    @njit_at(home)
+    def add_flows(
+        parameters: np.ndarray,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        pair: np.ndarray,
+        flows: np.ndarray,
+        line: np.ndarray,
+        of_pair: np.ndarray,
+        first: int,
+        priced: int,
+        sums: np.ndarray,
+    ) -> None:
+        """Add the sums over some draws, parameters (4, draws) from the first-th on."""
+        draws = parameters.shape[1]
+        products = np.empty((sums.shape[1] - 1, draws))
+        alive, gone, staying = np.empty(draws), np.empty(draws), np.empty(draws)
+        for i in range(x.size):
+            if i == 0 or pair[i] != pair[i - 1]:
+                _fill_products(flows[pair[i]], line[of_pair[pair[i]]], first, priced, products)
+            if silence_ages:
+                # No tables: they would depend on who else is asked about, in the last bits.
+                fill_alive_one_by_one(parameters, x[i], t_x[i], T[i], alive)
+            else:
+                if i == 0 or x[i] != x[i - 1]:
+                    fill_silence(parameters, x[i], 0.0, gone, staying)
+                fill_alive(parameters, x[i], t_x[i], T[i], gone, staying, alive)
+            _add_products(alive, products, sums[i])
+
+    @rows(CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, parallel=True, home=home)
+    def alive_and_flows_mean(
+        parameters: np.ndarray,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        pair: np.ndarray,
+        flows: np.ndarray,
+        line: np.ndarray,
+        of_pair: np.ndarray,
+        priced: int,
+    ) -> np.ndarray:
+        """Means over draws of P(alive), and of its products with what living customers are expected to bring.
+
+        Parameters
+        ----------
+        parameters : (draws, 1, 4).
+        x, t_x, T : (customers,); those of one pair should stand together.
+        pair : (customers,), the row of `flows` that is a customer's.
+        flows : (pairs, n, draws), what is expected of a living customer.
+        line : (xs, 2, draws), level and slope of what one purchase brings; `of_pair` (pairs,) says whose.
+        priced : so many of the flows are multiplied by level and by slope, too.
+
+        Returns
+        -------
+        (customers, 1 + n + 2 priced) : P(alive), the flows, the priced ones times level, and times slope. A
+        customer's numbers do not depend on who else is asked about.
+        """
+        draws = parameters.shape[0]
+        chunks = (draws + _CHUNK - 1) // _CHUNK
+        pieces = (x.size + _ROWS - 1) // _ROWS
+        sums = np.zeros((chunks, x.size, 1 + flows.shape[1] + 2 * priced))
+        for task in prange(chunks * pieces):
+            first = (task // pieces) * _CHUNK
+            start = (task % pieces) * _ROWS
+            stop = min(start + _ROWS, x.size)
+            columns = np.ascontiguousarray(parameters[first : min(first + _CHUNK, draws), 0, :].T)
+            add_flows(
+                columns,
+                x[start:stop],
+                t_x[start:stop],
+                T[start:stop],
+                pair[start:stop],
+                flows,
+                line,
+                of_pair,
+                first,
+                priced,
+                sums[task // pieces, start:stop],
+            )
+        out = np.zeros(sums.shape[1:])
+        for c in range(chunks):
+            out += sums[c]
+        out /= draws
+        return out
+
+    return MeanRows(alive_and_purchases_mean, alive_and_flows_mean)

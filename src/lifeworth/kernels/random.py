@@ -44,14 +44,27 @@ def _mix(bits: np.uint64) -> np.uint64:
 
 
 @njit
-def start_stream(state: int, seed: int, purpose: np.uint64, key: np.uint64, draw: int) -> None:
-    """Set the two words of state to the beginning of the stream so named."""
+def name_streams(seed: int, purpose: np.uint64, key: np.uint64) -> tuple[Any, Any]:
+    """What the streams of one customer have in common: two words for `start_named`."""
     name = _mix(np.uint64(seed) + _GOLDEN)
     name = _mix(name ^ (np.uint64(purpose) * _OTHER))
-    first = _mix(_mix(name ^ np.uint64(key)) + _GOLDEN * (np.uint64(draw) + np.uint64(1)))
-    second = _mix(_mix((name + _OTHER) ^ np.uint64(key)) + _OTHER * (np.uint64(draw) + np.uint64(1)))
-    store_word(state, first)
-    store_word(state + _SECOND, second | np.uint64(1))  # all zeros is the one state that stays where it is
+    return _mix(name ^ np.uint64(key)), _mix((name + _OTHER) ^ np.uint64(key))
+
+
+@njit
+def start_named(state: int, first: Any, second: Any, draw: int) -> None:
+    """Set the two words of state to the beginning of one of a customer's streams."""
+    number = np.uint64(draw) + np.uint64(1)
+    store_word(state, _mix(first + _GOLDEN * number))
+    # All zeros is the one state that stays where it is.
+    store_word(state + _SECOND, _mix(second + _OTHER * number) | np.uint64(1))
+
+
+@njit
+def start_stream(state: int, seed: int, purpose: np.uint64, key: np.uint64, draw: int) -> None:
+    """Set the two words of state to the beginning of the stream so named."""
+    first, second = name_streams(seed, purpose, key)
+    start_named(state, first, second, draw)
 
 
 @njit
@@ -101,42 +114,61 @@ _EDGES, _HEIGHTS, _INSIDE = _ziggurat()
 
 
 @njit
+def _beyond_layer(state: int, z: float, layer: int) -> float:
+    """A number for a place outside a layer's share of the inside: z itself, one of the tail, or nan: try again.
+
+    A function of its own, so that what nearly always happens stays short.
+    """
+    if layer == 0:
+        # The tail beyond the lowest edge (Marsaglia 1964).
+        while True:
+            beyond = -math.log(uniform(state)) / _ZIGGURAT_END
+            if -2.0 * math.log(uniform(state)) > beyond * beyond:
+                return _ZIGGURAT_END + beyond if z > 0.0 else -_ZIGGURAT_END - beyond
+    low, high = _HEIGHTS[layer], _HEIGHTS[layer + 1]
+    return z if low + uniform(state) * (high - low) < math.exp(-0.5 * z * z) else math.nan
+
+
+@njit
 def normal(state: int) -> float:
     """Return a standard normal number, by the ziggurat; layer and place are different bits of one word."""
     while True:
         bits = _next_bits(state)
-        layer = int(bits & _LAYER)
+        layer = bits & _LAYER
         place = float(bits >> _S11) * 2.0**-52 - 1.0
         z: float = place * _EDGES[layer]
         if abs(place) < _INSIDE[layer]:
             return z
-        if layer == 0:
-            # The tail beyond the lowest edge (Marsaglia 1964).
-            while True:
-                beyond = -math.log(uniform(state)) / _ZIGGURAT_END
-                if -2.0 * math.log(uniform(state)) > beyond * beyond:
-                    return _ZIGGURAT_END + beyond if place > 0.0 else -_ZIGGURAT_END - beyond
-        low, high = _HEIGHTS[layer], _HEIGHTS[layer + 1]
-        if low + uniform(state) * (high - low) < math.exp(-0.5 * z * z):
+        z = _beyond_layer(state, z, int(layer))
+        if not math.isnan(z):
             return z
 
 
 @njit
+def _keeps_cube(d: float, z: float, root: float, u: float) -> bool:
+    """Whether a cube is kept, by logarithms."""
+    v = root * root * root
+    return bool(math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)))
+
+
+@njit
 def _cube(state: int, d: float) -> float:
-    """Draw v such that d v is a Gamma(d + 1/3, 1) number, for a shape of at least one (Marsaglia & Tsang 2000)."""
+    """Draw v such that d v is a Gamma(d + 1/3, 1) number, for a shape of at least one (Marsaglia & Tsang 2000).
+
+    The logarithm of the chance to keep a cube is 3d (y^4/4 - y^5/5 + ...) less than nothing, y = root - 1: at most
+    3d/4 y^4 where y is positive, and that over 1 + y where it is negative. So a number u is seldom looked at twice.
+    """
     c = 1.0 / math.sqrt(9.0 * d)
     while True:
         z = normal(state)
-        root = 1.0 + c * z
+        y = c * z
+        root = 1.0 + y
         if root <= 0.0:
             continue
-        v = root * root * root
         u = uniform(state)
-        squared = z * z
-        if u < 1.0 - 0.0331 * squared * squared:
-            return v
-        if math.log(u) < 0.5 * squared + d * (1.0 - v + math.log(v)):
-            return v
+        squared = y * y
+        if (1.0 - u) * min(root, 1.0) > 0.75 * d * squared * squared or _keeps_cube(d, z, root, u):
+            return root * root * root
 
 
 @njit

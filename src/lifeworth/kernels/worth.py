@@ -1,9 +1,8 @@
-"""Means and quantiles over draws of what customers are expected to be worth, without a matrix of each.
+"""Quantiles over draws of what customers are expected to be worth, without a matrix of each.
 
-Expected value is P(alive) times expected purchases times expected spend, draw by draw. The first depends on all of a
-customer's history, the second on x and T, the third on x and, in a straight line, on mean spend z. `alive` is
-(rows, draws), `bought` (pairs, draws, nodes) the purchases of a living customer at some times, `line` (xs, 2,
-draws) intercept and slope of spend; `pair` and `of_x` say which of them belong to a row.
+Expected value is expected purchases times expected spend, draw by draw. The first depends on a customer's history,
+the second on x and, in a straight line, on mean spend z: `line` (xs, 2, draws) is its intercept and slope, and
+`of_x` says which of them belong to a row.
 """
 
 import numpy as np
@@ -11,35 +10,6 @@ from numba import prange
 
 from lifeworth.kernels._jit import CUBE, INTEGER, MATRIX, OFFSETS, VECTOR, rows
 from lifeworth.kernels.futures import two_quantiles
-
-
-@rows(MATRIX, CUBE, OFFSETS, CUBE, OFFSETS, parallel=True)
-def mean_products(
-    alive: np.ndarray, bought: np.ndarray, pair: np.ndarray, line: np.ndarray, of_x: np.ndarray
-) -> np.ndarray:
-    """Means over draws of alive x bought x (1, intercept, slope), (rows, 3, nodes)."""
-    nodes = bought.shape[2]
-    draws = alive.shape[1]
-    out = np.empty((alive.shape[0], 3, nodes))
-    for d in prange(alive.shape[0]):
-        plain = np.zeros(nodes)
-        level = np.zeros(nodes)
-        slope = np.zeros(nodes)
-        p = pair[d]
-        x = of_x[d]
-        for s in range(draws):
-            stays = alive[d, s]
-            to_level = stays * line[x, 0, s]
-            to_slope = stays * line[x, 1, s]
-            for j in range(nodes):
-                plain[j] += stays * bought[p, s, j]
-                level[j] += to_level * bought[p, s, j]
-                slope[j] += to_slope * bought[p, s, j]
-        for j in range(nodes):
-            out[d, 0, j] = plain[j] / draws
-            out[d, 1, j] = level[j] / draws
-            out[d, 2, j] = slope[j] / draws
-    return out
 
 
 @rows(MATRIX, MATRIX, MATRIX, OFFSETS, CUBE, OFFSETS, VECTOR, MATRIX, INTEGER, INTEGER, parallel=True)

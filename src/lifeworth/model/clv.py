@@ -108,7 +108,8 @@ class CLV:
         -------
         Frame, one row per customer in the order of `rfm`: customer_id, probability_alive,
         expected_purchases (repeat purchases in (end, end + horizon]), expected_spend (per purchase),
-        clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None.
+        clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None; last
+        value_at_risk, clv times the probability that the customer has gone already.
         Without a model of spend, the money columns are left out.
 
         Raises
@@ -122,10 +123,11 @@ class CLV:
         >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
-        >>> clv.predict(calibration, "39W", uncertainty=None).round(2).head(2)
-           customer_id  probability_alive  expected_purchases  expected_spend    clv
-        0            1               0.73                1.23           24.66  30.24
-        1            2               0.21                0.20           18.92   3.85
+        >>> told = clv.predict(calibration, "39W", uncertainty=None)
+        >>> told[["customer_id", "probability_alive", "clv", "value_at_risk"]].round(2).head(2)
+           customer_id  probability_alive    clv  value_at_risk
+        0            1               0.73  30.24           8.27
+        1            2               0.21   3.85           3.03
         """
         return self.predict_both(
             rfm,

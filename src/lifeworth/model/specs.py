@@ -6,22 +6,47 @@ import datetime as dt
 import functools
 import importlib.metadata
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
-from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.families.base import Posterior, PriorSpec, Rows
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer
 from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit
+from lifeworth.transactions import Audit
 
 _MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")
+
+
+class Described(Protocol):
+    """What a fit carries along of the table it was made from."""
+
+    @property
+    def time_unit(self) -> TimeUnit:
+        """Unit of its times."""
+
+    @property
+    def period(self) -> TimeUnit | None:
+        """Periods within which purchases are one."""
+
+    @property
+    def observation_end(self) -> pd.Timestamp | None:
+        """First instant of the last period observed."""
+
+    @property
+    def currency(self) -> str | None:
+        """What money is counted in."""
+
+    @property
+    def audit(self) -> Audit | None:
+        """What happened to every row."""
 
 
 class Model[F: Fit]:
@@ -181,10 +206,27 @@ class Model[F: Fit]:
         >>> lw.BetaGeo(priors="flat").fit(calibration, method="map")  # the published estimates
         BG/NBD fit (r = 0.2426, alpha = 4.414, a = 0.7929, b = 2.426; 1 draw, warn)
         """
-        rows = self.family.rows(rfm)
+        return self.fit_rows(self.family.rows(rfm), rfm, method, draws, seed, progress)
+
+    def fit_rows(
+        self,
+        rows: Rows,
+        source: Described,
+        method: str = "auto",
+        draws: int = 1000,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> F:
+        """Fit the model to distinct rows with counts that were brought together elsewhere; else as `fit`.
+
+        Parameters
+        ----------
+        rows : as `Family.rows` gives them.
+        source : units and account of the table they are of.
+        """
         with watched(progress) as report:
             found = infer(self.family, rows, self._parametrisation, method, draws, seed, report)
-        time_unit = rfm.time_unit if self.family.kind == "purchases" else None
+        time_unit = source.time_unit if self.family.kind == "purchases" else None
         flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
         priors: Priors = (
             "flat"
@@ -194,14 +236,14 @@ class Model[F: Fit]:
         origin = Origin(
             customers=rows.customers,
             scale=rows.scale,
-            period=rfm.period,
-            observation_end=rfm.observation_end,
-            audit=rfm.audit,
+            period=source.period,
+            observation_end=source.observation_end,
+            audit=source.audit,
             priors=priors,
             created=_now(),
             versions=versions(),
         )
-        posterior = Posterior(self.family, flat, time_unit, rfm.currency)
+        posterior = Posterior(self.family, flat, time_unit, source.currency)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
     @classmethod

@@ -1,11 +1,13 @@
 """CSV files: every column as text, or as whole numbers where all of it is; fast, and lenient where it must be.
 
 PyArrow reads what is plain. Whatever it refuses (short lines, another encoding, quotes that do not end) goes to
-pandas, which is slower and forgives more; both take the same values for missing ones.
+pandas, which is slower and forgives more; both take the same values for missing ones. Lines with more values than the
+header has names are refused: which value belongs to which name is nowhere to be read.
 """
 
 from __future__ import annotations
 
+import csv
 import mmap
 import re
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ _MISSING_VALUES = [
 ]  # fmt: skip
 _LONGEST = 10**18  # whole numbers of up to eighteen digits
 _BLOCK = 1 << 22
+_LONGEST_FIELD = 1 << 30
 _TEXT = pa.large_string()
 
 
@@ -48,6 +51,7 @@ def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Tab
             try:
                 tables.append(_strictly(path, names, kind))
             except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
+                _refuse_long_lines(path, kind)
                 tables.append(_as_text(pd.read_csv(path, **_lenient(path, names, kind)), names))
     table = pa.concat_tables(tables)
     for place, name in enumerate(table.column_names):
@@ -68,6 +72,7 @@ def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> 
                     for start in range(0, len(batch), rows):
                         yield batch.slice(start, rows)
             except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
+                _refuse_long_lines(path, kind)
                 with pd.read_csv(path, chunksize=rows, **_lenient(path, names, kind)) as chunks:
                     for chunk in chunks:
                         table = _as_text(chunk.iloc[given:], names)
@@ -163,6 +168,32 @@ def _strict_batches(path: Path, names: list[str], kind: str, block: int) -> Iter
 
 def _lenient(path: Path, names: list[str], kind: str) -> dict[str, Any]:
     return {"usecols": names, "dtype": str, "sep": _separator(kind)}
+
+
+def _refuse_long_lines(path: Path, kind: str) -> None:
+    """Refuse lines with more values than the header has names; what is empty beyond the last name may be there."""
+    if not path.is_file():
+        return  # a pipe is read once
+    long, first = 0, (0, 0)
+    limit = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=_separator(kind))
+            names = next((line for line in lines if line), [])
+            for line in lines:
+                if len(line) > len(names) and any(line[len(names) :]):
+                    first = first if long else (lines.line_num, len(line))
+                    long += 1
+    except csv.Error as error:
+        raise DataError(f"{path} could not be read: line {lines.line_num}: {error}.") from error
+    finally:
+        csv.field_size_limit(limit)
+    if long:
+        others = f", and {long - 1:,} more are like it" if long > 1 else ""
+        raise DataError(
+            f"{path}: line {first[0]:,} has {first[1]} values under a header of {len(names)}{others}. Put quotes "
+            "around values that hold the separator, or save it as Parquet."
+        )
 
 
 def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:

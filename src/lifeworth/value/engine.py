@@ -150,15 +150,13 @@ class _Engine:
 
     def _work(self, block: _Block) -> None:
         x, t_x, T = (column[block.first] for column in (block.x, block.t_x, block.T))
-        kernels = self.purchases.family.kernels
-        alive = np.asarray(kernels.probability_alive_draws(self.theta, x, t_x, T))
         xs, of_x = np.unique(x, return_inverse=True)
         line = self._line(xs)
         pair_first, pair, _ = distinct(x, T)
-        means, flows = self._expected(x[pair_first], T[pair_first], alive, pair, line, of_x)
+        alive, flows = self._expected(x, t_x, T, pair_first, pair, line, of_x[pair_first])
         out, rows, row = self.columns, block.rows, block.row
-        out["probability_alive"][rows] = alive.mean(axis=1)[row]
-        out["expected_purchases"][rows] = means[row]
+        out["probability_alive"][rows] = alive[row]
+        out["expected_purchases"][rows] = flows[:, 3].sum(axis=1)[row]
         out["expected_spend"][rows] = line[:, 0].mean(axis=1)[of_x][row] + block.z * line[:, 1].mean(axis=1)[of_x][row]
         margin, per_order, per_time = (_of(v, rows) for v in (self.margin, self.cost_per_order, self.cost_per_time))
         spent = flows[row, 1] + block.z[:, None] * flows[row, 2]
@@ -178,7 +176,8 @@ class _Engine:
         if self.terms.uncertainty == "customer":
             self._play(block, terms, group)
         elif self.terms.uncertainty == "mean":
-            self._spread(block, terms, group, alive, pair_first, pair, line, of_x)
+            draws = np.asarray(self.purchases.family.kernels.probability_alive_draws(self.theta, x, t_x, T))
+            self._spread(block, terms, group, draws, pair_first, pair, line, of_x)
 
     def _line(self, xs: Array) -> Array:
         """Intercept and slope in mean spend of expected spend, (xs, 2, draws)."""
@@ -193,66 +192,89 @@ class _Engine:
     # ---- expectations -------------------------------------------------------------------------------------
 
     def _expected(
-        self, x: Array, T: Array, alive: Array, pair: npt.NDArray[np.int64], line: Array, of_x: npt.NDArray[np.int64]
+        self,
+        x: Array,
+        t_x: Array,
+        T: Array,
+        pair_first: npt.NDArray[np.int64],
+        pair: npt.NDArray[np.int64],
+        line: Array,
+        of_pair: npt.NDArray[np.int64],
     ) -> tuple[Array, Array]:
-        """Expected purchases, (rows,), and what makes their value of them, (rows, 5, periods).
+        """P(alive), (rows,), and what makes the expected value of rows, (rows, 5, periods), means over draws.
 
         That is purchases discounted, the same times intercept and times slope of spend, purchases not discounted,
         and discounted time as a customer, where that costs something.
         """
-        means = np.empty(len(alive))
-        flows = np.zeros((len(alive), 5, len(self.clock.edges) - 1))
-        pending = np.arange(len(x))
+        kernel = self.purchases.family.kernels.alive_and_flows_mean
+        periods = len(self.clock.edges) - 1
+        alive = np.empty(len(x))
+        flows = np.zeros((len(x), 5, periods))
+        pending = np.arange(len(pair_first))
         for nodes in NODES:
             again = []
             size = max(1, _CELLS_PER_BLOCK // cells_per_row(self.clock, self.draws, nodes, self.timed))
             for start in range(0, len(pending), size):
                 some = pending[start : start + size]
-                schedule = self._schedule(T[some], nodes)
-                bought = self._bought(x[some], T[some], schedule.times())
-                good = schedule.enough(bought.mean(axis=1))
-                left = self._left(x[some], T[some], schedule.times()) if self.timed else bought
-                good &= schedule.enough(left.mean(axis=1))
+                pair_x, pair_T = x[pair_first[some]], T[pair_first[some]]
+                schedule = self._schedule(pair_T, nodes)
+                bought = self._bought(pair_x, pair_T, schedule.times())
+                good = schedule.enough(bought.mean(axis=2))
+                left = self._left(pair_x, pair_T, schedule.times()) if self.timed else bought
+                good &= schedule.enough(left.mean(axis=2))
                 if nodes == NODES[-1]:
                     good[:] = True
                 again.append(some[~good])
-                place = np.full(len(x), -1)
-                place[some[good]] = np.flatnonzero(good)
+                place = np.full(len(pair_first), -1)
+                place[some[good]] = np.arange(good.sum())
                 rows = np.flatnonzero(place[pair] >= 0)
                 if not len(rows):
                     continue
-                of_pair = place[pair[rows]]
-                products = np.asarray(_products(alive[rows], bought, of_pair, line, of_x[rows]))
-                means[rows] = products[:, 0, -1]
-                weights = schedule.weights()[of_pair]
-                flows[rows, :3] = np.einsum("rcn,rkn->rck", products, weights)
-                flows[rows, 3] = flows[rows, 0]
+                kinds = [_summed(schedule.weights(), bought)]
                 if self.clock.decay != 0:
-                    plain = schedule.undiscounted().weights()[of_pair]
-                    flows[rows, 3] = np.einsum("rn,rkn->rk", products[:, 0], plain)
+                    kinds.append(_summed(schedule.undiscounted().weights(), bought))
                 if self.timed:
-                    gone = _products(alive[rows], left, of_pair, line, of_x[rows])[:, 0]
-                    stayed = alive[rows].mean(axis=1)[:, None] * schedule.lengths()
-                    flows[rows, 4] = stayed - np.einsum("rn,rkn->rk", gone, schedule.time_weights()[of_pair])
+                    kinds.append(schedule.lengths()[:, None] - _summed(schedule.time_weights(), left))
+                brings = np.concatenate(kinds, axis=1) if len(kinds) > 1 else kinds[0]
+                means = np.asarray(
+                    kernel(
+                        self.theta,
+                        x[rows],
+                        t_x[rows],
+                        T[rows],
+                        place[pair[rows]],
+                        brings if good.all() else brings[good],
+                        line,
+                        of_pair[some[good]],
+                        periods,
+                    )
+                )
+                alive[rows] = means[:, 0]
+                plain = 1 if self.clock.decay != 0 else 0
+                of_kind = means[:, 1:].reshape(len(rows), -1, periods)
+                flows[rows, 0], flows[rows, 3] = of_kind[:, 0], of_kind[:, plain]
+                flows[rows, 1:3] = of_kind[:, -2:]
+                if self.timed:
+                    flows[rows, 4] = of_kind[:, plain + 1]
             pending = np.concatenate(again)
             if not len(pending):
                 break
-        return means, flows
+        return alive, flows
 
     def _schedule(self, T: Array, nodes: int) -> Schedule:
         return Schedule(self.clock, T + self.purchases.typical_age, nodes, self.timed)
 
     def _bought(self, x: Array, T: Array, times: Array) -> Array:
-        """Expected purchases of living customers up to each of their times, (rows, draws, nodes)."""
+        """Expected purchases of living customers up to each of their times, (rows, nodes, draws)."""
         kernel = self.purchases.family.kernels.expected_purchases_alive_at
         return np.asarray(kernel(self.theta, x, T, times))
 
     def _left(self, x: Array, T: Array, times: Array) -> Array:
-        """Probability that a living customer has left by each of the times, (rows, draws, nodes)."""
+        """Probability that a living customer has left by each of the times, (rows, nodes, draws)."""
         rows, nodes = times.shape
         kernel = self.purchases.family.kernels.survival_draws
         stays = np.asarray(kernel(self.theta, np.repeat(x, nodes), np.repeat(T, nodes), times.ravel()))
-        return np.ascontiguousarray(1 - stays.reshape(rows, nodes, self.draws).swapaxes(1, 2))
+        return 1 - stays.reshape(rows, nodes, self.draws)
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
@@ -348,15 +370,15 @@ class _Engine:
                 some = pending[start : start + size]
                 schedule = self._schedule(T[some], nodes)
                 bought = self._bought(x[some], T[some], schedule.times())
-                good = schedule.enough(bought.mean(axis=1))
+                good = schedule.enough(bought.mean(axis=2))
                 if self.timed:
                     left = self._left(x[some], T[some], schedule.times())
-                    good &= schedule.enough(left.mean(axis=1))
-                    gone = np.einsum("psn,pn->ps", left, schedule.time_weights()[:, k])
+                    good &= schedule.enough(left.mean(axis=2))
+                    gone = _summed(schedule.time_weights()[:, k : k + 1], left)[:, 0]
                     time[some] = schedule.lengths()[k] - gone
                 again.append(some[~good] if nodes < NODES[-1] else some[:0])
-                worth[some] = np.einsum("psn,pn->ps", bought, schedule.weights()[:, k])
-                plain[some] = np.einsum("psn,pn->ps", bought, schedule.undiscounted().weights()[:, k])
+                worth[some] = _summed(schedule.weights()[:, k : k + 1], bought)[:, 0]
+                plain[some] = _summed(schedule.undiscounted().weights()[:, k : k + 1], bought)[:, 0]
             pending = np.concatenate(again)
             if not len(pending):
                 break
@@ -370,6 +392,8 @@ class _Engine:
         if self.spend is None:
             columns = {name: v for name, v in columns.items() if "clv" not in name and name != "expected_spend"}
         frame = pd.DataFrame({"customer_id": self.rfm.customer_id, **columns})
+        if self.spend is not None:
+            frame["value_at_risk"] = frame["clv"] * (1 - frame["probability_alive"])
         if self.clock.endless:
             # Over all time purchases are not discounted, and may be without end.
             frame = frame.drop(columns=[c for c in frame if "purchases" in str(c)])
@@ -397,12 +421,9 @@ class _Engine:
         )
 
 
-def _products(alive: Array, bought: Array, pair: Any, line: Array, of_x: Any) -> Array:
-    from lifeworth.kernels.worth import mean_products
-
-    return np.asarray(
-        mean_products(alive, bought, np.asarray(pair, dtype=np.int64), line, np.asarray(of_x, dtype=np.int64))
-    )
+def _summed(weights: Array, values: Array) -> Array:
+    """(rows, periods, draws): weights (rows, periods, nodes) times values (rows, nodes, draws)."""
+    return np.matmul(weights, values)
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:

@@ -1,0 +1,88 @@
+"""Scores in blocks, each a file that is whole or not there: a run that was killed goes on where it fell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lifeworth.batch.models import Models, added
+from lifeworth.batch.segments import Segments
+from lifeworth.files import replacing
+from lifeworth.rfm import RFM
+from lifeworth.value.totals import estimate
+
+# Rows that are read at a time; in a Parquet file that is written of them, a row group.
+_ROWS_AT_ONCE = 1 << 18
+_SUMS = ("purchases", "value")
+
+
+def score_blocks(
+    models: Models,
+    rfm: RFM,
+    segments: Segments | None,
+    folder: Path,
+    rows: int,
+    terms: dict[str, Any],
+    progress: Callable[[str, float], None],
+) -> int:
+    """Score customers block by block into a folder; give how many blocks were there already."""
+    starts = range(0, len(rfm), rows)
+    found = 0
+    for number, start in enumerate(starts):
+        block = block_file(folder, number)
+        if block.exists():
+            found += 1
+            continue
+        which = np.arange(start, min(start + rows, len(rfm)))
+        frame, sums = models.predict_both(rfm.take(which), None if segments is None else segments.take(which), terms)
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        if sums:
+            with replacing(_sums(folder, number)) as temporary, temporary.open("wb") as file:
+                np.savez(file, **sums)  # type: ignore[arg-type]
+        with replacing(block) as temporary:  # the last of a block: where it is, all of it is
+            pq.write_table(table, temporary, compression="zstd")
+        progress("valuing customers", (number + 1) / len(starts))
+    return found
+
+
+def read_blocks(folder: Path, count: int) -> pa.RecordBatchReader:
+    """All scores, in the order of customers."""
+    schema = pq.read_schema(block_file(folder, 0))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(count):
+            with pq.ParquetFile(block_file(folder, number)) as file:
+                yield from file.iter_batches(_ROWS_AT_ONCE)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def read_totals(folder: Path, count: int, interval: float) -> dict[str, dict[str, float]]:
+    """Purchases and value of all customers together: expected, lower, upper; empty where no draws were made."""
+    sums: dict[str, Any] = {}
+    for number in range(count):
+        if not _sums(folder, number).exists():
+            return {}
+        with np.load(_sums(folder, number), allow_pickle=False) as found:
+            for name in found.files:
+                sums[name] = added(sums[name], found[name]) if name in sums else found[name]
+    told = {}
+    for name in _SUMS:
+        if name in sums:
+            one = estimate(float(sums[f"{name}_mean"]), sums[name], interval)
+            told[name] = {"expected": one.expected, "lower": one.lower, "upper": one.upper}
+    return told
+
+
+def block_file(folder: Path, number: int) -> Path:
+    """The file of a block."""
+    return folder / f"{number:06d}.parquet"
+
+
+def _sums(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.npz"

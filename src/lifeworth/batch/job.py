@@ -1,0 +1,405 @@
+"""A job as a file says it: checked whole before anything is read, every mistake named by its key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from lifeworth.batch.databases import MEMORY, place_of
+from lifeworth.batch.sinks import DuckDBSink, FilesSink, PostgreSQLSink, Sink
+from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource, Source
+from lifeworth.errors import SourceError, UsageError
+from lifeworth.value import Terms
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_PLACES = ("path", "duckdb", "postgresql")
+Unit = Literal["h", "D", "W", "M"]
+_DURATION = r"^\d+(\.\d+)?[hDWMY]$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Section(BaseModel):
+    """A table of a job file: no key that is not known, and no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class PlaceKeys(Section):
+    """The keys of a place, of which there is one."""
+
+    path: str | None = None
+    duckdb: str | None = None
+    postgresql: str | None = Field(default=None, repr=False)
+    table: str | None = Field(default=None, min_length=1)
+    database_schema: str | None = Field(default=None, alias="schema", min_length=1)
+
+    @property
+    def _where(self) -> str:
+        given = [name for name in _PLACES if getattr(self, name)]
+        if len(given) != 1:
+            found = "none is given" if not given else f"{' and '.join(given)} are given"
+            raise ValueError(f"needs one of path, duckdb and postgresql; {found}")
+        if given[0] == "path":
+            lost = [k for k in ("table", "schema", "query", "parameters") if k in self._given]
+            if lost:
+                raise ValueError(f"has a path, and {' and '.join(lost)}, which only databases have")
+        return given[0]
+
+    @property
+    def _given(self) -> set[str]:
+        return {"schema" if name == "database_schema" else name for name in self.model_fields_set}
+
+
+class SourceSection(PlaceKeys):
+    """Where transactions are."""
+
+    query: str | None = None
+    parameters: list[Any] = []
+    customer_id: str = "customer_id"
+    date: str = "date"
+    amount: str = "amount"
+    date_format: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self._where != "path":
+            if (self.table is None) == (self.query is None):
+                raise ValueError("reads a database by table or by query: give one of the two")
+            if self.parameters and self.query is None:
+                raise ValueError("has parameters, and no query for them")
+            if self.query is not None and self.database_schema is not None:
+                raise ValueError("has a schema beside a query, which names its own")
+            if self.duckdb == MEMORY and self.query is None:
+                raise ValueError('reads ":memory:", which holds no tables: give a query')
+        return self
+
+    def place(self, root: Path) -> Source:
+        """What reads it; paths are seen from `root`."""
+        asked = (self.table, self.database_schema, self.query, tuple(self.parameters))
+        if self.postgresql is not None:
+            return PostgreSQLSource(self.postgresql, *asked)
+        if self.duckdb is not None:
+            return DuckDBSource(_from(root, self.duckdb), *asked)
+        assert self.path is not None
+        return FilesSource(_from(root, self.path))
+
+
+class RFMSection(Section):
+    """How transactions are counted: arguments of `rfm_summary`."""
+
+    period: Unit = "D"
+    time_unit: Unit = "W"
+    observation_end: str | dt.date | None = None
+    refunds: Literal["net", "drop", "error"] = "net"
+    duplicates: Literal["keep", "drop"] = "keep"
+    currency: str | None = None
+    memory_limit: str | None = None
+    threads: int | None = Field(default=None, ge=1)
+    incremental: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments of `rfm_summary`."""
+        return self.model_dump(exclude={"incremental"})
+
+
+class ModelSection(Section):
+    """What is fitted, or which fit is taken."""
+
+    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
+    by: str | None = Field(default=None, min_length=1)
+    least_per_segment: int = Field(default=500, ge=1)
+    spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
+    method: Literal["auto", "laplace", "nuts", "map"] = "auto"
+    draws: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+    saved: str | None = None
+    registered: str | None = Field(default=None, pattern=_NAME)
+    version: int | Literal["champion"] = "champion"
+    register_as: str | None = Field(default=None, pattern=_NAME)
+    promote: bool = True
+    registry: str = "models"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
+        taken = [name for name in ("saved", "registered") if getattr(self, name)]
+        if len(taken) == 2:
+            raise ValueError("has both saved and registered: take a model from one place")
+        if taken and (lost := sorted(fitting & self.model_fields_set)):
+            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would change nothing")
+        if "version" in self.model_fields_set and self.registered is None:
+            raise ValueError("has a version, and no registered model that it would be of")
+        if "promote" in self.model_fields_set and self.register_as is None:
+            raise ValueError("has promote, and no register_as: there is nothing to promote")
+        if "least_per_segment" in self.model_fields_set and self.by is None:
+            raise ValueError("has least_per_segment, and no by: there are no segments")
+        if self.by is not None and len(self.register_as or "") > 40:
+            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
+        return self
+
+    @property
+    def fits(self) -> bool:
+        """Whether a model is fitted."""
+        return self.saved is None and self.registered is None
+
+
+class GateSection(Section):
+    """What must hold before anything is published."""
+
+    accept: Literal["ok", "warn"] = "warn"
+    least_customers: int = Field(default=1, ge=1)
+    most_left_out: float = Field(default=1.0, ge=0, le=1)
+    backtest: str | None = Field(default=None, pattern=_DURATION)
+    most_bias: float = Field(default=0.25, gt=0)
+    most_worse: float = Field(default=0.1, ge=0)
+    otherwise: Literal["stop", "champion"] = "stop"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
+        if lost and self.backtest is None:
+            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
+        return self
+
+
+class ScoresSection(Section):
+    """Terms of the scores: arguments of `CLV.predict`."""
+
+    horizon: str | float
+    discount_rate: float = 0.0
+    margin: float = Field(default=1.0, ge=0)
+    cost_per_order: float = Field(default=0.0, ge=0)
+    inflation: float = 0.0
+    interval: float = 0.9
+    uncertainty: Literal["customer", "mean", "none"] = "customer"
+    seed: int = Field(default=0, ge=0)
+    rows_per_block: int = Field(default=250_000, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        Terms(**self.terms()).clock("W", None)  # its sentences name the key
+        return self
+
+    def terms(self) -> dict[str, Any]:
+        """Arguments of `CLV.predict`."""
+        given = self.model_dump(exclude={"rows_per_block"})
+        return given | {"uncertainty": None if self.uncertainty == "none" else self.uncertainty}
+
+
+class SinkSection(PlaceKeys):
+    """Where scores go."""
+
+    mode: Literal["replace", "append"] = "replace"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self._where != "path" and self.table is None:
+            raise ValueError("writes to a database, and names no table")
+        if self.duckdb == MEMORY:
+            raise ValueError('writes to ":memory:", which is gone when the job ends: give a file')
+        self.place(Path())
+        return self
+
+    def place(self, root: Path) -> Sink:
+        """What writes to it; paths are seen from `root`."""
+        if self.path is not None:
+            return FilesSink(_from(root, self.path), self.mode)
+        assert self.table is not None
+        if self.duckdb is not None:
+            return DuckDBSink(_from(root, self.duckdb), self.table, self.database_schema, self.mode)
+        assert self.postgresql is not None
+        return PostgreSQLSink(self.postgresql, self.table, self.database_schema, self.mode)
+
+
+class RecordsSection(Section):
+    """Where a run leaves its account."""
+
+    folder: str = "runs"
+    metrics: str | None = None
+    report: bool = False
+
+
+class Job(Section):
+    """A job: from a source to a sink. `read_job` makes it of a file."""
+
+    name: str = Field(pattern=_NAME)
+    source: SourceSection
+    rfm: RFMSection = RFMSection()
+    model: ModelSection = ModelSection()
+    gate: GateSection = GateSection()
+    scores: ScoresSection
+    sink: SinkSection
+    records: RecordsSection = RecordsSection()
+    _root: Path = PrivateAttr(default=Path())
+    _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model.fits and self.model.method == "map" and self.gate.accept == "ok":
+            raise ValueError(
+                'gate.accept = "ok" and model.method = "map" exclude each other: a point has no diagnostics'
+            )
+        if self.gate.backtest is not None and not self.model.fits:
+            raise ValueError("gate.backtest is for models that are fitted: one that is taken is not fitted again")
+        if self.gate.otherwise == "champion" and self.model.register_as is None:
+            raise ValueError('gate.otherwise = "champion" needs model.register_as, whose champion it would be')
+        if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
+            raise ValueError("model.by must be a column of its own, beside customers and dates")
+        if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
+            raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
+        if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":
+            raise ValueError('source.amount = "" and model.spend exclude each other: there is no money to learn from')
+        if self.source.path is not None and self.source.path == self.sink.path:
+            raise ValueError("sink.path is source.path: the scores would replace the transactions")
+        same = [
+            getattr(self.source, k) == getattr(self.sink, k)
+            for k in ("duckdb", "postgresql", "table", "database_schema")
+        ]
+        if self.source.table is not None and all(same):
+            raise ValueError("sink.table is source.table: the scores would replace the transactions")
+        return self
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths in the file are seen from: its own."""
+        return self._root
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The job as its file has it, variables by their names and without passwords."""
+        return self._written
+
+
+def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
+    """Read and check a job file.
+
+    Parameters
+    ----------
+    path : a TOML file; paths in it are seen from its folder.
+    variables : what ${NAME} stands for; default, the environment.
+
+    Raises
+    ------
+    UsageError : every mistake of the file, each by its key, in one sentence.
+    SourceError : a file that cannot be read.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from error
+    problems: list[str] = []
+    filled = _filled(content, os.environ if variables is None else variables, "", problems)
+    if problems:
+        raise UsageError(f"{path}: {'; '.join(problems)}.")
+    try:
+        job = Job.model_validate(filled)
+    except ValidationError as error:
+        sentences = dict.fromkeys(_sentence(dict(found)) for found in error.errors(include_url=False))
+        raise UsageError(f"{path}: {'; '.join(sentences)}.") from None  # its own text shows values, and passwords
+    job._root = path.parent
+    job._written = _without_passwords(content)
+    return job
+
+
+def _from(root: Path, path: str) -> str:
+    return path if path == MEMORY else str(root / Path(path).expanduser())
+
+
+def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:
+    """The content of a file with variables in place of their names."""
+    if isinstance(value, dict):
+        return {k: _filled(v, variables, f"{key}.{k}".lstrip("."), problems) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, variables, key, problems) for one in value]
+    if not isinstance(value, str):
+        return value
+    names = _VARIABLE.findall(value)
+    if names and key == "source.query":
+        problems.append(
+            f"source.query holds ${{{names[0]}}}: values belong in source.parameters, as $1, $2 in the query"
+        )
+        return value
+    unset = [name for name in dict.fromkeys(names) if name not in variables]
+    problems += [f"{key} needs the environment variable {name!r}, which is not set" for name in unset]
+    return _VARIABLE.sub(lambda found: variables.get(found[1], ""), value)
+
+
+def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
+    """A connection string that is written out is shown as its place alone."""
+
+    def shown(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: shown(k, v) for k, v in value.items()}
+        if key == "postgresql" and isinstance(value, str) and not _VARIABLE.fullmatch(value):
+            return place_of(value)
+        return value.isoformat() if isinstance(value, (dt.date, dt.time)) else value
+
+    return {key: shown(key, value) for key, value in content.items()}
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    """A finding of pydantic's, in our words: which key, and what is wrong with it. It never shows the value."""
+    steps = [
+        str(step)
+        for step in found["loc"]
+        if isinstance(step, int) or step in _KEYS or found["type"] == "extra_forbidden"
+    ]
+    key = ".".join(steps) or "the job"
+    kind = found["type"]
+    context = found.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known(steps[:-1])
+        close = difflib.get_close_matches(steps[-1], known, 1)
+        return f"{key} is no key of a job; " + (
+            f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+        )
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "value_error":
+        text = str(context.get("error", "")).rstrip(".")
+        return text if not steps else f"{key} {text}" if not _own(text) else f"{key}: {text}"
+    if kind == "literal_error":
+        return f"{key} must be {context['expected']}"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == _DURATION:
+        return f'{key} must be a number and one of h, D, W, M, Y, such as "13W"'
+    if kind == "string_pattern_mismatch":
+        return f"{key} must be up to 100 letters, digits and . _ -, beginning with a letter or a digit"
+    text = str(found["msg"])
+    return f"{key}: {text[0].lower()}{text[1:]}"
+
+
+def _own(text: str) -> bool:
+    """Whether a sentence begins with a subject of its own rather than with a verb for the section's."""
+    return not text.startswith(("needs ", "has ", "reads ", "writes ", "takes "))
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "source": SourceSection,
+    "rfm": RFMSection,
+    "model": ModelSection,
+    "gate": GateSection,
+    "scores": ScoresSection,
+    "sink": SinkSection,
+    "records": RecordsSection,
+}
+
+
+def _known(steps: list[str]) -> list[str]:
+    fields = (_SECTIONS[steps[0]] if steps else Job).model_fields
+    return [field.alias or name for name, field in fields.items()]
+
+
+_KEYS = set(_known([])) | {key for name in _SECTIONS for key in _known([name])}

@@ -1,0 +1,76 @@
+"""Nights that count anew only whom new files speak of."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lifeworth.batch.sources import FilesSource
+from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.rfm import RFM, RFMState
+from lifeworth.tables import find_files, read_table
+
+
+def grown(
+    folder: Path, source: FilesSource, named: dict[str, Any], settings: dict[str, Any]
+) -> tuple[RFM, dict[str, Any]]:
+    """The RFM table of all files of a source, from what was known of them yesterday.
+
+    Where a file is gone or has changed, or settings have, all is counted from the start.
+
+    Parameters
+    ----------
+    folder : where the state is.
+    named : names of columns and the form of dates, as arguments of `RFMState`.
+    settings : of `rfm_summary`.
+
+    Returns
+    -------
+    rfm, facts : how many files were new, and whether all was counted from the start.
+    """
+    end = settings["observation_end"]
+    kept = {name: settings[name] for name in ("period", "time_unit", "refunds", "currency")}
+    files = find_files(source.path)
+    now = {str(path): _stamp(path) for path in files.paths}
+    names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
+    state = None
+    with contextlib.suppress(UsageError, DataError):  # begun with other settings, or damaged
+        state = RFMState(folder, **named, **kept)
+        if any(now.get(path) != stamp for path, stamp in state.taken.items()):
+            state = None
+    fresh = [path for path in files.paths if state is None or str(path) not in state.taken]
+    rfm = None
+    if state is not None and state.taken:
+        try:
+            data = _read(fresh, names, files.kind == "csv" and state.is_text) if fresh else None
+            rfm = state.update(data, end, taken={str(path): now[str(path)] for path in fresh})
+        except DataError:  # what one night cannot say of itself, all nights together may: how ids are written, say
+            fresh = list(files.paths)
+    rebuilt = rfm is None
+    if rfm is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        rfm = RFMState(folder, **named, **kept).update(read_table(source.path, names), end, taken=now)
+    if {str(path): _stamp(path) for path in files.paths} != now:
+        raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+    return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
+
+
+def _stamp(path: Path) -> list[int]:
+    """What tells a file from a later one of its name, without reading it."""
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+    return [about.st_size, about.st_mtime_ns]
+
+
+def _read(paths: list[Path], names: list[str], as_text: bool) -> pd.DataFrame:
+    """Rows of some files; ids that only look like numbers in these are text where they are text elsewhere."""
+    frames = [read_table(path, names) for path in paths]
+    if as_text:
+        frames = [frame.astype({names[0]: "str"}) for frame in frames]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,92 @@
+"""Rows of customers in files, found again by customer: what an RFM table is counted anew from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.files import replacing
+
+Integers = npt.NDArray[np.int64]
+_COLUMNS = ("codes", "starts", "period", "amount")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of customers, together by customer.
+
+    Attributes
+    ----------
+    customer : (n,) int64 codes of customers.
+    period : (n,) int64 ordinals of periods.
+    amount : (n,) float64.
+    """
+
+    customer: Integers
+    period: Integers
+    amount: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.customer)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Rows]) -> Rows:
+        """Rows of several tables, by customer."""
+        parts = list(parts)
+        if not parts:
+            return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
+        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in ("customer", "period", "amount")]
+        order = np.argsort(columns[0], kind="stable")
+        return cls(*(column[order] for column in columns))
+
+    def write(self, folder: Path) -> None:
+        """Write them as a piece: a folder that appears whole."""
+        codes, starts = np.unique(self.customer, return_index=True)
+        columns = (codes, np.append(starts, len(self)).astype(np.int64), self.period, self.amount)
+        with replacing(folder, folder=True) as temporary:
+            for name, column in zip(_COLUMNS, columns, strict=True):
+                np.save(temporary / f"{name}.npy", column, allow_pickle=False)
+
+
+class Piece:
+    """Rows in a folder, looked at where they lie: what is not asked for is not read."""
+
+    def __init__(self, folder: Path) -> None:
+        codes, starts, period, amount = (
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _COLUMNS
+        )
+        self.codes, self.starts, self.period, self.amount = codes, starts, period, amount
+
+    def __len__(self) -> int:
+        return len(self.period)
+
+    def rows(self, codes: Integers | None = None) -> Rows:
+        """The rows of some customers, by ascending code; of all, if None."""
+        if codes is None:
+            sizes = np.diff(self.starts)
+            return Rows(np.repeat(np.asarray(self.codes), sizes), np.asarray(self.period), np.asarray(self.amount))
+        at = np.searchsorted(self.codes, codes)
+        there = at < len(self.codes)
+        there[there] = self.codes[at[there]] == codes[there]
+        at = at[there]
+        first, sizes = self.starts[at], self.starts[at + 1] - self.starts[at]
+        which = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+        return Rows(np.repeat(codes[there], sizes), self.period[which], self.amount[which])
+
+
+def gather(pieces: Iterable[Piece], codes: Integers | None = None) -> Rows:
+    """The rows of some customers from all pieces."""
+    return Rows.joined(piece.rows(codes) for piece in pieces)
+
+
+def find(ids: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Where values stand, or would stand, in ascending ones; and which of them are there."""
+    at = np.searchsorted(ids, wanted)
+    known = at < len(ids)
+    known[known] = ids[at[known]] == wanted[known]
+    return at, known

