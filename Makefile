@@ -15,11 +15,11 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value bench-batch bench-spark constraints clean distclean
+.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
-		'/^[a-z-]+:.*## / { printf "  %smake %-12s%s%s\n", on, $$1, off, $$2 }' Makefile
+		'/^[a-z-]+:.*## / { printf "  %smake %-14s%s%s\n", on, $$1, off, $$2 }' Makefile
 
 setup: $(READY) ## the environment alone: .venv, from pyproject.toml and constraints.txt
 
@@ -63,6 +63,9 @@ bench-batch: $(READY) ## a large job, the start of scoring, a night (ARGS="job -
 
 bench-spark: $(READY) ## how time on Spark grows with rows and cores
 	@$(BIN)/python -m benchmarks.spark $(ARGS)
+
+bench-backtest: $(READY) ## a backtest of CDNOW: 10 cut-offs, 4 models, 6 baselines (ARGS="--customers 1000000")
+	@$(BIN)/python -m benchmarks.backtest $(ARGS)
 
 # Universal, so that one list serves 3.12 and 3.13 on every platform; the markers go, since a pin alone asks for nothing.
 constraints: ## choose the pinned versions again (ARGS=--upgrade: the newest that fit)

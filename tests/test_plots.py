@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import lifeworth as lw
 from lifeworth import plots
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.plots.holdout import gains_curve
@@ -69,6 +70,30 @@ def posterior_draws():
     return {name: random.normal(2.0, 0.1, (2, 300)) for name in ("r", "alpha", "a", "b")}
 
 
+def timelines(customers=3, days=90):
+    alive = np.exp(-np.arange(days) / 60)
+    path = pd.DataFrame({"date": pd.date_range("1997-01-01", periods=days), "probability_alive": alive})
+    path["purchase"] = np.arange(days) % 30 == 0
+    return pd.concat([path.assign(customer_id=f"c{k}") for k in range(customers)])
+
+
+def cohorts(count=6):
+    born = pd.date_range("1997-01-01", periods=count, freq="MS")
+    rows = [(day, age, 100 // (age + 1), 50.0 * age) for k, day in enumerate(born) for age in range(count - k)]
+    return pd.DataFrame(rows, columns=["cohort", "age", "customers", "revenue"])
+
+
+def known():
+    return lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+
+
+def coverage():
+    when = pd.date_range("1997-07-01", periods=4, freq="MS")
+    of = {"customers": [0.8, 0.82, 0.79, 0.81], "total": [0.0, 1.0, 0.0, 0.0]}
+    frames = [pd.DataFrame({"cutoff": when, "of": name, "raw": raw, "target": "value"}) for name, raw in of.items()]
+    return pd.concat(frames).assign(calibrated=[np.nan, 0.9, 0.91, 0.9, np.nan, 1.0, 1.0, 0.0])
+
+
 EVERY = {
     "posterior": lambda **ax: plots.plot_posterior(
         posterior_draws(), prior={"r": lambda x: np.exp(-x)}, reference={"a": 2.1}, axes=ax.get("axes")
@@ -82,6 +107,13 @@ EVERY = {
     "values": lambda **ax: plots.plot_value_distribution(skewed(), currency="EUR", **ax),
     "alive": lambda **ax: plots.plot_alive_heatmap(alive_grid(), **ax),
     "past and future": lambda **ax: plots.plot_past_future(skewed(), skewed()[::-1], currency="EUR", **ax),
+    "timelines": lambda **ax: plots.plot_customer_timelines(timelines(), **ax),
+    "cohorts": lambda **ax: plots.plot_cohorts(cohorts(), **ax),
+    "revenue": lambda **ax: plots.plot_cohorts(cohorts(18), "revenue", relative=False, **ax),
+    "frequency and recency": lambda **ax: plots.plot_frequency_recency(known(), 39.0, cells=20, **ax),
+    "expected purchases": lambda **ax: plots.plot_frequency_recency(known(), 39.0, "26W", cells=20, **ax),
+    "coverage": lambda **ax: plots.plot_interval_coverage(coverage(), **ax),
+    "lift": lambda **ax: plots.plot_lift(deciles().assign(lift=np.linspace(3, 0.1, 10)), **ax),
     "gains": lambda **ax: plots.plot_gains(skewed(), {"model": skewed() ** 0.5, "constant": np.ones(2000)}, **ax),
 }
 ON_ONE_AXES = [name for name in EVERY if name not in ("posterior", "both")]
@@ -538,3 +570,49 @@ def test_what_a_notebooks_backend_switches_on_stays_on():
         assert not mpl.is_interactive()
     finally:
         mpl.interactive(before)
+
+
+# --- lives and cohorts ------------------------------------------------------------------------------------------
+
+
+def test_purchases_of_a_timeline_are_all_there():
+    ax = plots.plot_customer_timelines(timelines(2, days=3000))
+    marks = [line for line in ax.lines if line.get_marker() == "|"]
+    assert [len(line.get_xdata()) for line in marks] == [100, 100]
+    curves = [line for line in ax.lines if line.get_label() == "probability of being alive"]
+    assert len(curves[0].get_xdata()) <= 500  # three thousand days, and no more points than a picture shows
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["c0", "c1"]
+    with pytest.raises(UsageError, match="at most 12"):
+        plots.plot_customer_timelines(timelines(13))
+
+
+def test_a_cohort_is_measured_against_its_own_beginning():
+    ax = plots.plot_cohorts(cohorts())
+    (mesh,) = ax.collections
+    cells = mesh.get_array().reshape(6, 6)
+    np.testing.assert_allclose(cells[:, 0], 1)
+    assert cells[0, 1] == pytest.approx(0.5)
+    assert cells.mask[5, 1:].all()
+    assert mesh.get_clim() == (0.0, pytest.approx(0.5))  # age 0 is one for all, and sets no colour
+    assert "50 %" in words(ax)
+    with pytest.raises(UsageError, match="make at most 60"):
+        plots.plot_cohorts(cohorts(61))
+    assert "no cohorts" in said(plots.plot_cohorts(cohorts().iloc[:0]))
+
+
+def test_a_grid_of_a_model_is_what_the_model_says():
+    ax = plots.plot_frequency_recency(known(), 39.0, most=4, cells=5)
+    cells = ax.collections[0].get_array().reshape(5, 5)
+    rfm = lw.RFM.from_frame(pd.DataFrame({"customer_id": [1], "frequency": 2, "recency": 19.5, "T": 39.0}), "W")
+    assert cells[2, 2] == pytest.approx(known().probability_alive(rfm)[0])
+    assert cells.mask[0, 1:].all()  # nobody came back without coming back
+    assert cells.mask[1:, 0].all()
+    many = plots.plot_frequency_recency(known(), 39.0, "12M", most=100_000, cells=30)
+    assert many.collections[0].get_array().size <= 30 * 30
+
+
+def test_coverage_counts_totals_and_says_where_history_was_too_short():
+    told = words(plots.plot_interval_coverage(coverage()))
+    assert "1 of 4" in told
+    assert "2 of 3" in told
+    assert "history too short" in words(plots.plot_interval_coverage(coverage().assign(calibrated=np.nan)))

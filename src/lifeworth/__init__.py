@@ -45,6 +45,10 @@ _ROOMS = {
     "Registry": "batch",
     "read_job": "batch",
     "run_job": "batch",
+    "backtest": "evaluate",
+    "Backtest": "evaluate",
+    "compare_clv": "evaluate",
+    "ClvComparison": "evaluate",
     "segment": "segments",
     "Segments": "segments",
     "LifeworthError": "errors",
@@ -88,6 +92,10 @@ if TYPE_CHECKING:
     from lifeworth.errors import LifeworthError as LifeworthError
     from lifeworth.errors import SourceError as SourceError
     from lifeworth.errors import UsageError as UsageError
+    from lifeworth.evaluate import Backtest as Backtest
+    from lifeworth.evaluate import ClvComparison as ClvComparison
+    from lifeworth.evaluate import backtest as backtest
+    from lifeworth.evaluate import compare_clv as compare_clv
     from lifeworth.evaluate.tracking import track_purchases as track_purchases
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from lifeworth import __version__, cli_batch, cli_models
+from lifeworth import __version__, cli_batch, cli_evaluate, cli_models
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_models.app, name="models")
+cli_evaluate.register(app)
 
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
 

@@ -76,7 +76,7 @@ def _fill_panel(heights: np.ndarray, powers: np.ndarray, s: int) -> bool:
         for l in range(_TERMS):  # noqa: E741
             total += _TO_SERIES[m, l] * heights[l]
         last += abs(total)
-    return last <= _NEGLIGIBLE * min(heights[0], heights[_TERMS - 1])
+    return bool(last <= _NEGLIGIBLE * min(heights[0], heights[_TERMS - 1]))
 
 
 def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function, curve_of: Function) -> Function:

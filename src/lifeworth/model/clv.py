@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.model.calibration import Calibration, Teacher, calibrated_intervals
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.progress import Progress, Report, watched
@@ -29,6 +30,7 @@ class CLV:
     ----------
     purchases : fit of `BetaGeo`, `ModifiedBetaGeo` or `ParetoNBD`.
     spend : fit of `GammaGamma`, or None.
+    calibration : what `calibrate` has learned about its intervals; None: they are the model's own.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class CLV:
 
     purchases: PurchaseFit
     spend: SpendFit | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.purchases, PurchaseFit):
@@ -48,7 +51,8 @@ class CLV:
             raise UsageError(f"spend must be a fit of a spend model such as GammaGamma, not {self.spend!r}.")
 
     def __repr__(self) -> str:
-        return f"CLV({self.purchases!r}, {self.spend!r})"
+        learned = "" if self.calibration is None else f", {self.calibration!r}"
+        return f"CLV({self.purchases!r}, {self.spend!r}{learned})"
 
     def _repr_html_(self) -> str:
         from lifeworth.model.show import clv_card
@@ -111,6 +115,7 @@ class CLV:
         clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None; last
         value_at_risk, clv times the probability that the customer has gone already.
         Without a model of spend, the money columns are left out.
+        After `calibrate`, with uncertainty="customer", the ends of intervals are the recalibrated ones.
 
         Raises
         ------
@@ -247,7 +252,66 @@ class CLV:
         )
         spend = None if self.spend is None else self.spend.posterior
         with watched(progress) as report:
-            return predict_value(self.purchases.posterior, spend, rfm, terms, report, by)
+            frame, totals = predict_value(self.purchases.posterior, spend, rfm, terms, report, by)
+        if self.calibration is None or uncertainty != "customer":
+            return frame, totals
+        self.calibration.check_length(terms.clock(self.purchases.time_unit, rfm.observation_end).length)
+        frame = frame.assign(**calibrated_intervals(self, rfm, terms, self.calibration))
+        return frame, None if totals is None else self.calibration.of_totals(totals, seed)
+
+    def calibrate(self, backtest: Teacher, method: str | None = None) -> CLV:
+        """Learn from past cut-offs how wide intervals have to be, so that they hold as often as they say.
+
+        `predict`, `predict_total` and `score` then give recalibrated intervals where uncertainty is "customer".
+        Expectations stay what they are, and so do probabilities, `new_customer` and uncertainty="mean".
+
+        Of customers, other quantiles of the same futures become the ends: those which at past cut-offs held as often
+        as is asked for now, of customers with as many repeat purchases. Counts jump, so that intervals may hold more
+        often, and nothing wider than all futures can be given. Totals get a factor, common to all customers, for how
+        far the world moves between past and window: its size is learned from the errors of past totals, and is
+        the less certain, and intervals the wider, the fewer of their windows lie apart.
+
+        Parameters
+        ----------
+        backtest : a `Backtest` on earlier cut-offs of the same customers, with the horizon that is to be
+            foretold; several cut-offs whose windows do not overlap teach most.
+        method : the name of this model in it; default: the only one of its family.
+
+        Returns
+        -------
+        CLV with the same fits; `calibration.reasons` says what could not be learned, such as too short a history.
+        It is saved with the model. `backtest.held_out_coverage()` shows raw and calibrated intervals at
+        cut-offs that were not learned from.
+
+        Raises
+        ------
+        UsageError : no such model in the backtest, or another time unit.
+        DataError : the backtest teaches nothing.
+
+        Source
+        ------
+        Customers: Chernozhukov, Wüthrich & Zhu (2021), "Distributional conformal prediction", PNAS 118(48); by
+        groups, Vovk, Gammerman & Shafer (2005), "Algorithmic learning in a random world", section 4.5. Totals: a
+        normal random effect of the window on the log of the total, with the half-Cauchy prior of Gelman (2006),
+        "Prior distributions for variance parameters in hierarchical models", Bayesian Analysis 1(3), its likelihood
+        tempered where windows overlap.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> data = lw.load_cdnow(sample=True)
+        >>> bt = lw.backtest(data, cutoffs=4, horizon="6W", baselines=[], method="map", bootstrap=0)
+        >>> clv = lw.fit_clv(lw.rfm_summary(data), method="map").calibrate(bt)
+        >>> clv.calibration.windows
+        4
+        """
+        learned = backtest.learn_calibration(method, self.purchases.family.name)
+        if learned.time_unit != self.purchases.time_unit:
+            raise UsageError(
+                f'The backtest counts time in "{learned.time_unit}" and this model in "{self.purchases.time_unit}": '
+                f'make the backtest with time_unit="{self.purchases.time_unit}".'
+            )
+        return replace(self, calibration=learned)
 
     def score(
         self,
@@ -379,7 +443,7 @@ class CLV:
         return pd.DataFrame(rows, index=pd.Index(horizons, name="horizon"))
 
     def save(self, path: str | Path) -> None:
-        """Write both fits to a folder; `lifeworth.load` reads it."""
+        """Write both fits, and what `calibrate` has learned, to a folder; `lifeworth.load` reads it."""
         from lifeworth.model.store import save_clv
 
         save_clv(self, path)

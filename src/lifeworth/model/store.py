@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from lifeworth.errors import DataError, SourceError
 from lifeworth.files import replacing
+from lifeworth.model.calibration import from_json, to_json
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
 from lifeworth.model.record import from_record, to_record
 
-# 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs.
-FORMAT = 2
+# 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs. 3: what a
+# calibration has learned stands in clv.json; without one, a model is still written in format 2.
+FORMAT, _PLAIN = 3, 2
 _SPEC, _DRAWS, _CLV = "fit.json", "posterior.parquet", "clv.json"
 _PARTS = ("purchases", "spend")
 _STATS = "sample_stats."
@@ -47,7 +49,10 @@ def write_clv(clv: CLV, folder: Path) -> None:
         if fit is not None:
             (folder / name).mkdir()
             parts[name] = _write_fit(fit, folder / name)
-    _write_json(folder / _CLV, {"kind": "clv", "parts": parts})
+    content: dict[str, Any] = {"kind": "clv", "parts": parts}
+    if clv.calibration is not None:
+        content |= {"format": FORMAT, "calibration": to_json(clv.calibration)}
+    _write_json(folder / _CLV, content)
 
 
 def load(path: str | Path) -> Fit | CLV:
@@ -96,7 +101,8 @@ def load(path: str | Path) -> Fit | CLV:
     purchases, spend = fits["purchases"], fits.get("spend")
     if not isinstance(purchases, PurchaseFit) or not (spend is None or isinstance(spend, SpendFit)):
         raise DataError(f"{folder} is damaged: its parts are not a model of purchases and one of spend.")
-    return CLV(purchases, spend)
+    learned = content.get("calibration")
+    return CLV(purchases, spend, None if learned is None else from_json(learned, str(folder / _CLV)))
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -180,7 +186,7 @@ def _canonical(content: dict[str, Any]) -> bytes:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> str:
-    content = {"format": FORMAT} | content
+    content = {"format": _PLAIN} | content
     content[_OWN] = _checksum(_canonical(content))
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return str(content[_OWN])

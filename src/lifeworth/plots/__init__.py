@@ -9,11 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lifeworth.plots.backtest import (
+        plot_backtest_scores,
+        plot_backtest_totals,
+        plot_parameter_drift,
+        plot_pit,
+    )
     from lifeworth.plots.calibration import plot_simulation_based_calibration
     from lifeworth.plots.checks import plot_predictive_check, plot_prior_predictive
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
     from lifeworth.plots.holdout import plot_calibration_by_frequency, plot_deciles, plot_gains
+    from lifeworth.plots.lives import (
+        plot_cohorts,
+        plot_customer_timelines,
+        plot_frequency_recency,
+        plot_interval_coverage,
+        plot_lift,
+    )
     from lifeworth.plots.posterior import plot_posterior
     from lifeworth.plots.segments import plot_segments
     from lifeworth.plots.tracking import plot_tracking, plot_tracking_both
@@ -21,10 +34,19 @@ if TYPE_CHECKING:
 __all__ = [
     "figure_of",
     "plot_alive_heatmap",
+    "plot_backtest_scores",
+    "plot_backtest_totals",
     "plot_calibration_by_frequency",
+    "plot_cohorts",
+    "plot_customer_timelines",
     "plot_deciles",
+    "plot_frequency_recency",
     "plot_gains",
+    "plot_interval_coverage",
+    "plot_lift",
+    "plot_parameter_drift",
     "plot_past_future",
+    "plot_pit",
     "plot_posterior",
     "plot_predictive_check",
     "plot_prior_predictive",
@@ -39,6 +61,15 @@ __all__ = [
 ]
 
 _HOME = {
+    "plot_cohorts": "lives",
+    "plot_customer_timelines": "lives",
+    "plot_frequency_recency": "lives",
+    "plot_interval_coverage": "lives",
+    "plot_lift": "lives",
+    "plot_backtest_scores": "backtest",
+    "plot_backtest_totals": "backtest",
+    "plot_parameter_drift": "backtest",
+    "plot_pit": "backtest",
     "figure_of": "export",
     "save": "export",
     "to_png": "export",

@@ -90,7 +90,7 @@ def evidence_pictures(evidence: Evidence, published: Mapping[str, Mapping[str, f
         "tracking",
         "Week by week",
         f"Repeat purchases per week and in total, as they were and as the model expects, before and after the end of "
-        f"calibration. {_percent(inside)} of the weeks lie in the model's 90 % band.",
+        f"calibration. {percent(inside)} of the weeks lie in the model's 90 % band.",
         plots.plot_tracking_both(tracked, train_end=end),
         "The model knows when each customer first bought, and sees nothing to the right of the line. What it has no "
         "words for, such as seasons and campaigns, stands out.",
@@ -183,16 +183,16 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
             Headline(
                 f"What was then spent{in_money}",
                 f"{actual:,.0f}",
-                f"the prediction was {_percent(predicted.expected / actual - 1, signed=True)} off",
+                f"the prediction was {percent(predicted.expected / actual - 1, signed=True)} off",
             ),
             Headline(
                 "Found in the top tenth",
-                _percent(predictive.top_decile_share),
+                percent(predictive.top_decile_share),
                 "of that spend, among the customers predicted highest",
             ),
             Headline(
                 "Customers in their interval",
-                _percent(predictive.coverage),
+                percent(predictive.coverage),
                 "should be 90 % or more",
             ),
         ],
@@ -202,14 +202,14 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
             f"{amount(float(customers['past_spend'].mean()))} each. From their purchases up to that day alone, "
             f"the models foretold {amount(predicted.expected)} for the next {evidence.horizon}. "
             f"{amount(actual)} it was.",
-            f"Nearest to the truth was: {best} ({_percent(verdicts[best].scores.bias, signed=True)}). "
+            f"Nearest to the truth was: {best} ({percent(verdicts[best].scores.bias, signed=True)}). "
             + (
                 "What happened lies within the predicted interval."
                 if predicted.holds(actual)
                 else "What happened lies outside the predicted interval: the interval knows chance and the "
                 "uncertainty of the model's parameters, and not that the world changes."
             ),
-            f"The customers predicted to be the best tenth made {_percent(predictive.top_decile_share)} of all spend; "
+            f"The customers predicted to be the best tenth made {percent(predictive.top_decile_share)} of all spend; "
             "a formula that gives everybody the same value can name no one.",
         ],
         comparisons=[
@@ -266,7 +266,7 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
                 note="Per customer: value, orders a year, and years from first to last purchase.",
             ),
         ],
-        fits=[_fit_table(fit, unit, money) for fit in (evidence.clv.purchases, evidence.clv.spend) if fit is not None],
+        fits=[fit_table(fit, unit, money) for fit in (evidence.clv.purchases, evidence.clv.spend) if fit is not None],
         audit=DataAudit(
             rows_in=audit.rows_in,
             rows_used=audit.rows_used,
@@ -281,12 +281,13 @@ def evidence_report(evidence: Evidence, pictures: Mapping[str, Picture], title: 
     )
 
 
-def _percent(value: float, signed: bool = False) -> str:
+def percent(value: float, signed: bool = False) -> str:
     """A share as people write it: 50 %, −15 %."""
     return f"{value:{'+' if signed else ''}.0%}".replace("%", "\u00a0%").replace("-", "−")
 
 
-def _fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
+def fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
+    """A fit with its parameters and its verdict."""
     summary = fit.summary().to_dict("index")
     rows = []
     units = {"none": "", "time": f"{unit}s", "money": money or "the currency"}

@@ -423,7 +423,7 @@ class _Engine:
 
 def _summed(weights: Array, values: Array) -> Array:
     """(rows, periods, draws): weights (rows, periods, nodes) times values (rows, nodes, draws)."""
-    return np.matmul(weights, values)
+    return np.asarray(np.matmul(weights, values))
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:

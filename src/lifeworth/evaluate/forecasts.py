@@ -1,0 +1,251 @@
+"""What models and baselines foretell at one cut-off, beside what happened in the window that followed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, FitError, UsageError
+from lifeworth.evaluate.baselines import Baseline, Known, checked
+from lifeworth.evaluate.metrics import Judged, judge_draws
+from lifeworth.families.base import Posterior
+from lifeworth.model.clv import CLV
+from lifeworth.model.fit import SpendFit
+from lifeworth.model.specs import GammaGamma, PurchaseModel, SpendModel, purchase_model
+from lifeworth.predict import blocks, customer_keys, with_a_mean
+from lifeworth.rfm import RFM
+from lifeworth.value import Terms, Totals, predict_value
+
+Array = npt.NDArray[np.float64]
+Pair = tuple[PurchaseModel, SpendModel]
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What one method foretold at one cut-off.
+
+    Attributes
+    ----------
+    method, kind : its name; "model" or "baseline".
+    purchases, value : forecasts of every customer beside what happened; None where there is none.
+    spend : (customers,) expected spend per purchase, or None.
+    totals : what all customers do together, draw by draw; models only.
+    clv : the fits; models only.
+    reason : why there is no forecast, or no value.
+    """
+
+    method: str
+    kind: str
+    purchases: Judged | None = None
+    value: Judged | None = None
+    spend: Array | None = None
+    totals: Totals | None = None
+    clv: CLV | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One cut-off: what was known, what was foretold, and what happened.
+
+    Attributes
+    ----------
+    cutoff, window_end : last periods of calibration, and of the window that followed.
+    length : of the window, in time units.
+    rfm : the customers as of the cut-off.
+    purchases, value : (customers,) what they did in the window; value is None without amounts.
+    forecasts : one per method.
+    """
+
+    cutoff: pd.Timestamp
+    window_end: pd.Timestamp
+    length: float
+    rfm: RFM
+    purchases: Array
+    value: Array | None
+    forecasts: tuple[Forecast, ...] = ()
+
+    @property
+    def buyers(self) -> npt.NDArray[np.bool_]:
+        """(customers,) who bought in the window, for money."""
+        return (self.purchases > 0) & (self.value > 0) if self.value is not None else np.zeros(len(self.rfm), bool)
+
+    def judged(self, forecast: Forecast, target: str) -> Judged | None:
+        """A forecast of purchases, of value, or of spend per purchase: the last of those who bought."""
+        if target == "purchases":
+            return forecast.purchases
+        if target == "value":
+            return forecast.value
+        if forecast.spend is None or self.value is None:
+            return None
+        who = self.buyers
+        return Judged(forecast.spend[who], self.value[who] / self.purchases[who])
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How models are fitted, and their forecasts made."""
+
+    method: str
+    draws: int
+    interval: float
+    futures: int
+    seed: int
+
+
+def models_of(wanted: Any) -> dict[str, Pair]:
+    """Models by name: names of families, models, pairs of models of purchases and spend, or a mapping of those."""
+    if isinstance(wanted, Mapping):
+        return {str(name): _pair(one)[1] for name, one in wanted.items()}
+    single = isinstance(wanted, (str, PurchaseModel)) or (
+        isinstance(wanted, tuple) and len(wanted) == 2 and isinstance(wanted[1], SpendModel)
+    )
+    several: Iterable[Any] = [wanted] if single else wanted
+    found: dict[str, Pair] = {}
+    for one in several:
+        name, pair = _pair(one)
+        unique, number = name, 2
+        while unique in found:
+            unique, number = f"{name} ({number})", number + 1
+        found[unique] = pair
+    return found
+
+
+def _pair(one: Any) -> tuple[str, Pair]:
+    purchases, spend = one if isinstance(one, tuple) and len(one) == 2 else (one, _USUAL_SPEND)
+    if isinstance(purchases, str):
+        purchases = purchase_model(purchases, "models")()
+    if not isinstance(purchases, PurchaseModel) or not isinstance(spend, SpendModel):
+        raise UsageError(
+            f'models={one!r}: a model is the name of a family such as "bg_nbd", a model such as BetaGeo(), or a pair '
+            "of a model of purchases and a model of spend."
+        )
+    name = purchases.family.name
+    return (f"{name}, flat priors" if purchases.priors == "flat" else name), (purchases, spend)
+
+
+# Customers, spread evenly, whose futures are judged draw by draw: a mean over so many is sharp enough.
+_JUDGED = 5_000
+# Futures that an interval is read from, at most, where there are fewer draws.
+_FUTURES = 1000
+# One object, so that models that share it share its fit.
+_USUAL_SPEND = GammaGamma()
+
+
+def foretell(
+    cut: Cut,
+    known: Known,
+    models: Mapping[str, Pair],
+    baselines: Mapping[str, Baseline],
+    manner: Manner,
+    progress: Callable[[str, float], None],
+) -> Cut:
+    """The cut with the forecasts of all methods; one that cannot foretell says why."""
+    forecasts: list[Forecast] = []
+    count = len(models) + len(baselines)
+    spends: dict[int, SpendFit | DataError | FitError] = {}
+    for name, pair in models.items():
+        progress(name, len(forecasts) / count)
+        forecasts.append(_of_model(name, pair, cut, manner, spends))
+    for name, baseline in baselines.items():
+        progress(name, len(forecasts) / count)
+        forecasts.append(_of_baseline(name, baseline, cut, known))
+    return Cut(cut.cutoff, cut.window_end, cut.length, cut.rfm, cut.purchases, cut.value, tuple(forecasts))
+
+
+def _of_model(
+    name: str, pair: Pair, cut: Cut, manner: Manner, spends: dict[int, SpendFit | DataError | FitError]
+) -> Forecast:
+    rfm, reason = cut.rfm, ""
+    spend: SpendFit | None = None
+    try:
+        purchases = pair[0].fit(rfm, manner.method, manner.draws, manner.seed)
+        purchases.check()
+    except (DataError, FitError) as error:
+        return Forecast(name, "model", reason=str(error))
+    if cut.value is not None:
+        found = spends.get(id(pair[1]))
+        if found is None:
+            found = spends[id(pair[1])] = _fit_spend(pair[1], rfm, manner)
+        if isinstance(found, SpendFit):
+            spend = found
+        else:
+            reason = str(found)
+    clv = CLV(purchases, spend)
+    # What `CLV.predict_both` does, but with no more futures than draws: a backtest does it many times.
+    terms = Terms(cut.length, interval=manner.interval, seed=manner.seed, futures=min(manner.draws, _FUTURES))
+    frame, totals = predict_value(purchases.posterior, None if spend is None else spend.posterior, rfm, terms)
+    of_purchases, of_value = _judge(clv, cut, manner)
+    said = {column: frame[column].to_numpy() for column in frame.columns if column != "customer_id"}
+    judged = Judged(
+        said["expected_purchases"], cut.purchases, said["purchases_lower"], said["purchases_upper"], of_purchases
+    )
+    if spend is None or cut.value is None:
+        return Forecast(name, "model", judged, totals=totals, clv=clv, reason=reason)
+    value = Judged(said["clv"], cut.value, said["clv_lower"], said["clv_upper"], of_value)
+    return Forecast(name, "model", judged, value, said["expected_spend"], totals, clv)
+
+
+def _fit_spend(model: SpendModel, rfm: RFM, manner: Manner) -> SpendFit | DataError | FitError:
+    try:
+        fit = model.fit(rfm, manner.method, manner.draws, manner.seed)
+        fit.check()
+    except (DataError, FitError) as error:
+        return error
+    return fit
+
+
+def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | None]:
+    """CRPS and probability integral transforms of purchases and value, from some of the futures of `CLV.predict`."""
+    from lifeworth.kernels.futures import future_rows
+
+    if manner.futures == 0:
+        return None, None
+    rfm, spend = cut.rfm, None
+    if clv.spend is not None:
+        with warnings.catch_warnings():  # predict has said it already
+            warnings.simplefilter("ignore")
+            spend = with_a_mean(clv.spend.posterior)
+    kernels = future_rows(clv.purchases.family.kernels, None if spend is None else spend.family.kernels)
+    theta = _some(clv.purchases.posterior, manner.futures)
+    spend_theta = np.ones((manner.futures, 1, 3)) if spend is None else _some(spend, manner.futures)
+    money = np.zeros(len(rfm)) if rfm.monetary_value is None or spend is None else rfm.monetary_value
+    keys, terms = customer_keys(rfm.customer_id), np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
+    frequency = rfm.frequency.astype(np.float64)
+    some = np.arange(min(len(rfm), _JUDGED)) * len(rfm) // min(len(rfm), _JUDGED)
+    purchases = np.full((len(rfm), 3), np.nan)
+    value = None if spend is None or cut.value is None else purchases.copy()
+    for block in blocks(len(some), manner.futures):
+        who = some[block]
+        columns = (frequency[who], rfm.recency[who], rfm.T[who], money[who], keys[who])
+        length = np.full(len(who), cut.length)
+        counts, values = kernels.simulate_futures(
+            theta, spend_theta, *columns, np.uint64(manner.seed), length, 0.0, terms
+        )
+        purchases[who] = judge_draws(counts, cut.purchases[who])
+        if value is not None and cut.value is not None:
+            value[who] = judge_draws(values, cut.value[who])
+    return purchases, value
+
+
+def _some(posterior: Posterior, wanted: int) -> Array:
+    """So many draws, evenly from all, or all over and over: (wanted, 1, parameters)."""
+    draws = posterior.matrix
+    if len(draws) >= wanted:
+        return np.ascontiguousarray(draws[np.arange(wanted) * len(draws) // wanted])
+    return np.ascontiguousarray(draws[np.arange(wanted) % len(draws)])
+
+
+def _of_baseline(name: str, baseline: Baseline, cut: Cut, known: Known) -> Forecast:
+    try:
+        said = checked(name, baseline(known), known)
+    except DataError as error:
+        return Forecast(name, "baseline", reason=str(error))
+    value = None if said.value is None or cut.value is None else Judged(said.value, cut.value)
+    return Forecast(name, "baseline", Judged(said.purchases, cut.purchases), value, said.spend)

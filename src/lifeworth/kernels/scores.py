@@ -1,0 +1,181 @@
+"""How well forecasts were, over and over: scores of resampled customers, and of draws against what happened."""
+
+import numba
+import numpy as np
+from numba import prange
+
+from lifeworth.kernels._jit import MATRIX, NUMBER, OFFSETS, VECTOR, njit, rows
+
+TIMES = numba.types.Array(numba.types.uint8, 2, "C", readonly=True)
+
+# What `resampled_scores` gives before the means of its columns.
+CUSTOMERS, ACTUAL, SPEARMAN, GINI, MONEY_FOUND, TOP_FOUND, FIRST_MEAN = 0, 1, 2, 3, 4, 5, 6
+
+
+@njit
+def _middle_ranks(sizes: np.ndarray, total: float, ranks: np.ndarray) -> float:
+    """Middle ranks of ties in ascending order, less their mean, into `ranks`; their sum of squares comes back."""
+    below = 0.0
+    squares = 0.0
+    for g in range(sizes.size):
+        ranks[g] = below + (sizes[g] + 1.0) / 2.0 - (total + 1.0) / 2.0
+        squares += sizes[g] * ranks[g] * ranks[g]
+        below += sizes[g]
+    return squares
+
+
+@njit
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of products, in four sums that need not wait for one another."""
+    first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
+    whole = a.size - a.size % 4
+    for i in range(0, whole, 4):
+        first += a[i] * b[i]
+        second += a[i + 1] * b[i + 1]
+        third += a[i + 2] * b[i + 2]
+        fourth += a[i + 3] * b[i + 3]
+    for i in range(whole, a.size):
+        first += a[i] * b[i]
+    return (first + second) + (third + fourth)
+
+
+@njit
+def _gini(sizes: np.ndarray, sums: np.ndarray, total: float, money: float) -> float:
+    """Twice the area between the curve of gains, highest first and straight within ties, and the diagonal."""
+    found = 0.0
+    area = 0.0
+    for g in range(sizes.size - 1, -1, -1):
+        area += sizes[g] * (found + sums[g] / 2.0)
+        found += sums[g]
+    return 2.0 * area / (total * money) - 1.0
+
+
+@rows(TIMES, OFFSETS, OFFSETS, OFFSETS, VECTOR, MATRIX, NUMBER, parallel=True)
+def resampled_scores(
+    times: np.ndarray,
+    order: np.ndarray,
+    tie: np.ndarray,
+    level: np.ndarray,
+    levels: np.ndarray,
+    columns: np.ndarray,
+    share: float,
+) -> np.ndarray:
+    """Scores of customers who are each counted so many times, once per row of `times`.
+
+    Parameters
+    ----------
+    times : (resamples, people).
+    order : (customers,) places in a row of `times` of those judged; they ascend by what was predicted of them, as all
+        that follows does.
+    tie : (customers,), number of the distinct prediction, ascending.
+    level, levels : (customers,) number of the distinct outcome, and (distinct,) the outcomes, ascending.
+    columns : (k, customers), whose means are wanted.
+    share : of the customers, who are the top.
+
+    Returns
+    -------
+    (resamples, FIRST_MEAN + k): customers, mean outcome, Spearman's rank correlation, Gini over the Gini of perfect
+    foresight, share of the outcome found among the top by prediction, share of the top by outcome found among
+    them, and means. NaN where a score has no meaning. Within a tie of predictions nobody stands first.
+    """
+    resamples, n = times.shape[0], order.size
+    ties, many = tie[n - 1] + 1, levels.size
+    out = np.empty((resamples, FIRST_MEAN + columns.shape[0]))
+    for b in prange(resamples):
+        sizes, sums = np.zeros(ties), np.zeros(ties)
+        counts, worth = np.zeros(many), np.zeros(many)
+        means = np.zeros(columns.shape[0])
+        drawn = np.empty(n)
+        total = 0.0
+        # Whoever is not drawn adds nothing: leaving them out would cost more than adding it.
+        for i in range(n):
+            w = float(times[b, order[i]])
+            drawn[i] = w
+            total += w
+            sizes[tie[i]] += w
+            sums[tie[i]] += w * levels[level[i]]
+            counts[level[i]] += w
+        for j in range(columns.shape[0]):
+            means[j] = _dot(drawn, columns[j])
+        money = 0.0
+        winners = 0.0
+        for h in range(many):
+            worth[h] = counts[h] * levels[h]
+            money += worth[h]
+            if levels[h] > 0.0:
+                winners += counts[h]
+        ranks, actual_ranks = np.empty(ties), np.empty(many)
+        squares = _middle_ranks(sizes, total, ranks) * _middle_ranks(counts, total, actual_ranks)
+        # The best by prediction: all of the ties from `edge` up, and a part of the tie at it.
+        best = max(1.0, np.floor(total * share + 1e-9))
+        edge, left, found = ties - 1, best, 0.0
+        while edge > 0 and sizes[edge] <= left:
+            left -= sizes[edge]
+            found += sums[edge]
+            edge -= 1
+        part = min(1.0, left / sizes[edge]) if sizes[edge] > 0.0 else 0.0
+        found += part * sums[edge]
+        # The best by outcome: who brought nothing is not among them, and all at its edge are as good.
+        wanted = min(best, winners)
+        lowest, above = many - 1, 0.0
+        while lowest > 0 and above + counts[lowest] < wanted:
+            above += counts[lowest]
+            lowest -= 1
+        product, clear, at_edge = 0.0, 0.0, 0.0
+        for i in range(n):
+            product += drawn[i] * ranks[tie[i]] * actual_ranks[level[i]]
+        for i in range(n - 1, -1, -1):
+            if tie[i] < edge:
+                break
+            chosen = drawn[i] if tie[i] > edge else drawn[i] * part
+            if level[i] > lowest:
+                clear += chosen
+            elif level[i] == lowest:
+                at_edge += chosen
+        out[b, CUSTOMERS] = total
+        out[b, ACTUAL] = money / total
+        out[b, SPEARMAN] = product / np.sqrt(squares) if squares > 0.0 else np.nan
+        perfect = _gini(counts, worth, total, money) if money > 0.0 else 0.0
+        out[b, GINI] = _gini(sizes, sums, total, money) / perfect if perfect > 1e-12 else np.nan
+        out[b, MONEY_FOUND] = found / money if money > 0.0 else np.nan
+        out[b, TOP_FOUND] = (clear + min(at_edge, wanted - above)) / wanted if wanted > 0.0 else np.nan
+        for j in range(columns.shape[0]):
+            out[b, FIRST_MEAN + j] = means[j] / total
+    return out
+
+
+@rows(MATRIX, VECTOR, parallel=True)
+def draw_scores(draws: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Judge each customer's draws, (customers, draws), by what happened, (customers,).
+
+    Returns
+    -------
+    (customers, 3): the fair CRPS (Ferro 2014, eq. 3: in expectation that of endlessly many draws), and the shares of
+    draws below what happened, and not above it.
+    """
+    customers, size = draws.shape
+    out = np.empty((customers, 3))
+    pieces = 64
+    for piece in prange(pieces):
+        for i in range(customers * piece // pieces, customers * (piece + 1) // pieces):
+            below, upto, negative, distance = 0, 0, 0, 0.0
+            others = np.empty(size)
+            kept = 0
+            for s in range(size):
+                value = draws[i, s]
+                below += value < actual[i]
+                upto += value <= actual[i]
+                distance += abs(value - actual[i])
+                negative += value < 0.0
+                if value != 0.0:  # most draws are: sorting the others is enough
+                    others[kept] = value
+                    kept += 1
+            ordered = np.sort(others[:kept])
+            spread = 0.0
+            for k in range(kept):
+                place = k if k < negative else k + size - kept
+                spread += (2.0 * place - size + 1.0) * ordered[k]
+            out[i, 0] = distance / size - (spread / (size * (size - 1.0)) if size > 1 else 0.0)
+            out[i, 1] = below / size
+            out[i, 2] = upto / size
+    return out

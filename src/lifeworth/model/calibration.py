@@ -1,0 +1,309 @@
+"""Recalibrated intervals: how wrong a model has been at past cut-offs, learned and put into what it says next.
+
+Expectations are never changed. What is learned is how wide intervals have to be:
+
+- of customers, which of the model's own central intervals would have held (distributional conformal prediction), told
+  apart by how often customers had bought (Mondrian conformal prediction);
+- of totals, how far the world moved between past and window: a factor common to all customers, whose size is
+  uncertain where few windows have been seen.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, DataWarning
+from lifeworth.predict import blocks, customer_keys, spend_columns, with_a_mean
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit, units_per_year
+from lifeworth.value import Terms, Totals
+from lifeworth.value.terms import per_customer
+
+if TYPE_CHECKING:
+    from lifeworth.model.clv import CLV
+    from lifeworth.rfm import RFM
+
+Array = npt.NDArray[np.float64]
+
+TARGETS = ("purchases", "value")
+# Probabilities at which the levels that hold are kept.
+PROBABILITIES = np.concatenate([np.arange(1, 100) / 100, [0.995, 0.999]])
+# Factors between past and window of 1 + 25 % are nothing unusual, and twice that is no wonder.
+_DRIFT_SCALE = 0.25
+_DRIFT_SIZES = np.linspace(0.0, 3.0, 1501)
+# Horizons that differ by less than this from the windows learned from are taken for the same.
+_SAME = 0.1
+
+
+class Teacher(Protocol):
+    """What a calibration is learned from: a `Backtest`."""
+
+    def learn_calibration(self, method: str | None = None, family: str | None = None) -> Calibration:
+        """How wrong a model of the backtest has been."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Which of the model's central intervals hold as often as asked for, of customers of like frequency.
+
+    Attributes
+    ----------
+    lowest : (groups,) the frequency each group begins at; the first is 0.
+    levels : (groups, len(PROBABILITIES)) central probability of the model's interval that held so often.
+    """
+
+    lowest: npt.NDArray[np.int64]
+    levels: Array
+
+    def of(self, frequency: npt.NDArray[np.int64], interval: float) -> Array:
+        """(customers,) which of the model's central intervals to take, so that `interval` of them hold."""
+        by_group = np.array([np.interp(interval, PROBABILITIES, levels) for levels in self.levels])
+        return np.asarray(by_group[np.searchsorted(self.lowest, frequency, side="right") - 1])
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """How far totals were off at past cut-offs.
+
+    Attributes
+    ----------
+    errors : (cut-offs,) log of what happened over what was expected.
+    noise : (cut-offs,) variance of that log in the model's own draws.
+    windows : how many of the windows lie apart: errors of windows that overlap say the same thing twice.
+    """
+
+    errors: Array
+    noise: Array
+    windows: int
+
+    def weights(self) -> Array:
+        """Posterior weight of each size of drift, (len(_DRIFT_SIZES),).
+
+        An error is normal around 0 with variance noise + size²; half-Cauchy prior of the size.
+        """
+        variance = self.noise[:, None] + _DRIFT_SIZES**2
+        variance = np.maximum(variance, 1e-12)
+        each = -0.5 * (np.log(variance) + self.errors[:, None] ** 2 / variance)
+        log = each.sum(axis=0) * self.windows / len(self.errors) - np.log1p((_DRIFT_SIZES / _DRIFT_SCALE) ** 2)
+        weights = np.exp(log - log.max())
+        return np.asarray(weights / weights.sum())
+
+    def factors(self, draws: int, seed: int) -> Array:
+        """(draws,) factors between what the model plays out and what the world makes of it; their median is 1."""
+        rng = np.random.default_rng([seed, 0xD21F7])
+        # Both spread evenly, and in random order: the ends of intervals then hardly depend on the seed.
+        even = (np.arange(draws) + 0.5) / draws
+        sizes = np.interp(rng.permutation(even), np.cumsum(self.weights()), _DRIFT_SIZES)
+        return np.asarray(np.exp(sizes * _normal_quantiles(rng.permutation(even))))
+
+    @property
+    def size(self) -> float:
+        """Posterior median of the drift's standard deviation, as a share of the total."""
+        return float(np.interp(0.5, np.cumsum(self.weights()), _DRIFT_SIZES))
+
+
+def _normal_quantiles(probabilities: Array) -> Array:
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(probabilities))
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What past cut-offs taught about a model's intervals.
+
+    Attributes
+    ----------
+    model : its name in the backtest.
+    horizon : of the windows, as given; length : their mean, in time units.
+    time_unit : of `length`.
+    cutoffs : the cut-offs learned from.
+    windows : how many of their windows lie apart.
+    customers : target ("purchases", "value") -> Levels, where enough customers were judged.
+    totals : target -> Drift, where enough windows lie apart.
+    reasons : what could not be learned, and why; a sentence each.
+    """
+
+    model: str
+    horizon: str | float
+    length: float
+    time_unit: TimeUnit
+    cutoffs: tuple[pd.Timestamp, ...]
+    windows: int
+    customers: Mapping[str, Levels]
+    totals: Mapping[str, Drift]
+    reasons: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        span = f"{self.cutoffs[0]:%Y-%m-%d} to {self.cutoffs[-1]:%Y-%m-%d}" if self.cutoffs else "none"
+        told = ", ".join(f"{target} ± {100 * drift.size:.0f} %" for target, drift in self.totals.items())
+        learned = f"{', '.join(self.customers) or 'nothing'} of customers; totals: {told or 'nothing'}"
+        return (
+            f"Calibration of {self.model} by {len(self.cutoffs)} cut-offs ({span}; {self.windows} windows apart) of "
+            f"{self.horizon!r}: {learned}"
+        )
+
+    def check_length(self, length: float) -> None:
+        """Say so where the horizon asked for is not the one that was learned."""
+        if not abs(length / self.length - 1) <= _SAME:
+            unit = f"{UNIT_NAMES[self.time_unit]}s"
+            asked = f"{length:.4g} {unit}" if np.isfinite(length) else "for ever"
+            warnings.warn(
+                f"Intervals were calibrated by windows of {self.length:.4g} {unit}, and the horizon asked for is "
+                f"{asked}: whether they hold there is not known. Calibrate by a backtest with this horizon.",
+                DataWarning,
+                stacklevel=5,
+            )
+
+    def of_totals(self, totals: Totals, seed: int) -> Totals:
+        """Totals with the drift in their draws; expectations stay. Both targets drift together."""
+
+        def drifted(target: str, draws: Array) -> Array:
+            return draws * self.totals[target].factors(draws.shape[-1], seed) if target in self.totals else draws
+
+        return replace(
+            totals,
+            draws_of_purchases=drifted("purchases", totals.draws_of_purchases),
+            draws_of_value=drifted("value", totals.draws_of_value),
+        )
+
+
+def central_level(below: Array, upto: Array) -> Array:
+    """The smallest central interval of a distribution that holds the outcome: its probability.
+
+    `below` and `upto` are P(X < y) and P(X <= y). The quantile of p is at most y where p <= P(X <= y), and at least y
+    where p > P(X < y).
+    """
+    return np.asarray(np.maximum(np.maximum(1 - 2 * upto, 2 * below - 1), 0.0))
+
+
+def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibration) -> dict[str, Array]:
+    """Columns of `CLV.predict` that a calibration changes: ends of the intervals of customers.
+
+    The futures are those of the plain prediction; other quantiles of them are taken.
+    """
+    from lifeworth.kernels.futures import future_rows
+
+    purchases, spend = clv.purchases.posterior, None if clv.spend is None else clv.spend.posterior
+    if spend is not None:
+        with warnings.catch_warnings():  # the plain prediction has said it
+            warnings.simplefilter("ignore", DataWarning)
+            spend = with_a_mean(spend)
+    clock = terms.clock(purchases.time_unit, rfm.observation_end)
+    named = {"purchases": "purchases", "value": "clv"}
+    levels = {
+        named[target]: of.of(rfm.frequency, terms.interval)
+        for target, of in calibration.customers.items()
+        if target == "purchases" or spend is not None
+    }
+    if clock.endless:
+        levels.pop("purchases", None)
+    columns = {f"{name}_{end}": np.empty(len(rfm)) for name in levels for end in ("lower", "upper")}
+    if not levels:
+        return columns
+    kernels = future_rows(purchases.family.kernels, None if spend is None else spend.family.kernels)
+    runs = max(len(purchases), 0 if spend is None else len(spend), terms.futures)
+    pairing = np.arange(runs) % max(len(purchases), 0 if spend is None else len(spend))
+    theta = np.ascontiguousarray(purchases.matrix[pairing % len(purchases)])
+    spend_theta = np.ones((runs, 1, 3)) if spend is None else np.ascontiguousarray(spend.matrix[pairing % len(spend)])
+    x, z = rfm.frequency.astype(np.float64), np.zeros(len(rfm)) if spend is None else spend_columns(rfm)[1]
+    keys = customer_keys(rfm.customer_id)
+    per_year = per_customer(terms.cost_per_active_year, rfm, "cost_per_active_year")
+    own = np.column_stack(
+        np.broadcast_arrays(
+            per_customer(terms.margin, rfm, "margin"),
+            per_customer(terms.cost_per_order, rfm, "cost_per_order"),
+            per_year / units_per_year(clock.time_unit),
+            np.zeros(1),
+            float(terms.at_once),
+        )
+    )
+    for rows in blocks(len(rfm), runs):
+        each = np.ascontiguousarray(own[rows] if len(own) > 1 else own)
+        length = np.full(len(x[rows]), clock.played)
+        told = kernels.simulate_futures(
+            theta,
+            spend_theta,
+            *(np.ascontiguousarray(c[rows]) for c in (x, rfm.recency, rfm.T, z, keys)),
+            np.uint64(terms.seed),
+            length,
+            clock.decay,
+            each,
+        )
+        for name, futures in zip(("purchases", "clv"), told, strict=True):
+            if name not in levels:
+                continue
+            ordered, level = np.sort(futures, axis=1), levels[name][rows]
+            for end, share in (("lower", (1 - level) / 2), ("upper", (1 + level) / 2)):
+                # A hair more than the level: it held the last of those it was to hold at its very end.
+                wide = share - 1e-9 if end == "lower" else share + 1e-9
+                at = np.clip(np.ceil(wide * runs).astype(np.int64) - 1, 0, runs - 1)
+                columns[f"{name}_{end}"][rows] = np.take_along_axis(ordered, at[:, None], axis=1)[:, 0]
+    return columns
+
+
+def to_json(calibration: Calibration) -> dict[str, Any]:
+    """A calibration as plain values."""
+    return {
+        "model": calibration.model,
+        "horizon": calibration.horizon,
+        "length": calibration.length,
+        "time_unit": calibration.time_unit,
+        "cutoffs": [cutoff.isoformat() for cutoff in calibration.cutoffs],
+        "windows": calibration.windows,
+        "customers": {
+            target: {"lowest": of.lowest.tolist(), "levels": of.levels.tolist()}
+            for target, of in calibration.customers.items()
+        },
+        "totals": {
+            target: {"errors": of.errors.tolist(), "noise": of.noise.tolist(), "windows": of.windows}
+            for target, of in calibration.totals.items()
+        },
+        "reasons": list(calibration.reasons),
+    }
+
+
+def from_json(values: Any, where: str) -> Calibration:
+    """The calibration that `to_json` wrote; all of it is checked."""
+    try:
+        customers = {
+            str(target): Levels(np.array(of["lowest"], dtype=np.int64), np.array(of["levels"], dtype=np.float64))
+            for target, of in values["customers"].items()
+        }
+        totals = {
+            str(target): Drift(
+                np.array(of["errors"], dtype=np.float64), np.array(of["noise"], dtype=np.float64), int(of["windows"])
+            )
+            for target, of in values["totals"].items()
+        }
+        found = Calibration(
+            model=str(values["model"]),
+            horizon=values["horizon"] if isinstance(values["horizon"], str) else float(values["horizon"]),
+            length=float(values["length"]),
+            time_unit=values["time_unit"],
+            cutoffs=tuple(pd.Timestamp(one) for one in values["cutoffs"]),
+            windows=int(values["windows"]),
+            customers=customers,
+            totals=totals,
+            reasons=tuple(str(reason) for reason in values["reasons"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where} is damaged: its calibration cannot be read ({error}).") from error
+    good = found.length > 0 and found.time_unit in UNIT_NAMES and {*customers, *totals} <= set(TARGETS)
+    for of in customers.values():
+        shape = (len(of.lowest), len(PROBABILITIES))
+        good &= of.levels.shape == shape and len(of.lowest) > 0 and of.lowest[0] == 0
+        good &= bool((np.diff(of.lowest) > 0).all() and ((of.levels >= 0) & (of.levels <= 1)).all())
+    for drift in totals.values():
+        good &= drift.errors.ndim == 1 and drift.errors.shape == drift.noise.shape and len(drift.errors) > 0
+        good &= drift.windows >= 1 and bool(np.isfinite(drift.errors).all() and (drift.noise >= 0).all())
+    if not good:
+        raise DataError(f"{where} is damaged: its calibration is not one that lifeworth wrote.")
+    return found

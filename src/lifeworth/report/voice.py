@@ -1,0 +1,67 @@
+"""The words of a report about an appraisal: its money, its horizon, its methods."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lifeworth.evaluate.appraisal import Appraisal
+from lifeworth.timeunits import UNIT_NAMES
+
+
+class Voice:
+    """How a page about an appraisal says things.
+
+    Attributes
+    ----------
+    found, bt : the appraisal and its backtest.
+    money, in_money : the currency, and as it stands behind a name.
+    horizon, interval : in words.
+    summary : scores of value by method. last : the last cut-off.
+    """
+
+    def __init__(self, found: Appraisal) -> None:
+        self.found, self.bt = found, found.backtest
+        self.money = found.rfm.currency or ""
+        self.in_money = f" ({self.money})" if self.money else ""
+        self.horizon = _in_words(str(self.bt.horizon), UNIT_NAMES[self.bt.time_unit])
+        self.interval = f"{100 * self.bt.interval:g}\u00a0%"
+        self.summary = self.bt.summary("value")
+        self.last = self.bt.cutoffs[-1]
+
+    def amount(self, value: float) -> str:
+        """Money as a sentence says it."""
+        return f"{self.money + ' ' if self.money else ''}{value:,.0f}"
+
+
+def spaced(frame: pd.DataFrame) -> dict[str, str]:
+    """Headings without underscores."""
+    return {str(name): str(name).replace("_", " ") for name in frame.columns}
+
+
+def method_name(name: str) -> str:
+    """A method as a reader knows it."""
+    known = {
+        "bg_nbd": "BG/NBD",
+        "mbg_nbd": "MBG/NBD",
+        "pareto_nbd": "Pareto/NBD",
+        "last_period": "the last period again",
+        "own_rate": "own rate carried on",
+        "revenue_per_customer": "revenue per customer",
+        "aov_frequency_duration": "order value × frequency × duration",
+        "rf_table": "recency-frequency table",
+        "boosting": "boosted trees",
+    }
+    return known.get(name, name)
+
+
+def _in_words(horizon: str, unit: str) -> str:
+    """A horizon as a sentence says it."""
+    names = {"W": "week", "M": "month", "D": "day", "h": "hour", "H": "hour", "Y": "year", "y": "year"}
+    number, letter = horizon.strip()[:-1], horizon.strip()[-1:]
+    name = names.get(letter)
+    if name is None:
+        number, name = horizon.strip(), unit
+    try:
+        return f"{float(number):g} {name}{'' if float(number) == 1 else 's'}"
+    except ValueError:
+        return horizon

@@ -1,0 +1,233 @@
+"""A customer base appraised: its five views, its page, and the commands that write it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from html import unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lifeworth as lw
+from lifeworth.errors import DataError, UsageError
+from lifeworth.evaluate import alive_paths
+from lifeworth.evaluate.appraisal import appraise
+from lifeworth.evaluate.views import five_views
+from lifeworth.report import render_report
+from lifeworth.report.appraisal import appraisal_report
+
+NASTY = "<script>document.title='gone'</script><img src=x onerror=\"document.title='gone'\">"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    """A tenth of the sample, with ids and column names that would like to be markup."""
+    rows = lw.load_cdnow(sample=True)
+    rows = rows[rows["customer_id"] % 3 == 0]
+    ids = NASTY + rows["customer_id"].astype(str)
+    return pd.DataFrame({NASTY: ids, "<b>when</b>": rows["date"], "{{ 7*7 }}": rows["amount"]})
+
+
+@pytest.fixture(scope="module")
+def found(data):
+    told = []
+    names = {"customer_id": NASTY, "date": "<b>when</b>", "amount": "{{ 7*7 }}"}
+    appraisal = appraise(
+        data, "6W", 4, method="map", currency="<i>EUR</i>", progress=lambda *step: told.append(step), **names
+    )
+    assert {"judging at past cut-offs", "valuing customers"} <= {what for what, _ in told}
+    return appraisal
+
+
+@pytest.fixture(scope="module")
+def html(found) -> str:
+    return render_report(appraisal_report(found, f"Worth {NASTY}"))
+
+
+def test_past_and_future_add_up(found, data):
+    assert found.customers["past_value"].sum() == pytest.approx(data["{{ 7*7 }}"].sum())
+    assert found.totals.expected_value == pytest.approx(found.customers["clv"].sum())
+    assert found.totals.expected_value == found.raw_totals.expected_value
+    assert found.customers["segment"].notna().all()
+    assert found.clv.calibration is not None
+    assert found.comparison.train_end == found.backtest.cutoffs[-1]
+
+
+def test_the_page_holds_every_chapter(found, html):
+    for title in (
+        "In short",
+        "Who was right",
+        "What the customer base is worth",
+        "What each ranking would have earned",
+        "Whether intervals held",
+        "Segments",
+        "View 1",
+        "View 2",
+        "View 3",
+        "View 4",
+        "View 5",
+        "Be careful with",
+        "How far to trust the model",
+        "The data",
+    ):
+        assert title in html, title
+    assert f"{found.totals.expected_value:,.0f}" in html
+    assert len(html) < 3_000_000
+
+
+class Tags(HTMLParser):
+    """The tags of a page, and the alternative texts of its pictures."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_hostile_names_stay_text_and_pictures_have_words(html):
+    tags = Tags(html).tags
+    assert "script" not in {tag for tag, _ in tags}
+    assert not any(name.startswith("on") for _, attrs in tags for name in attrs)
+    assert "49" not in [attrs.get("title") for _, attrs in tags]
+    images = [attrs for tag, attrs in tags if tag == "img"]
+    assert len(images) >= 12
+    assert all(attrs["alt"] for attrs in images)
+    assert all(str(attrs["src"]).startswith("data:") for attrs in images)
+    assert "&lt;i&gt;EUR&lt;/i&gt;" in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="this machine has no Chromium to open the page in")
+def test_a_browser_opens_it_without_a_word(html, tmp_path):
+    """No console messages, nothing run, every picture drawn, and no sideways scrolling on a phone."""
+    # The page forbids scripts to itself; what a browser made of it is asked from a frame around it.
+    page = tmp_path / "report.html"
+    page.write_text(html, encoding="utf-8")
+    asked = """<iframe id="f" src="report.html" style="width:390px;height:800px;border:0"></iframe><script>
+    onload = () => setTimeout(() => { const d = document.getElementById('f').contentDocument;
+      const images = [...d.images];
+      document.title = JSON.stringify([d.title, images.length, images.filter(i => i.naturalWidth > 0).length,
+        d.documentElement.scrollWidth, d.documentElement.clientWidth, d.querySelectorAll('h2').length]) }, 800)
+    </script>"""
+    (tmp_path / "around.html").write_text(asked, encoding="utf-8")
+    common = [CHROMIUM, "--no-sandbox", "--headless", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    opened = subprocess.run(
+        [
+            *common,
+            "--allow-file-access-from-files",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            (tmp_path / "around.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in opened.stderr, [line for line in opened.stderr.splitlines() if "CONSOLE" in line]
+    told = opened.stdout.split("<title>")[1].split("</title>")[0]
+    title, images, drawn, wide, room, chapters = json.loads(unescape(told))
+    assert title == f"Worth {NASTY}"
+    assert images == drawn >= 12
+    assert wide <= room
+    assert chapters >= 14
+
+
+def test_small_data_are_told_in_a_sentence():
+    rows = pd.DataFrame({"customer_id": list("aabbc"), "date": pd.date_range("2026-01-01", periods=5), "amount": 5.0})
+    with pytest.raises(DataError):
+        appraise(rows, "4W", 2)
+    with pytest.raises(DataError, match="fall into one period"):
+        five_views(rows.assign(date="2026-01-01"))
+
+
+# --- the five views ----------------------------------------------------------------------------------------------
+
+
+def test_views_by_hand():
+    rows = pd.DataFrame(
+        [
+            ("a", "2025-01-10", 10.0),
+            ("a", "2025-05-10", 20.0),
+            ("b", "2025-01-20", 30.0),
+            ("b", "2025-02-20", 30.0),
+            ("c", "2025-04-02", 40.0),
+            ("c", "2025-04-03", -40.0),
+            ("c", "2025-05-09", 60.0),
+            ("d", "2025-06-30", 5.0),
+        ],
+        columns=["customer_id", "date", "amount"],
+    )
+    views = five_views(rows)
+    health = views.health.set_index("period")
+    assert views.step == "M"
+    assert health["active"].to_dict() == {
+        "2025-01": 2, "2025-02": 1, "2025-03": 0, "2025-04": 1, "2025-05": 2, "2025-06": 1
+    }  # fmt: skip
+    assert health["new"].sum() == 4
+    assert health["revenue"].sum() == pytest.approx(rows["amount"].sum() + 40)  # a refund of another day is no order
+    assert health.loc["2025-05", "revenue_returning"] == 80
+    assert health.loc["2025-06", "active_share"] == 0.25
+    assert views.cohort_name == "2025-01"
+    assert views.cohort["active_share"].tolist() == [1.0, 0.5, 0.0, 0.0, 0.5, 0.0]
+    assert np.isnan(views.cohort["order_value"].iloc[2])
+    cohorts = views.cohorts.set_index("cohort")
+    assert cohorts["repeat_share"].tolist() == [1.0, 1.0, 0.0]
+    assert cohorts.loc["2025-01", "revenue_per_customer_3M"] == 35
+    assert np.isnan(cohorts.loc["2025-06", "revenue_per_customer_3M"])
+    periods = views.periods.set_index("what")
+    assert periods.loc["customers who bought", "now"] == 3
+    assert periods.loc["customers of the period before, and how many of them came back", "now"] == 2  # a and c
+    assert views.customers["customers"].sum() == 3
+
+
+def test_a_path_is_what_the_model_says_of_the_past():
+    data = lw.load_cdnow(sample=True)
+    fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
+    paths = alive_paths(fit, data, [1, 4], end="1997-09-30")
+    rfm = lw.rfm_summary(data, observation_end="1997-09-30")
+    last = paths.groupby("customer_id", sort=False)["probability_alive"].last()
+    at = rfm.customer_id.get_indexer([1, 4])
+    np.testing.assert_allclose(last, fit.probability_alive(rfm)[at])
+    bought = data[(data["customer_id"] == 4) & (data["date"] <= "1997-09-30")]["date"].nunique()
+    assert paths.groupby("customer_id")["purchase"].sum()[4] == bought
+    with pytest.raises(DataError, match="has bought nothing up to 1997-09-30"):
+        alive_paths(fit, data, [10**6], end="1997-09-30")
+    with pytest.raises(UsageError, match="1 to 100 customers"):
+        alive_paths(fit, data, [])
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+def lifeworth(*arguments) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from lifeworth.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+
+
+def test_backtest_and_report_on_the_command_line(tmp_path):
+    data = lw.load_cdnow(sample=True)
+    rows, out = tmp_path / "rows.parquet", tmp_path / "out"
+    data[data["customer_id"] % 3 == 0].to_parquet(rows)
+    told = lifeworth("backtest", rows, "--out", out, "--horizon", "6W", "--cutoffs", "3")
+    assert told.returncode == 0, told.stderr
+    assert "calibrated" in told.stdout
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"report.html", "scores.csv", "summary.csv", "predictions.parquet", "customers.parquet", "model"}
+    assert lw.load(out / "model").calibration.horizon == "6W"
+    scores = pd.read_csv(out / "scores.csv", keep_default_na=True)
+    assert scores.loc[scores["value"].isna(), "reason"].notna().all()
+    before = (out / "report.html").read_text()
+    refused = lifeworth("report", rows, "--out", tmp_path / "page.pdf")
+    assert (refused.returncode, "ends in .html" in refused.stderr) == (2, True)
+    late = lifeworth("backtest", rows, "--out", out, "--cutoffs", "1998-06-01")
+    assert late.returncode == 2
+    assert "not all has happened yet" in late.stderr
+    assert (out / "report.html").read_text() == before
