@@ -106,7 +106,9 @@ for month, rows in months:
 
 # %%
 last = accounts[-1]
-{key: last[key] for key in ("job", "run_id", "status", "exit_code", "model", "gate", "output") if key in last}
+bias = last["model"]["backtest"]["candidate"]["purchases"]["bias"]
+print(f"backtest of the fit: {bias:+.1%} purchases; moved since the fit before: {last['model']['drift']}")
+{key: last[key] for key in ("job", "run_id", "status", "exit_code", "output")}
 
 # %%
 registry = lw.Registry(folder / "models")
@@ -168,7 +170,6 @@ with style():
     ax.plot(places, nights["expected"], "o", color=MODEL, label="foretold")
     ax.plot(places, nights["happened"], "D", color=ACTUAL, markersize=5, label="happened")
     ax.set_xticks(list(places), list(nights.index))
-    ax.set_ylim(0)
     ax.yaxis.set_major_formatter("{x:,.0f}")
     label_axes(ax, "night", "spend in the 13 weeks after (EUR)")
     legend_above(ax)
