@@ -683,3 +683,9 @@ def test_threads_change_nothing(threads):
     expected, got = lw.rfm_summary(frame), lw.rfm_summary(frame, threads=threads)
     pd.testing.assert_frame_equal(got.to_pandas(), expected.to_pandas(), check_exact=True)
     assert got.audit == expected.audit
+
+
+def test_purchases_given_for_an_rfm_table_are_answered():
+    """The first thing that goes wrong for many: predictions asked of the purchases themselves."""
+    with pytest.raises(DataError, match=r"it has: customer_id, date, amount. Purchases become one with rfm_summary.$"):
+        lw.RFM.from_frame(pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [1.0]}), "W")

@@ -228,7 +228,15 @@ class RecordsSection(Section):
 
 
 class Job(Section):
-    """A job: from a source to a sink. `read_job` makes it of a file."""
+    """A job: from a source to a sink. `read_job` makes it of a file.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> job = lw.Job(name="nightly", source={"path": "orders"}, scores={"horizon": "12M"}, sink={"path": "out.parquet"})
+    >>> job.model.purchases, job.gate.accept
+    ('bg_nbd', 'warn')
+    """
 
     name: str = Field(pattern=_NAME)
     source: SourceSection
@@ -279,7 +287,7 @@ class Job(Section):
 
 
 def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
-    """Read and check a job file.
+    r"""Read and check a job file.
 
     Parameters
     ----------
@@ -290,6 +298,15 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
     ------
     UsageError : every mistake of the file, each by its key, in one sentence.
     SourceError : a file that cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "job.toml"
+    >>> text = '[source]\npath = "orders"\n[scores]\nhorizon = "12M"\n[sink]\npath = "out.parquet"'
+    >>> _ = path.write_text(f'name = "nightly"\n{text}')
+    >>> read_job(path).scores.horizon
+    '12M'
     """
     path = Path(path)
     try:

@@ -75,7 +75,7 @@ class Ran:
 def run_job(
     job: Job, run_id: str | None = None, *, shown: Shown | None = None, progress: Progress | None = None
 ) -> Ran:
-    """Run a job: read, count, fit or load, pass the gate, score, publish, and give an account.
+    r"""Run a job: read, count, fit or load, pass the gate, score, publish, and give an account.
 
     Parameters
     ----------
@@ -96,6 +96,17 @@ def run_job(
     -----
     A run that was killed while it scored leaves its fit and its finished blocks. The next run of the job uses them, if
     transactions, settings and versions are the same, and its result is that of an undisturbed run to the last byte.
+
+    Examples
+    --------
+    >>> import lifeworth as lw, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> lw.load_cdnow(sample=True).to_parquet(folder / "orders.parquet")
+    >>> text = '[source]\npath = "orders.parquet"\n[scores]\nhorizon = "13W"\n[sink]\npath = "scores.parquet"'
+    >>> _ = (folder / "job.toml").write_text(f'name = "nightly"\n{text}')
+    >>> ran = lw.run_job(lw.read_job(folder / "job.toml"))
+    >>> ran.manifest["status"], ran.manifest["output"]["rows"]
+    ('done', 2357)
     """
     if run_id is not None:
         check_run_id(run_id)

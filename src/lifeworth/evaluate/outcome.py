@@ -43,6 +43,13 @@ class Backtest:
     pit : cutoff, method, target, lower_edge, upper_edge, height.
     parameters : cutoff, method, part, parameter, mean, lower, upper, verdict: how models drift.
     cuts : everything by customer, and the draws of totals; without customers where these were not kept.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> cdnow = lw.load_cdnow(sample=True)
+    >>> lw.backtest(cdnow, ["1997-09-30"], baselines=["own_rate"], method="map", bootstrap=0)
+    Backtest(1 models and 1 baselines, horizon='13W', cut-offs 1997-09-30)
     """
 
     horizon: str | float

@@ -151,9 +151,10 @@ class RFM:
         frame = read_table(_with_ids(data))
         missing = [name for name in RFM_COLUMNS if name not in frame.columns]
         if missing:
+            purchases = "" if {"frequency", "recency"} - set(missing) else " Purchases become one with rfm_summary."
             raise DataError(
                 f"An RFM table needs the columns {', '.join(RFM_COLUMNS)}; missing: {', '.join(missing)}; "
-                f"it has: {', '.join(map(str, frame.columns))}."
+                f"it has: {', '.join(map(str, frame.columns))}.{purchases}"
             )
         if len(frame) == 0:
             raise DataError("The RFM table has no rows: there are no customers in it.")
