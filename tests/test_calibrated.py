@@ -242,3 +242,19 @@ def test_calibrated_intervals_hold_in_simulated_worlds(world):
     assert 0.87 <= np.mean(customers) <= 0.97
     if world not in ("plain",):
         assert np.mean(raws) < np.mean(held)
+
+
+# --- where a calibrated model travels -----------------------------------------------------------------------------
+
+
+def test_a_calibrated_model_travels_whole(taught):
+    """To Spark's tasks, and into the fingerprint by which a job knows whether it goes on with the same model."""
+    from lifeworth.batch.fingerprints import of_clv
+
+    models = pytest.importorskip("lifeworth.spark.models", exc_type=ImportError)
+    _, _, plain, calibrated, rfm = taught
+    there = models._unpacked(models._packed(calibrated))
+    pd.testing.assert_frame_equal(there.predict(rfm, "6W"), calibrated.predict(rfm, "6W"))
+    assert models._unpacked(models._packed(plain)).calibration is None
+    assert of_clv(plain) != of_clv(calibrated)
+    assert of_clv(there) == of_clv(calibrated)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lifeworth.model import CLV
+from lifeworth.model.calibration import to_json
 from lifeworth.rfm import RFM
 
 
@@ -31,13 +32,15 @@ def of_rfm(rfm: RFM) -> str:
 
 
 def of_clv(clv: CLV) -> str:
-    """Of the draws of a model and their units."""
+    """Of the draws of a model and their units, and of what a calibration has learned."""
     digest = hashlib.sha256()
     for fit in (clv.purchases, clv.spend):
         if fit is not None:
             digest.update(of_values([fit.family.name, fit.time_unit, sorted(fit.draws)]).encode())
             for name in sorted(fit.draws):
                 digest.update(fit.draws[name].tobytes())
+    if clv.calibration is not None:
+        digest.update(json.dumps(to_json(clv.calibration), sort_keys=True).encode())
     return digest.hexdigest()
 
 

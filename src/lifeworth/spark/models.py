@@ -14,6 +14,7 @@ from lifeworth.evaluate.holdout import Scores, score
 from lifeworth.families import FAMILIES
 from lifeworth.families.base import distinct, purchase_rows, spend_rows
 from lifeworth.model import CLV, BetaGeo, GammaGamma
+from lifeworth.model.calibration import from_json, to_json
 from lifeworth.model.specs import MODELS, PurchaseModel, SpendModel
 from lifeworth.rfm import RFM
 from lifeworth.spark.counting import train_test_split
@@ -154,19 +155,24 @@ def _distinct(frame: DataFrame, names: list[str]) -> list[Any]:
 # ---- scoring --------------------------------------------------------------------------------------------------
 
 
-def _packed(clv: CLV) -> list[tuple[str, dict[str, Any], TimeUnit | None, str | None]]:
-    """The draws of a model: all that scoring needs, as plain values."""
+type Packed = tuple[list[tuple[str, dict[str, Any], TimeUnit | None, str | None]], dict[str, Any] | None]
+
+
+def _packed(clv: CLV) -> Packed:
+    """The draws of a model, and what its calibration has learned: all that scoring needs, as plain values."""
     parts = [part.posterior for part in (clv.purchases, clv.spend) if part is not None]
-    return [(part.family.name, part.draws, part.time_unit, part.currency) for part in parts]
+    learned = None if clv.calibration is None else to_json(clv.calibration)
+    return [(part.family.name, part.draws, part.time_unit, part.currency) for part in parts], learned
 
 
-def _unpacked(parts: list[tuple[str, dict[str, Any], TimeUnit | None, str | None]]) -> CLV:
+def _unpacked(packed: Packed) -> CLV:
+    parts, learned = packed
     fits: dict[str, Any] = {}
     for name, draws, time_unit, currency in parts:
         model: Any = MODELS[name]()
         unit = (time_unit,) if FAMILIES[name].kind == "purchases" else ()
         fits[FAMILIES[name].kind] = model.from_parameters(draws, *unit, currency)
-    return CLV(**fits)
+    return CLV(**fits, calibration=None if learned is None else from_json(learned, "The model sent to Spark"))
 
 
 def _scorer(posterior: Any, about: Mapping[str, Any], terms: Mapping[str, Any]) -> Callable[[Batches], Batches]:
