@@ -278,10 +278,12 @@ def pit_heights(below: Array, upto: Array, bins: int = BINS) -> Array:
     """
     edges = np.linspace(0, 1, bins + 1)
     jump = np.maximum(upto - below, 0.0)[:, None]
-    # Where there is no jump the transform is one number: which bin it is in is all there is to say.
-    spread = np.clip((edges - below[:, None]) / np.where(jump > 0, jump, 1.0), 0.0, 1.0)
+    # Where there is no jump, or one too small to divide by, the transform is one number: which bin it is in is all
+    # there is to say.
+    jumps = jump > np.finfo(np.float64).tiny / np.finfo(np.float64).eps
+    spread = np.clip((edges - below[:, None]) / np.where(jumps, jump, 1.0), 0.0, 1.0)
     step = (edges > np.minimum(below, np.nextafter(1, 0))[:, None]).astype(np.float64)
-    return np.asarray(np.diff(np.where(jump > 0, spread, step), axis=1) * bins)
+    return np.asarray(np.diff(np.where(jumps, spread, step), axis=1) * bins)
 
 
 def pit_histogram(below: Any, upto: Any, bins: int = BINS) -> Array:
