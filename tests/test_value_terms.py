@@ -126,7 +126,7 @@ def test_inflation_and_discount_are_one_rate(sample):
 def test_forever_is_where_long_horizons_go(sample, family):
     clv = _clv(family, draws=5)
     endless = clv.predict(sample, "forever", discount_rate=0.1, uncertainty=None)
-    assert list(endless.columns) == ["customer_id", "probability_alive", "expected_spend", "clv"]
+    assert list(endless.columns) == ["customer_id", "probability_alive", "expected_spend", "clv", "value_at_risk"]
     long = clv.predict(sample, "400Y", discount_rate=0.1, uncertainty=None)  # 1.1^-400 is 3e-17
     np.testing.assert_allclose(endless["clv"], long["clv"], rtol=1e-9)
     drawn = clv.predict(sample, "forever", discount_rate=0.1)

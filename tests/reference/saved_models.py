@@ -1,5 +1,7 @@
 """Makes the saved fits that every later lifeworth must read: once per format, and never again.
 
+Format 3 is that of calibrated models alone; all others are still written in format 2.
+
 After a change of `lifeworth.model.store.FORMAT`: `python tests/reference/saved_models.py` writes a folder named
 after the new format, with a fit of each family, a CLV, and what they predict for a few customers. It refuses to touch a
 folder that is there. (The CLV of format 1 is the model that shipped with 0.1.0 while it was in the making.)
@@ -9,7 +11,6 @@ import json
 from pathlib import Path
 
 import lifeworth as lw
-from lifeworth.model.specs import MODELS
 from lifeworth.model.store import FORMAT
 
 HERE = Path(__file__).parent / "saved"
@@ -30,7 +31,8 @@ def predictions(model: lw.Fit | lw.CLV) -> dict[str, list[float]]:
     table = lw.RFM.from_frame(pd.DataFrame(CUSTOMERS), "W")
     if isinstance(model, lw.CLV):
         frame = model.predict(table, "39W", uncertainty=None).drop(columns="customer_id")
-        return {name: frame[name].tolist() for name in frame}
+        learned = {} if model.calibration is None else {"windows": [model.calibration.windows]}
+        return {name: frame[name].tolist() for name in frame} | learned
     if model.family.kind == "spend":
         return {"expected_spend": model.expected_spend(table).tolist()}
     return {
@@ -45,10 +47,11 @@ def main() -> None:
     folder.mkdir()
     table = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
     few = table.take(slice(0, 400))
-    fits = {name: model().fit(few, draws=200) for name, model in MODELS.items()}
-    models = fits | {"clv": lw.CLV(fits["bg_nbd"], fits["gamma_gamma"])}
-    models["nuts"] = lw.BetaGeo().fit(few, "nuts", draws=40)
-    models["flat"] = lw.BetaGeo(priors="flat").fit(few, "map")
+    clv = lw.fit_clv(few, draws=200)
+    past = lw.backtest(
+        lw.load_cdnow(sample=True), cutoffs=4, horizon="13W", baselines=[], bootstrap=0, method="map", currency="USD"
+    )
+    models = {"clv": clv.calibrate(past)}
     for name, model in models.items():
         model.save(folder / name)
     said = {name: predictions(model) for name, model in models.items()}

@@ -20,14 +20,16 @@ def _id(path: Path) -> str:
 
 def test_every_format_is_kept_and_of_today_s_every_family():
     assert {int(path.parent.name) for path in FOLDERS} == set(range(1, FORMAT + 1))
-    assert set(MODELS) | {"clv"} <= {path.name for path in FOLDERS if path.parent.name == str(FORMAT)}
+    # Calibrated models are of format 3, all others of format 2.
+    assert set(MODELS) | {"clv"} <= {path.name for path in FOLDERS if path.parent.name == "2"}
+    assert lw.load(HERE / "3" / "clv").calibration is not None
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=_id)
 def test_a_kept_model_says_what_it_said(folder):
     said = json.loads((folder.parent / "predictions.json").read_text())[folder.name]
     found = predictions(lw.load(folder))
-    assert found.keys() == said.keys()
+    assert found.keys() >= said.keys()  # what is told beside it may have grown
     for name, values in said.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9)  # the same draws; formulas may be set out anew
 

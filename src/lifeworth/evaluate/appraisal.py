@@ -18,6 +18,7 @@ from lifeworth.evaluate.tracking import track_purchases
 from lifeworth.evaluate.views import Views, five_views
 from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
+from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.rfm import RFM, cohort_table, rfm_summary
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
@@ -66,7 +67,7 @@ def appraise(
     data: Any,
     horizon: str | float = "13W",
     cutoffs: Any = 4,
-    models: Any = ("bg_nbd",),
+    models: Any = (USUAL_PURCHASES,),
     *,
     customer_id: str = "customer_id",
     date: str = "date",

@@ -18,6 +18,7 @@ from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
 from lifeworth.evaluate.windows import Calendar
 from lifeworth.model.clv import CLV, fit_clv
+from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.rfm import RFM
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal, period_start, to_timestamp
@@ -109,7 +110,7 @@ def compare_clv(
     data: Any,
     train_end: Any = None,
     horizon: str | float | None = None,
-    model: Any = "bg_nbd",
+    model: Any = USUAL_PURCHASES,
     baselines: Any = None,
     *,
     customer_id: str = "customer_id",

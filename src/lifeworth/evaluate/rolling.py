@@ -15,6 +15,7 @@ from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
 from lifeworth.evaluate.outcome import Backtest
 from lifeworth.evaluate.windows import Calendar
+from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal
 from lifeworth.transactions import Duplicates, Refunds
@@ -26,7 +27,7 @@ def backtest(
     data: Any,
     cutoffs: Any = 3,
     horizon: str | float = "13W",
-    models: Any = ("bg_nbd",),
+    models: Any = (USUAL_PURCHASES,),
     baselines: Any = None,
     *,
     customer_id: str = "customer_id",

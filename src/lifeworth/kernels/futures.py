@@ -34,6 +34,7 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.memory import two_words
+from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
 from lifeworth.kernels.random import FUTURE, gamma_variate, name_streams, start_named, start_stream, uniform
 
 Function = Callable[..., Any]
@@ -41,6 +42,7 @@ Function = Callable[..., Any]
 _GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 # The stream that a customer's even sequence begins with is that of no draw.
 _NO_DRAW = np.iinfo(np.int64).max
+_STATE = np.uint64(16)  # bytes
 _PIECES = 64  # of the customers, shared out among threads
 NUMBER = numba.types.float64
 
@@ -57,6 +59,12 @@ def even(shift: float, s: int) -> float:
     """The s-th number of an even sequence, in (0, 1)."""
     place = shift + s * _GOLDEN_RATIO
     return min(max(place - math.floor(place), 2.0**-53), 1.0 - 2.0**-53)
+
+
+@njit
+def state_of(states: Any, s: int) -> Any:
+    """The address of the s-th of many states."""
+    return states + _STATE * np.uint64(s)
 
 
 @inner
@@ -97,56 +105,6 @@ def period_of(edges: np.ndarray, time: float) -> int:
     while k < periods - 1 and time > edges[k + 1]:
         k += 1
     return k
-
-
-@njit
-def _select(values: np.ndarray, size: int, k: int) -> float:
-    """The k-th smallest of values[:size], which are moved about (Hoare 1961)."""
-    low, high = 0, size - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    return float(values[k])
-
-
-@inner
-def two_quantiles(values: np.ndarray, room: np.ndarray, lower: int, upper: int) -> tuple[float, float]:
-    """The lower-th and upper-th smallest of values, many of which are zero; `room` is overwritten."""
-    below, above = 0, 0
-    size = values.size
-    for s in range(size):
-        if values[s] < 0.0:
-            room[below] = values[s]
-            below += 1
-        elif values[s] > 0.0:
-            above += 1
-            room[size - above] = values[s]
-    first = 0.0
-    last = 0.0
-    if lower < below:
-        first = _select(room, below, lower)
-    elif lower >= size - above:
-        first = _select(room[size - above :], above, lower - (size - above))
-    if upper < below:
-        last = _select(room, below, upper)
-    elif upper >= size - above:
-        last = _select(room[size - above :], above, upper - (size - above))
-    return first, last
 
 
 class _Unit(NamedTuple):
@@ -371,12 +329,19 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         reported = np.empty((x.size, 5))
         total_counts = np.zeros((pieces, number_of_groups, periods, draws))
         total_values = np.zeros((pieces, number_of_groups, periods, draws))
-        for piece in prange(pieces):
-            begun = np.empty((4, draws))
-            parameters = np.empty((4, draws))
-            counts = np.empty(draws)
-            values = np.empty(draws)
-            room = np.empty(draws)
+        # Threads take consecutive tasks, and customers stand in order of how often they buy: each gets some of all.
+        stride = 7 if pieces % 7 != 0 else 5
+        for task in prange(pieces):
+            piece = task * stride % pieces
+            begun, parameters = np.empty((4, draws)), np.empty((4, draws))
+            counts, values, room = np.empty(draws), np.empty(draws), np.empty(draws)
+            arrivals, ends, shapes, scales = np.empty(draws), np.empty(draws), np.empty(draws), np.empty(draws)
+            leaves, left = np.empty(draws, dtype=np.bool_), np.empty(draws, dtype=np.int64)
+            active, buying = np.empty(draws, dtype=np.int64), np.empty(draws, dtype=np.int64)
+            # A state for each future: step after step is taken for all of them, and no processor has to guess whether
+            # the next one is silent, or how often it buys.
+            words = np.empty(2 * draws, dtype=np.uint64)
+            states = np.uint64(words.ctypes.data)
             state = two_words()
             before = -1
             for i in range(chunks[piece], chunks[piece + 1]):
@@ -391,18 +356,20 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 group = groups[i]
                 shift = begin_evenly(state, seed, keys[i])
                 word, other = name_streams(seed, FUTURE, keys[i])
-                above = 0
+                never = per_time == 0.0 and at_once == 0.0  # whether nothing comes of a silent future
+                size = 0
                 for s in range(draws):
-                    first = even(shift, s)
-                    if first < begun[0, s] and per_time == 0.0 and at_once == 0.0:
-                        counts[s] = 0.0
-                        values[s] = 0.0
-                        above += terms[term, 3] < 0.0
-                        continue
-                    start_named(state, word, other, s)
-                    count, arrivals, within, leaves = play(
-                        state,
-                        first,
+                    counts[s] = 0.0
+                    values[s] = 0.0
+                    active[size] = s
+                    size += not (even(shift, s) < begun[0, s] and never)
+                for k in range(size):
+                    s = active[k]
+                    own = state_of(states, s)
+                    start_named(own, word, other, s)
+                    counts[s], arrivals[s], ends[s], leaves[s] = play(
+                        own,
+                        even(shift, s),
                         begun[0, s],
                         begun[1, s],
                         begun[2, s],
@@ -415,64 +382,83 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                         T[i],
                         length[i],
                     )
-                    p, scale = spread(
-                        state,
+                for k in range(size):
+                    s = active[k]
+                    shapes[s], scales[s] = spread(
+                        state_of(states, s),
                         spend_theta[s, spend_row, 0],
                         spend_theta[s, spend_row, 1],
                         spend_theta[s, spend_row, 2],
                         x[i],
                         z[i],
                     )
+                if at_once != 0.0:
+                    for k in range(size):
+                        s = active[k]
+                        values[s] = margin * amount(state_of(states, s), shapes[s], scales[s]) - per_order
+                        if periods > 1:
+                            total_values[piece, group, 0, s] += values[s]
+                if decay == 0.0 and per_time == 0.0 and periods == 1:
+                    for k in range(size):
+                        s = active[k]
+                        bought = amounts(state_of(states, s), shapes[s], scales[s], int(counts[s]))
+                        values[s] = values[s] + margin * bought - per_order * counts[s]
+                else:
+                    # As in `value_of`; each part in the period it falls in.
+                    number = 0
+                    for k in range(size):
+                        s = active[k]
+                        left[s] = int(counts[s])
+                        if left[s] > 0 and (counts[s] < arrivals[s] or leaves[s]):
+                            own = state_of(states, s)
+                            ends[s] = ends[s] * last_of_first(own, int(counts[s]), arrivals[s])
+                            part = math.exp(-decay * ends[s]) * (margin * amount(own, shapes[s], scales[s]) - per_order)
+                            left[s] -= 1
+                            values[s] += part
+                            if periods > 1:
+                                at = period_of(edges, ends[s])
+                                total_counts[piece, group, at, s] += 1.0
+                                total_values[piece, group, at, s] += part
+                        buying[number] = s
+                        number += left[s] > 0
+                    while number > 0:
+                        still = 0
+                        for k in range(number):
+                            s = buying[k]
+                            own = state_of(states, s)
+                            time = ends[s] * uniform(own)
+                            part = math.exp(-decay * time) * (margin * amount(own, shapes[s], scales[s]) - per_order)
+                            values[s] += part
+                            if periods > 1:
+                                at = period_of(edges, time)
+                                total_counts[piece, group, at, s] += 1.0
+                                total_values[piece, group, at, s] += part
+                            left[s] -= 1
+                            buying[still] = s
+                            still += left[s] > 0
+                        number = still
+                    if per_time != 0.0:
+                        for k in range(size):
+                            s = active[k]
+                            if periods == 1:
+                                values[s] -= per_time * discounted_length(0.0, ends[s], decay)
+                                continue
+                            for at in range(periods):
+                                if edges[at] < ends[s]:
+                                    until = min(edges[at + 1], ends[s])
+                                    part = per_time * discounted_length(edges[at], until, decay)
+                                    total_values[piece, group, at, s] -= part
+                                    values[s] -= part
+                above = 0
+                for s in range(draws):
+                    above += values[s] > terms[term, 3]
                     if periods == 1:
-                        value = value_of(
-                            state,
-                            count,
-                            arrivals,
-                            within,
-                            leaves,
-                            p,
-                            scale,
-                            margin,
-                            per_order,
-                            per_time,
-                            at_once,
-                            decay,
-                        )
-                        total_counts[piece, group, 0, s] += count
-                        total_values[piece, group, 0, s] += value
-                    else:
-                        # `value_of`, with each part of it in the period it falls in.
-                        value = 0.0
-                        if at_once != 0.0:
-                            value = margin * amount(state, p, scale) - per_order
-                            total_values[piece, group, 0, s] += value
-                        end, others = within, count
-                        if count > 0 and (count < arrivals or leaves):
-                            end, others = within * last_of_first(state, count, arrivals), count - 1
-                            part = math.exp(-decay * end) * (margin * amount(state, p, scale) - per_order)
-                            k = period_of(edges, end)
-                            total_counts[piece, group, k, s] += 1.0
-                            total_values[piece, group, k, s] += part
-                            value += part
-                        for _ in range(others):
-                            time = end * uniform(state)
-                            part = math.exp(-decay * time) * (margin * amount(state, p, scale) - per_order)
-                            k = period_of(edges, time)
-                            total_counts[piece, group, k, s] += 1.0
-                            total_values[piece, group, k, s] += part
-                            value += part
-                        if per_time != 0.0:
-                            for k in range(periods):
-                                if edges[k] < end:
-                                    part = per_time * discounted_length(edges[k], min(edges[k + 1], end), decay)
-                                    total_values[piece, group, k, s] -= part
-                                    value -= part
-                    counts[s] = count
-                    values[s] = value
-                    above += value > terms[term, 3]
-                reported[i, 0], reported[i, 1] = two_quantiles(counts, room, lower, upper)
+                        total_counts[piece, group, 0, s] += counts[s]
+                        total_values[piece, group, 0, s] += values[s]
+                reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, active, size, room, lower, upper)
                 reported[i, 2], reported[i, 3] = two_quantiles(values, room, lower, upper)
                 reported[i, 4] = above / draws
+            words[0] = 0  # it must live until here
         return reported, total_counts, total_values
 
     return FutureRows(simulate_futures, summarise_futures)

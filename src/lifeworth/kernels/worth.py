@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from lifeworth.kernels._jit import CUBE, INTEGER, MATRIX, OFFSETS, VECTOR, rows
-from lifeworth.kernels.futures import two_quantiles
+from lifeworth.kernels.quantiles import two_quantiles
 
 
 @rows(MATRIX, MATRIX, MATRIX, OFFSETS, CUBE, OFFSETS, VECTOR, MATRIX, INTEGER, INTEGER, parallel=True)

@@ -438,6 +438,8 @@ class GammaGamma(SpendModel):
 MODELS: dict[str, type[PurchaseModel] | type[SpendModel]] = {
     model.family.name: model for model in (BetaGeo, ModifiedBetaGeo, ParetoNBD, GammaGamma)
 }
+# What is fitted where nothing is said.
+USUAL_PURCHASES = BetaGeo.family.name
 
 
 def purchase_model(name: str, argument: str = "purchases") -> type[PurchaseModel]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lifeworth.evaluate.appraisal import Appraisal
+from lifeworth.families import FAMILIES
 from lifeworth.timeunits import UNIT_NAMES
 
 
@@ -41,9 +42,7 @@ def spaced(frame: pd.DataFrame) -> dict[str, str]:
 def method_name(name: str) -> str:
     """A method as a reader knows it."""
     known = {
-        "bg_nbd": "BG/NBD",
-        "mbg_nbd": "MBG/NBD",
-        "pareto_nbd": "Pareto/NBD",
+        **{family.name: family.label for family in FAMILIES.values()},
         "last_period": "the last period again",
         "own_rate": "own rate carried on",
         "revenue_per_customer": "revenue per customer",
