@@ -268,7 +268,7 @@ def test_a_job_takes_it(tmp_path):
         folder.mkdir()
         _csv(folder, table)
         (folder / "job.toml").write_text(
-            f'name = "night"\n[source]\npath = "orders.csv"\n{mark}[model]\nmethod = "laplace"\n[scores]\nhorizon = "8W"\n'
+            f'name = "night"\n[source]\npath = "orders.csv"\n{mark}[scores]\nhorizon = "8W"\n'
             '[sink]\npath = "scores.parquet"\n'
         )
         lw.run_job(lw.read_job(folder / "job.toml"))
@@ -285,7 +285,7 @@ def test_an_incremental_job_takes_it(tmp_path):
     frame, written = _shop()
     (tmp_path / "orders").mkdir()
     job = (
-        'name = "night"\n[source]\npath = "orders"\ndecimal = ","\n[rfm]\nincremental = true\n[model]\nmethod = "laplace"\n'
+        'name = "night"\n[source]\npath = "orders"\ndecimal = ","\n[rfm]\nincremental = true\n'
         '[scores]\nhorizon = "8W"\n[sink]\npath = "scores.parquet"\n'
     )
     (tmp_path / "job.toml").write_text(job)

@@ -46,12 +46,15 @@ def backtest_card(bt: Backtest) -> str:
 def _scores(bt: Backtest, target: str) -> Markup:
     summary = bt.summary(target)
     rows = []
-    for name, one in summary.iterrows():
+    for name, one in summary[summary["cutoffs"] > 0].iterrows():
         shares = [_percent(one["money_found"]), _percent(one["coverage"])]
         total = _percent(one["bias"], signed=True)
         rows.append([name, one["kind"], total, one["mae"], one["spearman"], *shares])
-    silent = summary[summary["cutoffs"] < len(bt.cutoffs)]
-    notes = [display.note(f"{name}: {one['reason']}", "careful") for name, one in silent.iterrows() if one["reason"]]
+    silent = summary[(summary["cutoffs"] < len(bt.cutoffs)) & (summary["reason"] != "")]
+    notes = [
+        display.note(f"{', '.join(map(str, names))}: {reason}", "careful")
+        for reason, names in silent.groupby("reason", sort=False).groups.items()
+    ]
     columns = ["", "", "total", "mean abs. error", "rank correlation", "top tenth", "inside"]
     return display.join([display.table(columns, rows), *notes])
 

@@ -48,7 +48,7 @@ def _learned(calibration: Calibration) -> Markup:
     for target, levels in calibration.customers.items():
         taken = 100 * levels.of(levels.lowest, 0.9)
         said = f"{taken.min():.0f} %" if taken.min() == taken.max() else f"{taken.min():.0f} to {taken.max():.0f} %"
-        rows.append([f"{target} of a customer", f"for 90 %, the model's own interval of {said}"])
+        rows.append([f"{target} of a customer", f"for 90 %, the model's own of {said}, by frequency"])
     for target, drift in calibration.totals.items():
         rows.append([f"{target} of all", f"with a drift of ± {100 * drift.size:.0f} % between past and window"])
     return display.join(
@@ -56,7 +56,7 @@ def _learned(calibration: Calibration) -> Markup:
             display.note(
                 f"{len(cutoffs)} cut-offs{span}; {calibration.windows} windows of {calibration.horizon} apart."
             ),
-            display.table(["", "interval"], rows) if rows else "",
+            display.table(["", "intervals"], rows) if rows else "",
             *(display.note(reason, "careful") for reason in calibration.reasons),
         ]
     )
