@@ -115,7 +115,10 @@ def test_transactions_to_scores(shelf, tmp_path):
 def test_an_error_of_the_installed_command(shelf, tmp_path):
     plain = launch("rfm", shelf / "tx.csv", "--out", "rfm.csv", "--customer-id", "kunde", cwd=tmp_path)
     assert (plain.returncode, plain.stdout) == (3, "")
-    assert re.fullmatch(r"lifeworth: .* has no column 'kunde'; it has: customer_id, date, amount.\n", plain.stderr)
+    assert re.fullmatch(
+        r"lifeworth: .* has no column 'kunde'; it has: customer_id, date, amount. Say .*--customer-id\).\n",
+        plain.stderr,
+    )
     assert names(tmp_path) == []
 
 
@@ -412,7 +415,7 @@ HEAD = "customer_id,date,amount\n"
         ("", r"tx.csv is empty"),
         (HEAD, r"has no rows"),
         ("a,b\n1,2\n", r"no column 'customer_id' and no column 'date' and no column 'amount'; it has: a, b"),
-        ("customer_id;date;amount\n1;1997-01-01;5,5\n", r"not a column of amounts.*turn the comma into a point"),
+        ("customer_id;date;amount\n1;1997-01-01;5,5\n", r'not a column of amounts.*Say decimal=","'),
         (HEAD + "1,13/01/1997,5\n", r"not a column of dates.*date_format"),
         (HEAD + "1,1997-01-01,5€\n", r"not a column of amounts"),
         (HEAD + ",1997-01-01,5\n", r"None of the 1 rows can be used: 1 with a missing customer id"),

@@ -163,3 +163,90 @@ def test_histograms_hold_all_but_the_outermost():
     assert display.histogram([], "x") == ""
     assert "NaN" not in display.histogram([np.nan, 1.0, 2.0, np.inf], "x")
     assert 'aria-label="&quot;&gt;"' in display.histogram([1.0, 2.0], '">')
+
+
+@pytest.fixture(scope="module")
+def judged():
+    cdnow = lw.load_cdnow(sample=True)
+    fast = {"method": "map", "bootstrap": 0, "currency": "USD"}
+    bt = lw.backtest(cdnow, 2, "13W", baselines=["own_rate", "rf_table"], futures=0, interval=0.8, **fast)
+    found = lw.compare_clv(cdnow, "1997-12-31", "13W", baselines=["own_rate"], budgets=[100, 200], **fast)
+    return bt, found
+
+
+def test_backtests_show_who_was_right(judged):
+    bt, _ = judged
+    page = Page(bt._repr_html_())
+    assert "Backtest: 13W after each cut-off" in page.words
+    assert f"2 cut-offs, {bt.cutoffs[0]:%Y-%m-%d} to {bt.cutoffs[1]:%Y-%m-%d}" in page.words
+    assert "money in USD" in page.words
+    assert "80 % interval" in page.words
+    for target in ("value", "purchases"):
+        for name, one in bt.summary(target).iterrows():
+            bias = f"{100 * one['bias']:+.1f} %".replace("-", "−")
+            assert f"{name} {one['kind']} {bias} {display.number(one['mae'])}" in page.words, (target, name)
+    first = bt.summary("value").index[0]
+    assert page.words.index(first) < min(page.words.index(name) for name in bt.methods if name != first)
+    assert len(bt._repr_html_()) - len(display.STYLE) < 12_000
+
+
+def test_a_method_that_could_not_foretell_says_why():
+    early = lw.backtest(lw.load_cdnow(sample=True), ["1997-03-31"], "13W", baselines=["rf_table"], method="map",
+                        bootstrap=0, futures=0)  # fmt: skip
+    reason = early.summary("value").loc["rf_table", "reason"]
+    assert reason
+    assert reason in Page(early._repr_html_()).words
+
+
+def test_purchases_alone_can_be_judged_and_shown():
+    bt = lw.backtest(lw.load_cdnow(sample=True).drop(columns="amount"), ["1997-09-30"], "13W", amount=None,
+                     baselines=["own_rate"], method="map", bootstrap=0, futures=0, keep_predictions=False)  # fmt: skip
+    said = Page(bt._repr_html_()).words
+    assert "Purchases of each customer" in said
+    assert "Spend" not in said
+
+
+def test_comparisons_show_what_each_ranking_earned(judged):
+    _, found = judged
+    said = Page(found._repr_html_()).words
+    assert "2,357 customers at 1997-12-31, judged up to" in said
+    shares = found.earned.set_index(["ranking", "budget"])["share"]
+    row = f"past_value {100 * shares['past_value', 100]:.1f} % {100 * shares['past_value', 200]:.1f} %"
+    assert row in said
+    assert "perfect foresight" in said
+    for corner, one in found.corners.iterrows():
+        assert f"{corner} {one['customers']:,.0f} {display.number(one['past_value'])}" in said
+    ahead = lw.compare_clv(lw.load_cdnow(sample=True), None, "13W", baselines=[], method="map", bootstrap=0)
+    said = Page(ahead._repr_html_()).words
+    assert "Share of all money" not in said
+    assert "judged" not in said
+
+
+def test_calibrations_show_what_was_learned(clv):
+    bt = lw.backtest(lw.load_cdnow(sample=True), 4, "6W", baselines=[], method="map", bootstrap=0)
+    learned = clv.calibrate(bt)
+    assert learned.calibration is not None
+    said = Page(learned.calibration._repr_html_()).words
+    assert "Calibration of bg_nbd" in said
+    assert f"4 cut-offs, {bt.cutoffs[0]:%Y-%m-%d} to {bt.cutoffs[3]:%Y-%m-%d}; 4 windows of 6W apart" in said
+    size = 100 * learned.calibration.totals["purchases"].size
+    assert f"purchases of all with a drift of ± {size:.0f} % between past and window" in said
+    assert "Intervals calibrated" in Page(learned._repr_html_()).words
+    assert "Intervals calibrated" not in Page(clv._repr_html_()).words
+
+
+def test_growing_tables_and_registries_show_what_they_hold(clv, tmp_path):
+    state = lw.RFMState(tmp_path / NASTY)
+    assert repr(state).endswith("0 rows, 0 customers)")
+    assert "0 customers" in Page(state._repr_html_()).words
+    state.update(lw.load_cdnow(sample=True), "1997-09-30")
+    assert repr(state).endswith("6,919 rows, 2,357 customers, up to 1997-09-30)")
+    said = Page(state._repr_html_()).words
+    assert "2,357 customers up to 1997-09-30" in said.replace(" ·", "")
+    assert "after the end 1,959" in said
+    registry = lw.Registry(tmp_path / "models")
+    assert "No models yet." in Page(registry._repr_html_()).words
+    registry.add("shop", clv)
+    assert "shop 1 none" in Page(registry._repr_html_()).words
+    registry.promote("shop", 1)
+    assert "shop 1 version 1" in Page(registry._repr_html_()).words

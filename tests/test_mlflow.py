@@ -67,6 +67,30 @@ def test_a_clv_goes_into_the_run_at_work(store, calibration, clv):
     assert again.predict(calibration, "39W", uncertainty=None).equals(expected)
 
 
+def test_a_backtest_is_logged_with_its_scores(store):
+    bt = lw.backtest(
+        lw.load_cdnow(sample=True), 2, "13W", {"BG/NBD: mine": "bg_nbd"}, ["own_rate"], method="map", bootstrap=0,
+        futures=0,
+    )  # fmt: skip
+    with mlflow.start_run() as run:
+        assert lw.log_to_mlflow(bt) == run.info.run_id
+    told = store.get_run(run.info.run_id).data
+    assert told.params["backtest.horizon"] == "13W"
+    assert told.params["backtest.methods"] == "BG/NBD: mine, own_rate"
+    assert told.params["backtest.cutoffs"] == ", ".join(f"{cutoff:%Y-%m-%d}" for cutoff in bt.cutoffs)
+    for target in ("value", "purchases"):
+        assert told.metrics[f"{target}.own_rate.mae"] == pytest.approx(bt.summary(target).loc["own_rate", "mae"])
+    steps = store.get_metric_history(run.info.run_id, "value.BG/NBD_ mine.mae.by_cutoff")
+    scores = bt.scores.query("target == 'value' and method == 'BG/NBD: mine' and metric == 'mae'")
+    assert [one.value for one in steps] == pytest.approx(scores["value"].tolist())
+    assert [one.step for one in steps] == [0, 1]
+    assert "purchases.own_rate.coverage" not in told.metrics  # a baseline has no intervals
+    assert {"backtest/scores.csv", "backtest/summary.csv", "backtest/card.html", "backtest/scores_value.png",
+            "backtest/totals_purchases.png"} <= files(store, run.info.run_id, "backtest")  # fmt: skip
+    with pytest.raises(UsageError, match="rfm is the table of a fit"):
+        lw.log_to_mlflow(bt, rfm=bt.cuts[0].rfm)
+
+
 def test_given_parameters_are_logged_without_what_they_have_not(store):
     fit = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
     data = store.get_run(lw.log_to_mlflow(fit)).data
@@ -81,7 +105,7 @@ def test_what_is_not_there_is_told(store):
         lw.load_from_mlflow(run_id, "other")
     with pytest.raises(SourceError, match="Run no-such-run of MLflow has no 'model'"):
         lw.load_from_mlflow("no-such-run")
-    with pytest.raises(UsageError, match="A fit or a CLV can be logged to MLflow, not BetaGeo"):
+    with pytest.raises(UsageError, match="A fit, a CLV or a backtest can be logged to MLflow, not BetaGeo"):
         lw.log_to_mlflow(lw.BetaGeo())
 
 

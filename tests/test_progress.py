@@ -27,6 +27,39 @@ def test_a_function_hears_of_every_step(rfm):
     assert all(0 <= share <= 1 for _, share in heard)
 
 
+def test_backtests_comparisons_and_jobs_tell_as_others_do(tmp_path, capsys):
+    cdnow = lw.load_cdnow(sample=True)
+    cdnow.to_parquet(tmp_path / "orders.parquet")
+    job = lw.Job(
+        name="night",
+        source={"path": str(tmp_path / "orders.parquet")},
+        model={"method": "map"},
+        scores={"horizon": "13W"},
+        sink={"path": str(tmp_path / "scores.parquet")},
+        records={"folder": str(tmp_path / "runs")},
+    )
+    calls = {
+        "judging": lambda how: lw.backtest(
+            cdnow, 1, "13W", baselines=[], method="map", bootstrap=0, futures=0, progress=how
+        ),
+        "counting the money": lambda how: lw.compare_clv(
+            cdnow, "1997-09-30", "13W", baselines=[], method="map", bootstrap=0, progress=how
+        ),
+        "valuing customers": lambda how: lw.run_job(job, progress=how),
+    }
+    for last, call in calls.items():
+        heard = []
+        call(lambda what, share, heard=heard: heard.append((what, share)))
+        assert any(last in what for what, _ in heard)
+        assert heard[-1][1] == 1.0
+        assert all(0 <= share <= 1 for _, share in heard)
+        for how in (True, False, None):
+            call(how)
+        with pytest.raises(UsageError, match="progress='yes' must be True"):
+            call("yes")
+    assert capsys.readouterr().err == ""
+
+
 def test_nobody_hears_where_nobody_watches(capsys):
     for wanted in (None, True):
         with watched(wanted) as report:

@@ -25,6 +25,10 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     names["calibration"].to_parquet("rfm.parquet")
     exec(compile(more, str(README), "exec"), names)
     assert (tmp_path / "scores.parquet").exists()
+    judged = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[2]
+    exec(compile(judged.replace("cutoffs=4", "cutoffs=4, bootstrap=0"), str(README), "exec"), names)
+    assert names["bt"].summary("value").index[0] == "bg_nbd"
+    assert names["calibrated"].calibration is not None
 
 
 def test_the_jobs_are_jobs(tmp_path):

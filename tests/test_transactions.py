@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import lifeworth as lw
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.rfm import rfm_summary
 from lifeworth.tables import column_names, read_table
@@ -346,31 +347,43 @@ def test_amounts_that_cannot_be_used_are_counted(column, reason):
 
 
 @pytest.mark.parametrize("column", [["1,50", "2,50", "3"], ["$1", "$2", "$3"], ["1.234,50", "2 €", "x"]])
-def test_amounts_in_another_notation_are_refused_with_advice(column):
-    with pytest.raises(DataError, match=r"'amount' is not a column of amounts: .*plain numbers, as 12.50"):
+def test_amounts_in_another_notation_are_refused_with_the_option_that_reads_them(column):
+    with pytest.raises(DataError, match=r"'amount' is not a column of amounts: .* \(on the command line, --decimal"):
         amounts_of(column)
 
 
-@pytest.mark.parametrize(
-    ("text", "steps"),
-    [
-        ("1,234.50", "take away the commas between thousands"),
-        ("1,234", "take away the commas between thousands"),
-        ("-1,234,567.5", "take away the commas between thousands"),
-        ("1.234,50", "take away the points between thousands, turn the comma into a point"),
-        ("1.234.567", "take away the points between thousands"),
-        ("12,50", "turn the comma into a point"),
-        ("$12.00", "take away all that is no part of the number, such as the currency"),
-        ("12,50 EUR", "take away all that is no part of the number, such as the currency, turn the comma into a point"),
-        ("CHF 1'234.50", "take away all that is no part of the number, such as the currency"),
-    ],
+TAKEN_OFF = "currencies, and marks between thousands, are then taken off."
+ONE = 'Say decimal="{0}" (on the command line, --decimal "{0}") if that is the mark before the cents; ' + TAKEN_OFF
+BOTH = (
+    'Say which mark stands before the cents: decimal="," or decimal="." (on the command line, --decimal); ' + TAKEN_OFF
 )
-def test_advice_on_amounts_says_what_to_do(text, steps):
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        *[
+            (text, ONE.format(mark))
+            for text, mark in (
+                ("1,234.50", "."), ("-1,234,567.5", "."), ("$12.00", "."), ("CHF 1'234.50", "."),
+                ("1.234,50", ","), ("1.234.567", ","), ("12,50", ","), ("12,50 EUR", ","),
+            )
+        ],
+        *[
+            (text, BOTH)
+            for text in ("1,234", "€ 1.234", "12 €")
+        ],
+        ("12,50-", "Write amounts as plain numbers, as 12.50 (take away all that is no part of the number, such as "
+                   "the currency, turn the comma into a point)."),
+        ("1,234.50 k€", "Write amounts as plain numbers, as 12.50 (take away all that is no part of the number, such "
+                        "as the currency, take away the commas between thousands)."),
+    ],
+)  # fmt: skip
+def test_advice_on_amounts_says_what_to_do(text, advice):
     with pytest.raises(DataError) as caught:
         amounts_of([text] * 3)
     assert str(caught.value) == (
-        "Column 'amount' is not a column of amounts: 3 of 3 values are not numbers (the first: "
-        f"{text!r}). Write amounts as plain numbers, as 12.50 ({steps})."
+        f"Column 'amount' is not a column of amounts: 3 of 3 values are not numbers (the first: {text!r}). {advice}"
     )
 
 
@@ -433,6 +446,22 @@ def test_every_missing_column_is_named_beside_those_there_are():
         read_transactions(PLAIN[["amount"]].assign(x=1))
     with pytest.raises(DataError, match=r"no columns at all"):
         read_transactions(pd.DataFrame())
+
+
+@pytest.mark.parametrize("read", [read_transactions, rfm_summary, lw.cohort_table, lw.historical_clv, lw.backtest])
+def test_missing_columns_are_told_with_the_options_that_name_them(read):
+    german = PLAIN.set_axis(["Kunden-Nr", "Kaufdatum", "Betrag"], axis=1)
+    with pytest.raises(DataError) as caught:
+        read(german)
+    assert str(caught.value) == (
+        "The table has no column 'customer_id' and no column 'date' and no column 'amount'; it has: Kunden-Nr, "
+        'Kaufdatum, Betrag. Say which columns they are with customer_id="Kunden-Nr", date="Kaufdatum" and '
+        'amount="Betrag" (on the command line, --customer-id, --date and --amount).'
+    )
+    with pytest.raises(DataError, match=r'no column \'amount\'; .*Say which column it is with amount="\.\.\." \(on'):
+        read(PLAIN.rename(columns={"amount": "x"}))  # nothing there looks like it: no guess
+    with pytest.raises(DataError, match=r'no column \'client\'; .*customer_id="\.\.\." \(on .* --customer-id\)'):
+        read(PLAIN.assign(customer_nr=1, client_no=2), customer_id="client")  # three look like it
 
 
 def test_a_column_of_dates_and_one_of_amounts_complain_together():
@@ -545,7 +574,7 @@ def test_a_folder_may_hold_files_of_different_separators(tmp_path):
 
 
 def test_decimal_commas_behind_semicolons_are_told(tmp_path):
-    with pytest.raises(DataError, match=r"not a column of amounts.*turn the comma into a point"):
+    with pytest.raises(DataError, match=r'not a column of amounts.*Say decimal=","'):
         read_transactions(written(tmp_path, "customer_id;date;amount\n7;2024-01-01;5,50\n"))
 
 

@@ -13,10 +13,26 @@ import typer
 import typer.main
 
 from lifeworth import __version__, cli_batch, cli_evaluate, cli_models
+from lifeworth.cli_input import (
+    Amount,
+    Currency,
+    CustomerId,
+    Date,
+    DateFormat,
+    Decimal,
+    Duplicates,
+    ObservationEnd,
+    Period,
+    Refunds,
+    Seed,
+    TimeUnit,
+    check_rfm_file,
+    is_rfm_file,
+    read_rfm,
+)
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError, is_interruption
 
 if TYPE_CHECKING:
-    from lifeworth.rfm import RFM
     from lifeworth.transactions import Audit
 
 app = typer.Typer(
@@ -42,22 +58,9 @@ Input = Annotated[
         help="Transactions or an RFM table: a .parquet or .csv file, a folder or a pattern.", show_default=False
     ),
 ]
-CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
-Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
-Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
-DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
-Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
 PeriodOfInput = Annotated[
     str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
 ]
-TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
-ObservationEnd = Annotated[
-    str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
-]
-Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
-Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
-Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
 
 
 def _show_version(value: bool) -> None:
@@ -100,6 +103,7 @@ def rfm(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
     observation_end: ObservationEnd = None,
@@ -133,6 +137,7 @@ def rfm(
             refunds,  # type: ignore[arg-type]
             duplicates=duplicates,  # type: ignore[arg-type]
             date_format=date_format,
+            decimal=decimal,  # type: ignore[arg-type]
             currency=currency,
             threads=threads,
             memory_limit=memory_limit,
@@ -159,6 +164,7 @@ def fit(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    decimal: Decimal = None,
     period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
@@ -197,8 +203,19 @@ def fit(
 
     chosen = purchase_model(purchases, "--purchases")
     refuse_to_replace(model)
-    table = _read_rfm(
-        input, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency, "D"
+    table = read_rfm(
+        input,
+        customer_id,
+        date,
+        amount,
+        date_format,
+        decimal,
+        period,
+        time_unit,
+        observation_end,
+        refunds,
+        currency,
+        "D",
     )
     if not amount:
         table = replace(table, monetary_value=None, past_spend=None)
@@ -224,6 +241,7 @@ def predict(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    decimal: Decimal = None,
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
     discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
@@ -254,6 +272,7 @@ def predict(
         date,
         amount if loaded.spend is not None else "",
         date_format,
+        decimal,
         fitted.origin.period,
         fitted.time_unit,
         observation_end,
@@ -261,9 +280,9 @@ def predict(
         fitted.posterior.currency,
     )
     # An RFM table of ours need not fit in memory.
-    table = None if _is_rfm_file(input) else _read_rfm(input, *settings)
+    table = None if is_rfm_file(input) else read_rfm(input, *settings)
     if table is None:
-        _check_rfm_file(input, *settings)
+        check_rfm_file(input, *settings)
     with terminal.progress(terminal.console(stderr=True)) as report:
         scored = loaded.score(
             input if table is None else table,
@@ -324,108 +343,6 @@ def _output_kind(path: Path) -> str:
     if path.suffix.lower() not in {".parquet", ".csv"}:
         raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
     return path.suffix.lower()
-
-
-def _read_rfm(
-    path: Path,
-    customer_id: str,
-    date: str,
-    amount: str,
-    date_format: str | None,
-    period: str | None,
-    time_unit: str | None,
-    observation_end: str | None,
-    refunds: str,
-    currency: str | None,
-    default_period: str | None = None,
-) -> RFM:
-    """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
-    from dataclasses import replace
-
-    from lifeworth import terminal
-    from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
-    from lifeworth.tables import column_names
-
-    names = column_names(path)
-    if not set(RFM_COLUMNS) <= set(names):
-        counted = period or default_period
-        if counted is None:
-            raise UsageError(
-                f"{path} holds transactions, and the model does not say within which period purchases are one: make "
-                "an RFM table of them with lifeworth rfm, and give that."
-            )
-        settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
-        with terminal.progress(terminal.console(stderr=True)) as report:
-            return rfm_summary(
-                path,
-                customer_id,
-                date,
-                amount or None,
-                observation_end=observation_end,
-                date_format=date_format,
-                currency=currency,
-                progress=report,
-                **settings,
-            )
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, refunds)
-    if _is_rfm_file(path):
-        _check_rfm_file(
-            path, customer_id, date, amount, date_format, period, time_unit, observation_end, refunds, currency
-        )
-        table = RFM.read_parquet(path)
-        return table if currency is None else replace(table, currency=currency)
-    if time_unit is None:
-        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(path, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
-
-
-def _is_rfm_file(path: Path) -> bool:
-    """Whether this is an RFM table that lifeworth has written."""
-    from lifeworth.rfm import rfm_metadata
-
-    return path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None
-
-
-def _check_rfm_file(
-    path: Path,
-    customer_id: str,
-    date: str,
-    amount: str,
-    date_format: str | None,
-    period: str | None,
-    time_unit: str | None,
-    observation_end: str | None,
-    refunds: str,
-    currency: str | None,
-) -> None:
-    """Refuse settings that contradict what an RFM table of ours says of itself."""
-    from lifeworth.rfm import rfm_metadata
-    from lifeworth.timeunits import to_timestamp
-
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, refunds)
-    told = rfm_metadata(path)
-    assert told is not None
-    if time_unit not in (None, told["time_unit"]):
-        raise UsageError(f'{path} is an RFM table in the time unit "{told["time_unit"]}", and not in "{time_unit}".')
-    end = None if told["observation_end"] is None else to_timestamp(told["observation_end"], "observation_end")
-    if observation_end is not None and to_timestamp(observation_end, "observation_end") != end:
-        raise UsageError(f"{path} is an RFM table up to {end}: its end cannot be set any more.")
-    if currency is not None and told["currency"] not in (None, currency):
-        raise UsageError(f"{path} is an RFM table in {told['currency']}, and not in {currency}.")
-
-
-def _refuse_settings_of_transactions(
-    path: Path, customer_id: str, date: str, date_format: str | None, refunds: str
-) -> None:
-    given = {
-        "--customer-id": customer_id != "customer_id",
-        "--date": date != "date",
-        "--date-format": date_format is not None,
-        "--refunds": refunds != "net",
-    }
-    if any(given.values()):
-        named = " and ".join(option for option, is_given in given.items() if is_given)
-        raise UsageError(f"{path} is an RFM table already: {named} would change nothing; leave it away.")
 
 
 def _number_or_column(text: str) -> float | str:

@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lifeworth.cli_input import (
+    Currency,
+    CustomerId,
+    Date,
+    DateFormat,
+    Decimal,
+    Duplicates,
+    ObservationEnd,
+    Period,
+    Refunds,
+    Seed,
+    TimeUnit,
+)
 from lifeworth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,21 +33,9 @@ Cutoffs = Annotated[
     str, typer.Option(help='How many past dates to go back to, or which: "4", or "1997-06-30,1997-09-30".')
 ]
 Models = Annotated[str, typer.Option(help="bg_nbd, mbg_nbd, pareto_nbd, with commas between; the first values.")]
-CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
-Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
 Amount = Annotated[str, typer.Option(help="Column with the amount.")]
-DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
-Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
-TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
-ObservationEnd = Annotated[
-    str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
-]
-Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
-Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
-Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
 Interval = Annotated[float, typer.Option(help="Probability that intervals hold.")]
 Draws = Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
 Title = Annotated[str, typer.Option(help="Heading of the page.")]
 
 
@@ -48,6 +49,7 @@ def backtest(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
     observation_end: ObservationEnd = None,
@@ -76,6 +78,7 @@ def backtest(
         date=date,
         amount=amount,
         date_format=date_format,
+        decimal=decimal,
         period=period,
         time_unit=time_unit,
         observation_end=observation_end,
@@ -102,6 +105,7 @@ def report(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
     observation_end: ObservationEnd = None,
@@ -131,6 +135,7 @@ def report(
         date=date,
         amount=amount,
         date_format=date_format,
+        decimal=decimal,
         period=period,
         time_unit=time_unit,
         observation_end=observation_end,

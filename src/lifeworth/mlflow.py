@@ -1,10 +1,11 @@
-"""Fits, their diagnostics and the model itself in MLflow: `pip install "lifeworth[mlflow]"`.
+"""Fits, their diagnostics and the model itself, and scores of backtests, in MLflow: `pip install "lifeworth[mlflow]"`.
 
 MLflow is loaded when something is logged, and not before.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,24 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from lifeworth.errors import SourceError, UsageError
+from lifeworth.evaluate import Backtest
 from lifeworth.model import CLV, Fit, load
 from lifeworth.model.show import prior_text
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
 
+# What MLflow lets a metric be named by.
+_STRANGE = re.compile(r"[^\w\-. /]")
 _FIGURES = ("k_hat", "ess", "r_hat", "divergences", "bfmi")
 
 
-def log_to_mlflow(result: Fit | CLV, name: str = "model", *, rfm: RFM | None = None) -> str:
-    """Log a fit, or a model of purchases with one of spend, to MLflow: into the run at work, or a new one.
+def log_to_mlflow(result: Fit | CLV | Backtest, name: str | None = None, *, rfm: RFM | None = None) -> str:
+    """Log a fit, a model of purchases with one of spend, or a backtest to MLflow: into the run at work, or a new one.
 
     Parameters
     ----------
     result : what to log. Of a `CLV` the names below begin with "purchases." or "spend.".
-    name : folder of the run's artifacts that takes the saved model; `load_from_mlflow` reads it.
+    name : folder of the run's artifacts. "model", by default, takes the saved model, which `load_from_mlflow` reads;
+        "backtest" the tables of a backtest.
     rfm : the table of the fit: adds the metrics elpd and elpd_se of leave-one-out, and the account of its rows.
 
     Returns
@@ -38,6 +44,11 @@ def log_to_mlflow(result: Fit | CLV, name: str = "model", *, rfm: RFM | None = N
     currency, prior.<variable>), metrics (<parameter>.mean, .sd, .lower and .upper of the 90 % interval, and the
     figures of the diagnostics), the tags lifeworth.verdict, lifeworth.reasons and lifeworth.version, and the
     artifacts `name` (no customers inside), card.html and posterior_<family>.png.
+
+    Of a backtest: the params backtest.horizon, .cutoffs, .methods and .interval; each score as the metric
+    <target>.<method>.<score>, its mean over the cut-offs, and <target>.<method>.<score>.by_cutoff, with a step for each
+    (what cannot be said is left out); and in `name` summary.csv, scores.csv, totals.csv, parameters.csv, card.html and
+    pictures of scores and totals. No customers are in any of them.
 
     Raises
     ------
@@ -55,9 +66,15 @@ def log_to_mlflow(result: Fit | CLV, name: str = "model", *, rfm: RFM | None = N
     >>> mlflow.get_run(run_id).data.metrics["r.mean"]
     0.243
     """
-    if not isinstance(result, (Fit, CLV)):
-        raise UsageError(f"A fit or a CLV can be logged to MLflow, not {type(result).__name__}.")
+    if not isinstance(result, (Fit, CLV, Backtest)):
+        raise UsageError(f"A fit, a CLV or a backtest can be logged to MLflow, not {type(result).__name__}.")
+    if isinstance(result, Backtest) and rfm is not None:
+        raise UsageError("rfm is the table of a fit: with a backtest it would change nothing.")
     mlflow = _mlflow()
+    if isinstance(result, Backtest):
+        with _run(mlflow) as run:
+            _log_backtest(mlflow, result, name or "backtest")
+            return str(run.info.run_id)
     parts = {"": result} if isinstance(result, Fit) else {"purchases.": result.purchases, "spend.": result.spend}
     fits = {prefix: fit for prefix, fit in parts.items() if fit is not None}
     with _run(mlflow) as run, tempfile.TemporaryDirectory() as folder:
@@ -78,7 +95,7 @@ def log_to_mlflow(result: Fit | CLV, name: str = "model", *, rfm: RFM | None = N
         mlflow.log_text(f'<!doctype html><meta charset="utf-8">{result._repr_html_()}', "card.html")
         saved = Path(folder) / "saved"
         result.save(saved)
-        mlflow.log_artifacts(str(saved), name)
+        mlflow.log_artifacts(str(saved), name or "model")
         return str(run.info.run_id)
 
 
@@ -167,3 +184,35 @@ def _log_fit(mlflow: Any, fit: Fit, prefix: str, rfm: RFM | None) -> None:
         from lifeworth.plots import figure_of, plot_posterior
 
         mlflow.log_figure(figure_of(plot_posterior(fit.draws)), f"posterior_{fit.family.name}.png")
+
+
+def _log_backtest(mlflow: Any, bt: Backtest, name: str) -> None:
+    from lifeworth.plots import figure_of
+
+    params = {
+        "horizon": bt.horizon,
+        "cutoffs": ", ".join(f"{cutoff:%Y-%m-%d}" for cutoff in bt.cutoffs),
+        "methods": ", ".join(bt.methods),
+        "interval": bt.interval,
+    }
+    mlflow.log_params({f"backtest.{key}": value for key, value in params.items()})
+    scores = bt.scores.dropna(subset="value")
+    keys = [scores["target"], scores["method"], scores["metric"]]
+    names = [_STRANGE.sub("_", ".".join(map(str, key))) for key in zip(*keys, strict=True)]
+    means = scores["value"].groupby(names).mean()
+    mlflow.log_metrics({str(key): float(value) for key, value in means.items()})
+    for step, cutoff in enumerate(bt.cutoffs):
+        there = zip(names, scores["cutoff"], scores["value"], strict=True)
+        mlflow.log_metrics(
+            {f"{key}.by_cutoff": float(value) for key, when, value in there if when == cutoff}, step=step
+        )
+    targets = list(dict.fromkeys(bt.scores["target"]))
+    summary = pd.concat({target: bt.summary(target) for target in targets}, names=["target", "method"]).reset_index()
+    tables = {"summary": summary, "scores": bt.scores, "totals": bt.totals, "parameters": bt.parameters}
+    for what, table in tables.items():
+        mlflow.log_text(table.to_csv(index=False), f"{name}/{what}.csv")
+    mlflow.log_text(f'<!doctype html><meta charset="utf-8">{bt._repr_html_()}', f"{name}/card.html")
+    for target in targets:
+        mlflow.log_figure(figure_of(bt.plot_scores(target=target)), f"{name}/scores_{target}.png")
+    for target in dict.fromkeys(bt.totals["target"]):
+        mlflow.log_figure(figure_of(bt.plot_totals(target)), f"{name}/totals_{target}.png")

@@ -27,7 +27,7 @@ def watched(progress: Progress) -> Iterator[Report | None]:
     if callable(progress):
         yield progress
     elif progress is False:
-        yield _silent  # and not None, which would let a step inside show a bar
+        yield silent  # and not None, which would let a step inside show a bar
     elif progress is None or progress is True:
         if in_notebook():
             with _in_notebook() as report:
@@ -117,5 +117,5 @@ class _NotebookBar:
             self.handle.update(content, raw=True)
 
 
-def _silent(what: str, share: float) -> None:
+def silent(what: str, share: float) -> None:
     """Hear of progress and tell nobody."""

@@ -67,6 +67,7 @@ class SourceSection(PlaceKeys):
     date: str = "date"
     amount: str = "amount"
     date_format: str | None = None
+    decimal: Literal[",", "."] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -25,7 +25,7 @@ def grown(
     Parameters
     ----------
     folder : where the state is.
-    named : names of columns and the form of dates, as arguments of `RFMState`.
+    named : names of columns and the form of dates and amounts, as arguments of `RFMState`.
     settings : of `rfm_summary`.
 
     Returns

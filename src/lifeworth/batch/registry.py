@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lifeworth import display
 from lifeworth.batch import fingerprints
 from lifeworth.batch.lock import locked
 from lifeworth.errors import DataError, FitError, SourceError, UsageError
@@ -48,6 +49,11 @@ class Registry:
 
     def __repr__(self) -> str:
         return f"Registry({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [[name, count, "none" if used is None else f"version {used}"] for name, count, used in self._models()]
+        models = display.table(["name", "versions", "champion"], rows) if rows else display.note("No models yet.")
+        return display.card("Registry of models", [self.folder], models)
 
     def names(self) -> list[str]:
         """Names that have a version."""
@@ -146,8 +152,10 @@ class Registry:
 
     def models(self) -> pd.DataFrame:
         """All models: name, versions, champion (missing where there is none)."""
-        rows = [(name, len(self.versions(name)), self.champion(name)) for name in self.names()]
-        return pd.DataFrame(rows, columns=["name", "versions", "champion"]).astype({"champion": "Int64"})
+        return pd.DataFrame(self._models(), columns=["name", "versions", "champion"]).astype({"champion": "Int64"})
+
+    def _models(self) -> list[tuple[str, int, int | None]]:
+        return [(name, len(self.versions(name)), self.champion(name)) for name in self.names()]
 
     def compare(self, name: str, version: int | str, other: int | str = "champion") -> pd.DataFrame:
         """Parameters of two versions beside each other.

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,9 @@ from lifeworth.batch.sinks import FilesSink, check_run_id
 from lifeworth.batch.sources import FilesSource
 from lifeworth.errors import DataError, LifeworthError, SourceError, is_interruption
 from lifeworth.model.specs import versions
+from lifeworth.progress import Progress, Report, silent, watched
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
 
-Progress = Callable[[str, float], None]
 INTERRUPTED, UNFORESEEN = 130, 1
 _FORMAT = 2  # of blocks and manifests
 _MODEL, _SCORES = "model", "scores"
@@ -72,9 +72,7 @@ class Ran:
         )
 
 
-def run_job(
-    job: Job, run_id: str | None = None, *, shown: Shown | None = None, progress: Progress | None = None
-) -> Ran:
+def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, progress: Progress = None) -> Ran:
     r"""Run a job: read, count, fit or load, pass the gate, score, publish, and give an account.
 
     Parameters
@@ -82,7 +80,7 @@ def run_job(
     job : as `read_job` gives it.
     run_id : the id by which a sink that appends knows the rows of this run; default, the last day observed.
     shown : "human" or "json": the log on stderr as well.
-    progress : called with (what, share done) now and then.
+    progress : as in `rfm_summary`.
 
     Returns
     -------
@@ -111,10 +109,10 @@ def run_job(
     if run_id is not None:
         check_run_id(run_id)
     home = job.root / job.records.folder / job.name
-    with locked(home / ".lock", f"The job {job.name!r}"):
+    with locked(home / ".lock", f"The job {job.name!r}"), watched(progress) as report:
         folder = _own_folder(home)
         journal = Journal(folder / "log.jsonl", shown)
-        work = _Run(job, journal, home, folder, progress or (lambda what, share: None), run_id)
+        work = _Run(job, journal, home, folder, report or silent, run_id)
         return _accounted(work, folder, time.monotonic())
 
 
@@ -175,7 +173,7 @@ class _Run:
     """The steps of a run."""
 
     def __init__(
-        self, job: Job, journal: Journal, home: Path, folder: Path, progress: Progress, run_id: str | None
+        self, job: Job, journal: Journal, home: Path, folder: Path, progress: Report, run_id: str | None
     ) -> None:
         self.job, self.journal, self.home, self.folder, self.progress = job, journal, home, folder, progress
         self.work = home / ".work"
@@ -231,14 +229,15 @@ class _Run:
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _named(self) -> dict[str, Any]:
-        """The columns of transactions, and how their dates are written, as those who count take them."""
+        """The columns of transactions, and how their dates and amounts are written, as those who count take them."""
         section = self.job.source
         amount = section.amount or None
         columns = {"customer_id": section.customer_id, "date": section.date, "amount": amount}
-        return {**columns, "date_format": section.date_format}
+        return {**columns, "date_format": section.date_format, "decimal": section.decimal}
 
     def _names(self) -> list[str]:
-        return [name for key, name in self._named().items() if key != "date_format" and name is not None]
+        section = self.job.source
+        return [name for name in (section.customer_id, section.date, section.amount) if name]
 
     def _segments(self, rfm: RFM) -> Segments | None:
         """The segments of customers, where there is a fit for each."""

@@ -23,7 +23,7 @@ from lifeworth.rfm import RFM, cohort_table, rfm_summary
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit
-from lifeworth.transactions import Duplicates, Refunds
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
 from lifeworth.value import Totals
 
 Progress = Callable[[str, float], None]
@@ -78,6 +78,7 @@ def appraise(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     currency: str | None = None,
     method: str = "auto",
     draws: int = 1000,
@@ -107,9 +108,11 @@ def appraise(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "decimal": decimal,
     }
     settings = {**rows, "time_unit": time_unit, "currency": currency}
-    table = open_table(data, [customer_id, date, amount])
+    with columns_named(customer_id, date, amount):
+        table = open_table(data, [customer_id, date, amount])
     rfm = rfm_summary(table, **settings)
     pairs = models_of(models)
     name, (purchases, spend) = next(iter(pairs.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -19,13 +19,13 @@ from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_ta
 from lifeworth.evaluate.windows import Calendar
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
+from lifeworth.progress import Progress, Report, silent, watched
 from lifeworth.rfm import RFM
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal, period_start, to_timestamp
-from lifeworth.transactions import Duplicates, Refunds
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
 
 Array = npt.NDArray[np.float64]
-Progress = Callable[[str, float], None]
 
 PREDICTIVE, PAST = "clv", "past_value"
 # Past value x future value: high is the top share of customers by either.
@@ -83,6 +83,11 @@ class ClvComparison:
         judged = "not judged yet" if self.window_end is None else f"judged up to {self.window_end:%Y-%m-%d}"
         return f"ClvComparison({len(self.customers):,} customers at {self.train_end:%Y-%m-%d}, {judged})"
 
+    def _repr_html_(self) -> str:
+        from lifeworth.evaluate.show import comparison_card
+
+        return comparison_card(self)
+
     @property
     def rankings(self) -> list[str]:
         """The columns of `customers` that rank them: past value, each formula's forecast, and clv."""
@@ -122,6 +127,7 @@ def compare_clv(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     currency: str | None = None,
     budgets: Sequence[float] = (0.05, 0.1, 0.2),
     top: float = 0.2,
@@ -131,14 +137,14 @@ def compare_clv(
     confidence: float = 0.9,
     bootstrap: int = 200,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> ClvComparison:
     """Put every customer's historical and predictive value beside each other, and see which ranking earned more.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, currency :
-        as in `rfm_summary`.
+    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, decimal,
+        currency : as in `rfm_summary`.
     train_end : last date that is known; what came after judges. None: everything is known, and nothing judges.
     horizon : length of the window to foretell, "39W" or "12M"; default: all the time there is after `train_end`.
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
@@ -148,7 +154,7 @@ def compare_clv(
     top : share of the customers that is a high past, or a high future.
     method, draws, seed : as in `fit_clv`. interval : of forecasts.
     confidence, bootstrap : of what was earned; 0 resamples: no intervals.
-    progress : called with (what, share done).
+    progress : as in `rfm_summary`.
 
     Returns
     -------
@@ -174,8 +180,7 @@ def compare_clv(
             raise UsageError(f"{name}={share!r} must be between 0 and 1.")
     if isinstance(bootstrap, bool) or not isinstance(bootstrap, (int, np.integer)) or bootstrap < 0 or bootstrap == 1:
         raise UsageError(f"bootstrap={bootstrap!r} must be 0, or a whole number of at least 2.")
-    rules, tell = baselines_of(baselines), progress or (lambda what, done: None)
-    tell("reading", 0.0)
+    rules = baselines_of(baselines)
     settings = {
         "customer_id": customer_id,
         "date": date,
@@ -185,51 +190,58 @@ def compare_clv(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "decimal": decimal,
         "currency": currency,
+        "progress": False,  # what is told here is told of the whole
     }
     if train_end is None and horizon is None:
         raise UsageError('Say how far ahead to look (horizon="12M"), or up to when the past is known (train_end).')
-    calendar = Calendar(open_table(data, [customer_id, date, amount]), settings, horizon or 1, observation_end)
-    actual: Array | None = None
-    window_end: pd.Timestamp | None = None
-    if train_end is None:
-        known = calendar.today()
-    else:
-        if horizon is None:
-            left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), period)
-            calendar.horizon = f"{max(left, 1)}{period}"
-        (edge,) = calendar.cutoffs([train_end])
-        cut, known = calendar.cut(edge)
-        actual, window_end = cut.value, cut.window_end
-    rfm = known.rfm
-    clv = _fitted(model, rfm, method, draws, seed, tell)
-    tell("foretelling", 0.7)
-    told = clv.predict(rfm, known.length, interval=interval, seed=seed)
-    columns, reasons = _forecasts(known, rules)
-    assert rfm.past_spend is not None
-    assert rfm.monetary_value is not None
-    frame = rfm.to_pandas()[["customer_id", "frequency", "recency", "T"]].assign(
-        past_value=rfm.past_spend, past_repeat_value=rfm.frequency * rfm.monetary_value, **columns
-    )
-    for name in ("probability_alive", "expected_purchases", PREDICTIVE, "clv_lower", "clv_upper"):
-        frame[name] = told[name].to_numpy()
-    frame["total_value"] = frame[PAST] + frame[PREDICTIVE]
-    ranked = [PREDICTIVE, PAST, *columns]
-    for name in [PAST, *columns, PREDICTIVE]:
-        frame[f"rank_{name}"] = frame[name].rank(method="min", ascending=False).astype(np.int64)
-    frame["rank_change"] = frame[f"rank_{PAST}"] - frame[f"rank_{PREDICTIVE}"]
-    frame["corner"] = _corner(frame[PAST].to_numpy(), frame[PREDICTIVE].to_numpy(), top)
-    if actual is not None:
-        frame["actual_value"] = actual
-    tell("counting the money", 0.9)
-    earned = None
-    sizes = _budgets(budgets, len(frame))
-    if actual is not None:
-        earned = _earned(frame[ranked], actual, sizes, bootstrap, confidence, seed)
-    sums = frame.groupby("corner")[[c for c in (PAST, PREDICTIVE, "actual_value") if c in frame]].sum()
-    corners = sums.reindex(list(CORNERS.values()), fill_value=0.0)
-    corners.insert(0, "customers", frame["corner"].value_counts().reindex(corners.index, fill_value=0))
-    tell("counting the money", 1.0)
+    with watched(progress) as report:
+        tell = report or silent
+        tell("reading", 0.0)
+        with columns_named(customer_id, date, amount):
+            table = open_table(data, [customer_id, date, amount])
+        calendar = Calendar(table, settings, horizon or 1, observation_end)
+        actual: Array | None = None
+        window_end: pd.Timestamp | None = None
+        if train_end is None:
+            known = calendar.today()
+        else:
+            if horizon is None:
+                left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), period)
+                calendar.horizon = f"{max(left, 1)}{period}"
+            (edge,) = calendar.cutoffs([train_end])
+            cut, known = calendar.cut(edge)
+            actual, window_end = cut.value, cut.window_end
+        rfm = known.rfm
+        clv = _fitted(model, rfm, method, draws, seed, tell)
+        tell("foretelling", 0.7)
+        told = clv.predict(rfm, known.length, interval=interval, seed=seed, progress=False)
+        columns, reasons = _forecasts(known, rules)
+        assert rfm.past_spend is not None
+        assert rfm.monetary_value is not None
+        frame = rfm.to_pandas()[["customer_id", "frequency", "recency", "T"]].assign(
+            past_value=rfm.past_spend, past_repeat_value=rfm.frequency * rfm.monetary_value, **columns
+        )
+        for name in ("probability_alive", "expected_purchases", PREDICTIVE, "clv_lower", "clv_upper"):
+            frame[name] = told[name].to_numpy()
+        frame["total_value"] = frame[PAST] + frame[PREDICTIVE]
+        ranked = [PREDICTIVE, PAST, *columns]
+        for name in [PAST, *columns, PREDICTIVE]:
+            frame[f"rank_{name}"] = frame[name].rank(method="min", ascending=False).astype(np.int64)
+        frame["rank_change"] = frame[f"rank_{PAST}"] - frame[f"rank_{PREDICTIVE}"]
+        frame["corner"] = _corner(frame[PAST].to_numpy(), frame[PREDICTIVE].to_numpy(), top)
+        if actual is not None:
+            frame["actual_value"] = actual
+        tell("counting the money", 0.9)
+        earned = None
+        sizes = _budgets(budgets, len(frame))
+        if actual is not None:
+            earned = _earned(frame[ranked], actual, sizes, bootstrap, confidence, seed)
+        sums = frame.groupby("corner")[[c for c in (PAST, PREDICTIVE, "actual_value") if c in frame]].sum()
+        corners = sums.reindex(list(CORNERS.values()), fill_value=0.0)
+        corners.insert(0, "customers", frame["corner"].value_counts().reindex(corners.index, fill_value=0))
+        tell("counting the money", 1.0)
     return ClvComparison(
         customers=frame,
         earned=earned,
@@ -245,7 +257,7 @@ def compare_clv(
     )
 
 
-def _fitted(model: Any, rfm: RFM, method: str, draws: int, seed: int, tell: Progress) -> CLV:
+def _fitted(model: Any, rfm: RFM, method: str, draws: int, seed: int, tell: Report) -> CLV:
     """The model, fitted unless it is already."""
     if isinstance(model, CLV):
         if model.spend is None:

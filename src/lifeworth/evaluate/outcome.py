@@ -76,6 +76,11 @@ class Backtest:
             f"horizon={self.horizon!r}, cut-offs {dates}{more})"
         )
 
+    def _repr_html_(self) -> str:
+        from lifeworth.evaluate.show import backtest_card
+
+        return backtest_card(self)
+
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """A row per cut-off, method and customer: what was known, what was foretold, and what happened.

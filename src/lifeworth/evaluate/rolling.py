@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,10 @@ from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models
 from lifeworth.evaluate.outcome import Backtest
 from lifeworth.evaluate.windows import Calendar
 from lifeworth.model.specs import USUAL_PURCHASES
+from lifeworth.progress import Progress, silent, watched
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal
-from lifeworth.transactions import Duplicates, Refunds
-
-Progress = Callable[[str, float], None]
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
 
 
 def backtest(
@@ -39,6 +37,7 @@ def backtest(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     currency: str | None = None,
     method: str = "laplace",
     draws: int = 200,
@@ -49,14 +48,14 @@ def backtest(
     futures: int = 200,
     keep_predictions: bool = True,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> Backtest:
     """Go back to each cut-off, fit and foretell as of then, and judge by what followed.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, currency :
-        as in `rfm_summary`; the data are read once. Without amounts, purchases alone are judged.
+    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, decimal,
+        currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone are judged.
     cutoffs : dates (the period each falls in is the last known), or how many: the last of these leaves a window
         behind it, the others stand a window apart, or closer where a quarter of the data is to come before the first.
     horizon : length of the window after each cut-off: "39W", "12M", or a number of time units, in whole periods.
@@ -75,7 +74,7 @@ def backtest(
     futures : played out per customer for CRPS and PIT, of 5,000 customers spread evenly at most; 0: neither.
     keep_predictions : whether forecasts by customer are kept, about 150 bytes a customer, method and cut-off.
     seed : of all random draws.
-    progress : called with (what, share done) now and then.
+    progress : as in `rfm_summary`.
 
     Returns
     -------
@@ -109,8 +108,6 @@ def backtest(
         raise UsageError("There is nothing to judge: name models, baselines or both.")
     if len(methods) < len(pairs) + len(rules):
         raise UsageError(f"A model and a baseline are both named {', '.join(pairs.keys() & rules.keys())}.")
-    tell = progress or (lambda what, done: None)
-    tell("reading", 0.0)
     columns = [customer_id, date, *([] if amount is None else [amount])]
     settings = {
         "customer_id": customer_id,
@@ -121,30 +118,37 @@ def backtest(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "decimal": decimal,
         "currency": currency,
+        "progress": False,  # what is told here is told of the whole
     }
-    calendar = Calendar(open_table(data, columns), settings, horizon, observation_end)
-    edges = calendar.cutoffs(cutoffs)
-    manner = Manner(method, draws, interval, futures, seed)
-    tables = _Tables()
-    cuts = []
-    for place, edge in enumerate(edges):
+    with watched(progress) as report:
+        tell = report or silent
+        tell("reading", 0.0)
+        with columns_named(customer_id, date, amount):
+            table = open_table(data, columns)
+        calendar = Calendar(table, settings, horizon, observation_end)
+        edges = calendar.cutoffs(cutoffs)
+        manner = Manner(method, draws, interval, futures, seed)
+        tables = _Tables()
+        cuts = []
+        for place, edge in enumerate(edges):
 
-        def at(what: str, done: float, place: int = place, edge: int = edge) -> None:
-            tell(f"{calendar.date(edge)}: {what}", (place + 0.9 * done) / len(edges))
+            def at(what: str, done: float, place: int = place, edge: int = edge) -> None:
+                tell(f"{calendar.date(edge)}: {what}", (place + 0.9 * done) / len(edges))
 
-        cut, known = calendar.cut(edge)
-        cut = foretell(cut, known, pairs, rules, manner, at)
-        at("judging", 1.0)
-        tables.add(
-            cut,
-            judging.Resamples(bootstrap, [seed, period_ordinal(cut.cutoff, "D") & 0xFFFFFFFF]),
-            manner,
-            confidence,
-            top,
-        )
-        cuts.append(cut if keep_predictions else _without_customers(cut))
-    tell("judging", 1.0)
+            cut, known = calendar.cut(edge)
+            cut = foretell(cut, known, pairs, rules, manner, at)
+            at("judging", 1.0)
+            tables.add(
+                cut,
+                judging.Resamples(bootstrap, [seed, period_ordinal(cut.cutoff, "D") & 0xFFFFFFFF]),
+                manner,
+                confidence,
+                top,
+            )
+            cuts.append(cut if keep_predictions else _without_customers(cut))
+        tell("judging", 1.0)
     return Backtest(
         horizon=horizon,
         time_unit=time_unit,

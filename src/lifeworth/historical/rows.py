@@ -15,7 +15,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.engine import Clock
 from lifeworth.tables import column_names, open_table
 from lifeworth.timeunits import TimeUnit, period_ordinal, period_ordinals
-from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.arrow import as_series, pieces_of
 from lifeworth.transactions.columns import check_names, columns_of, read_amounts, read_times
 from lifeworth.transactions.ids import IdsRead, is_textual, read_ids
@@ -47,6 +47,7 @@ class Reading:
     refunds: Refunds
     duplicates: Duplicates
     date_format: str | None
+    decimal: DecimalMark | None = None
     money: tuple[str, ...] = ()
     acquisition: str | None = None
 
@@ -120,7 +121,8 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         data = data.read_all()
     # Read once: a lazy frame or a relation may give its rows in another order the next time.
     by = reading.group_column
-    table = open_table(data, list(dict.fromkeys([*names, *reading.further])))
+    with columns_named(reading.customer_id, reading.date, reading.amount):
+        table = open_table(data, list(dict.fromkeys([*names, *reading.further])))
     if reading.by == COHORT and COHORT in _names_of(data):
         raise UsageError(
             f'by="{COHORT}" means the time of the first purchase, and the table has a column {COHORT!r} as well: '
@@ -132,7 +134,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         table,
         names,
         lambda pieces: read_times(pieces, reading.date, reading.date_format),
-        lambda pieces: read_amounts(pieces, reading.amount),
+        lambda pieces: read_amounts(pieces, reading.amount, reading.decimal),
         lambda pieces: _ids_by_place(pieces, reading.customer_id),
         drop_duplicates=reading.duplicates == "drop",
     )
@@ -186,7 +188,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         group, labels = _groups(as_series(pieces_of(table, by)), by, None if everything else account.keep)
 
     def money(name: str) -> Floats:
-        values: Floats = _joined(read_amounts(pieces_of(table, name), name))[chosen]
+        values: Floats = _joined(read_amounts(pieces_of(table, name), name, reading.decimal))[chosen]
         return values
 
     return Rows(

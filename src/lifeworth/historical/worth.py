@@ -17,7 +17,7 @@ from lifeworth.historical.options import Cost, Options
 from lifeworth.historical.orders import Orders, read_orders
 from lifeworth.historical.rows import COHORT, Assign, Reading
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DUPLICATES, REFUNDS, Duplicates, Refunds
+from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal
 
 Method = Literal[
     "revenue_per_customer",
@@ -64,6 +64,7 @@ def historical_clv(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
 ) -> pd.DataFrame:
     """Value customers by a classic formula, from what they have bought so far.
 
@@ -72,7 +73,8 @@ def historical_clv(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, refunds, duplicates, date_format : as in `rfm_summary`.
+    data, customer_id, date, amount, period, refunds, duplicates, date_format, decimal : as in `rfm_summary`;
+        decimal holds for all columns of money.
     method : which formula.
 
         "revenue_per_customer": revenue / customers, in the window. What accounting tools report. It
@@ -170,6 +172,7 @@ def historical_clv(
         raise UsageError(f'refunds={refunds!r} is not a policy: use "net", "drop" or "error".')
     if duplicates not in DUPLICATES:
         raise UsageError(f'duplicates={duplicates!r} is not a policy: use "keep" or "drop".')
+    check_decimal(decimal)
     if amount is None:
         raise UsageError("amount=None: what customers were worth cannot be told without a column of money.")
     if by == customer_id and method in _NOT_BY_CUSTOMER:
@@ -189,7 +192,8 @@ def historical_clv(
         customer_id=customer_id, date=date, amount=amount, by=by, assign=assign,
         cohort=check_span(cohort or "M", "cohort", unit) if by == COHORT else "M",
         start=start, end=end, period=unit, refunds=refunds, duplicates=duplicates, date_format=date_format,
-        money=options.money, acquisition=acquisition_cost if isinstance(acquisition_cost, str) else None,
+        decimal=decimal, money=options.money,
+        acquisition=acquisition_cost if isinstance(acquisition_cost, str) else None,
     )  # fmt: skip
     orders = read_orders(data, reading)
     costs_of_acquisition = orders.acquisition

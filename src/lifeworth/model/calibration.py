@@ -150,6 +150,11 @@ class Calibration:
             f"{self.horizon!r}: {learned}"
         )
 
+    def _repr_html_(self) -> str:
+        from lifeworth.model.show import calibration_card
+
+        return calibration_card(self)
+
     def check_length(self, length: float) -> None:
         """Say so where the horizon asked for is not the one that was learned."""
         if not abs(length / self.length - 1) <= _SAME:

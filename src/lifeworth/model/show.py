@@ -11,6 +11,7 @@ from lifeworth.display import Markup
 from lifeworth.timeunits import UNIT_NAMES
 
 if TYPE_CHECKING:
+    from lifeworth.model.calibration import Calibration
     from lifeworth.model.clv import CLV
     from lifeworth.model.fit import Fit
     from lifeworth.model.specs import Model
@@ -29,8 +30,36 @@ def clv_card(clv: CLV) -> str:
             parts += [display.heading(fit.family.label, _mark(fit)), _body(fit)]
     if clv.spend is None:
         parts.append(display.note("No model of spend: purchases are foretold, and no values."))
+    if clv.calibration is not None:
+        parts += [display.heading("Intervals calibrated"), _learned(clv.calibration)]
     title = "Customer lifetime value" if clv.spend is not None else "Future purchases"
     return display.card(title, _facts(clv.purchases), *parts)
+
+
+def calibration_card(calibration: Calibration) -> str:
+    """What past cut-offs taught about intervals."""
+    return display.card(f"Calibration of {calibration.model}", [], _learned(calibration))
+
+
+def _learned(calibration: Calibration) -> Markup:
+    cutoffs = calibration.cutoffs
+    span = f", {cutoffs[0]:%Y-%m-%d} to {cutoffs[-1]:%Y-%m-%d}" if cutoffs else ""
+    rows: list[list[str]] = []
+    for target, levels in calibration.customers.items():
+        taken = 100 * levels.of(levels.lowest, 0.9)
+        said = f"{taken.min():.0f} %" if taken.min() == taken.max() else f"{taken.min():.0f} to {taken.max():.0f} %"
+        rows.append([f"{target} of a customer", f"for 90 %, the model's own of {said}, by frequency"])
+    for target, drift in calibration.totals.items():
+        rows.append([f"{target} of all", f"with a drift of ± {100 * drift.size:.0f} % between past and window"])
+    return display.join(
+        [
+            display.note(
+                f"{len(cutoffs)} cut-offs{span}; {calibration.windows} windows of {calibration.horizon} apart."
+            ),
+            display.table(["", "intervals"], rows) if rows else "",
+            *(display.note(reason, "careful") for reason in calibration.reasons),
+        ]
+    )
 
 
 def model_card(model: Model[Any]) -> str:

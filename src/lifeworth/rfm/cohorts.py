@@ -21,7 +21,7 @@ from lifeworth.timeunits import (
     period_ordinals,
     period_starts,
 )
-from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, wall_clock_edge
 
 _MOST_COHORTS = 600
 # Sums are made over so many groups of customers, however many threads there are, so that these change no digit.
@@ -40,14 +40,15 @@ def cohort_table(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
     """Count purchases and revenue by the period of a customer's first purchase and the customer's age.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, threads : as in
-        `rfm_summary`.
+    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, decimal, threads : as
+        in `rfm_summary`.
     cohort : customers whose first purchases fall into one of these belong together, and age is counted in
         them: "h", "D", "W" (Monday to Sunday) or "M" (calendar month); not shorter than `period`.
 
@@ -74,7 +75,8 @@ def cohort_table(
     1997-02-01  8476  1312  980  783
     1997-03-01  7248  1032  752  756
     """
-    settings = Settings(customer_id, date, amount, period, period, refunds, duplicates, date_format, None, threads)
+    how = (refunds, duplicates, date_format, None, threads)
+    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal)
     cohort = check_time_unit(cohort, "cohort")
     if TIME_UNITS.index(cohort) < TIME_UNITS.index(settings.period):
         raise UsageError(

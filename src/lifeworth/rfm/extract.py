@@ -23,7 +23,7 @@ from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, elapsed, period_ordinal, period_start
-from lifeworth.transactions import Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _TOO_MUCH_MONEY = 1e300
@@ -45,6 +45,7 @@ def rfm_summary(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
     pushdown: bool | None = None,
@@ -69,6 +70,9 @@ def rfm_summary(
     duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
         that were loaded twice leave them.
     date_format : strptime format where dates are text other than year-month-day.
+    decimal : "," or ".", the mark before the cents, where amounts are text such as "1.234,56 €" or "$1,234.56":
+        marks and spaces between thousands, and the sign or code of a currency, are then taken off. What would need
+        another reading is unreadable. It says nothing of columns of numbers. Default: plain numbers alone.
     currency : name of the currency, carried along.
     threads : how many cores to use; default, all that numba may use. It changes no number.
     pushdown : whether a DuckDB relation is brought in order of customers by DuckDB, and counted a part at a
@@ -123,6 +127,7 @@ def rfm_summary(
         threads,
         pushdown,
         memory_limit,
+        decimal=decimal,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -144,6 +149,7 @@ def train_test_split(
     test_end: Any = None,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
     pushdown: bool | None = None,
@@ -189,6 +195,7 @@ def train_test_split(
         threads,
         pushdown,
         memory_limit,
+        decimal=decimal,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -267,14 +274,16 @@ class _Table:
 
 def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillStream]:
     """The columns of transactions: all at once, in parts of whole customers, or as a stream."""
-    whole, parts = read_relation(data, settings.customer_id, settings.date, settings.amount, settings.pushdown)
-    if parts is not None:
-        for part in parts:
-            yield settings.read(part, run)
-        return
-    drop = settings.duplicates == "drop"
-    with open_columns(whole, settings.names, settings.date_format, run, settings.memory_limit, drop) as columns:
-        yield columns
+    names = (settings.customer_id, settings.date, settings.amount)
+    with columns_named(*names):
+        whole, parts = read_relation(data, *names, settings.pushdown)
+        if parts is not None:
+            for part in parts:
+                yield settings.read(part, run)
+            return
+        how = (settings.date_format, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
+        with open_columns(whole, settings.names, *how) as columns:
+            yield columns
 
 
 def _summarise(

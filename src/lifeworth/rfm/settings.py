@@ -11,7 +11,7 @@ from lifeworth.errors import UsageError
 from lifeworth.progress import Report
 from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DUPLICATES, REFUNDS, Duplicates, Refunds
+from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal
 from lifeworth.transactions.columns import Columns, read_columns
 
 
@@ -32,6 +32,7 @@ class Settings:
     pushdown: bool | None = None
     memory_limit: int | str | None = None
     progress: Report | None = None
+    decimal: DecimalMark | None = None
 
     @property
     def names(self) -> list[str]:
@@ -43,6 +44,7 @@ class Settings:
             raise UsageError(f'refunds={self.refunds!r} is not a policy: use "net", "drop" or "error".')
         if self.duplicates not in DUPLICATES:
             raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
+        check_decimal(self.decimal)
         check_time_unit(self.period, "period")
         check_time_unit(self.time_unit)
         if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
@@ -56,4 +58,5 @@ class Settings:
     def read(self, data: Any, run: Run) -> Columns:
         """The columns of a table, by these settings."""
         names = (self.customer_id, self.date, self.amount)
-        return read_columns(data, *names, self.date_format, run, drop_duplicates=self.duplicates == "drop")
+        drop = self.duplicates == "drop"
+        return read_columns(data, *names, self.date_format, run, drop_duplicates=drop, decimal=self.decimal)

@@ -18,6 +18,7 @@ from lifeworth.rfm.budget import memory_budget
 from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
 from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.tables.csv import plain_numbers
+from lifeworth.transactions import DecimalMark
 from lifeworth.transactions.columns import Columns, check_names, read_columns
 from lifeworth.transactions.ids import is_textual
 from lifeworth.transactions.stream import Source, is_direct
@@ -44,6 +45,7 @@ def open_columns(
     run: Callable[..., Any],
     memory_limit: int | str | None,
     drop_duplicates: bool = False,
+    decimal: DecimalMark | None = None,
 ) -> Iterator[Columns | SpillStream]:
     """The columns of transactions: of all rows, or of a stream where files or batches do not fit into the budget.
 
@@ -54,17 +56,17 @@ def open_columns(
     given: Iterator[pa.RecordBatch] = iter(())
     in_memory = [data, names[0], names[1], names[2] if len(names) > 2 else None, date_format, run]
     if drop_duplicates:  # that takes all rows at once
-        yield read_columns(*in_memory, drop_duplicates=True)
+        yield read_columns(*in_memory, drop_duplicates=True, decimal=decimal)
         return
     if budget is None or not isinstance(data, (str, Path, pa.RecordBatchReader)):
-        yield read_columns(*in_memory)
+        yield read_columns(*in_memory, decimal=decimal)
         return
     if isinstance(data, pa.RecordBatchReader):
         check_columns(data.schema.names, names)
         schema = pa.schema([data.schema.field(name) for name in names])
         begun, rest = _begin((batch.select(names) for batch in data), schema, budget)
         if rest is None:
-            yield read_columns(pa.Table.from_batches(begun, schema), *in_memory[1:])
+            yield read_columns(pa.Table.from_batches(begun, schema), *in_memory[1:], decimal=decimal)
             return
         width = sum(batch.nbytes for batch in begun) / sum(map(len, begun))
         given = chain((begun.popleft() for _ in range(len(begun))), rest)
@@ -72,14 +74,14 @@ def open_columns(
     else:
         files = find_files(data)
         if files.size() * _GROWTH[files.kind] <= budget:
-            yield read_columns(*in_memory)
+            yield read_columns(*in_memory, decimal=decimal)
             return
         schema = files.schema(names)
         first = next(files.batches(schema, _SAMPLE), None)
         width = first.nbytes / len(first) if first else 0.0
         rows = files.rows()
         if rows is not None and rows * _needed(schema, width) <= budget:
-            yield read_columns(*in_memory)
+            yield read_columns(*in_memory, decimal=decimal)
             return
     rows_at_once = int(min(max(budget / _BATCHES / (2 * width + _needed(schema, 0.0)), _FEWEST_ROWS), _MOST_ROWS))
     with temporary_folder() as folder:
@@ -96,7 +98,7 @@ def open_columns(
         else:
             source = Source(schema, lambda wanted: _evenly(given, schema, rows_at_once))
         bits = _bits(rows, width, schema, budget)
-        yield SpillStream(source, names, date_format, run, folder=folder, bits=bits, expected=rows)
+        yield SpillStream(source, names, date_format, run, decimal, folder=folder, bits=bits, expected=rows)
 
 
 def _needed(schema: pa.Schema, width: float) -> float:

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lifeworth import display
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.files import replacing
 from lifeworth.rfm.account import note_on_gap
@@ -37,7 +38,7 @@ from lifeworth.timeunits import (
     period_start,
     period_starts,
 )
-from lifeworth.transactions import Audit, Refunds, read_transactions, wall_clock_edge
+from lifeworth.transactions import Audit, DecimalMark, Refunds, read_transactions, wall_clock_edge
 
 _FORMAT = 1
 # Pieces are brought together when there are so many of them, or when the later ones hold this share of the rows.
@@ -82,7 +83,7 @@ class RFMState:
     Parameters
     ----------
     folder : where it is; it is made with the first transactions.
-    customer_id, date, amount, period, time_unit, refunds, date_format, currency : as in `rfm_summary`.
+    customer_id, date, amount, period, time_unit, refunds, date_format, decimal, currency : as in `rfm_summary`.
 
     Attributes
     ----------
@@ -121,14 +122,23 @@ class RFMState:
         refunds: Refunds = "net",
         *,
         date_format: str | None = None,
+        decimal: DecimalMark | None = None,
         currency: str | None = None,
     ) -> None:
+        names = (customer_id, date, amount)
         self.settings = Settings(
-            customer_id, date, amount, period, time_unit, refunds, "keep", date_format, currency, None
+            *names, period, time_unit, refunds, "keep", date_format, currency, None, decimal=decimal
         )
         self.folder = Path(folder)
         self.taken: dict[str, Any] = {}
-        self._about = {"period": period, "time_unit": time_unit, "refunds": refunds, "money": amount is not None}
+        self._about: dict[str, Any] = {
+            "period": period,
+            "time_unit": time_unit,
+            "refunds": refunds,
+            "money": amount is not None,
+        }
+        if decimal is not None:
+            self._about["decimal"] = decimal
         self._ids: pd.Index[Any] = pd.Index([])
         self._code = np.empty(0, dtype=np.int64)
         self._there = np.empty(0, dtype=bool)  # in the table: whoever has a purchase up to its end
@@ -146,6 +156,18 @@ class RFMState:
 
     def __len__(self) -> int:
         return int(self._there.sum())
+
+    def __repr__(self) -> str:
+        return f"RFMState({str(self.folder)!r}, {', '.join(self._facts)})"
+
+    def _repr_html_(self) -> str:
+        account = self._audit()._account() if self._rows_in else ""
+        return display.card("An RFM table that grows", [self.folder, *self._facts], account)
+
+    @property
+    def _facts(self) -> list[str]:
+        end = [] if self._end is None else [f"up to {period_start(self._end, self.settings.period):%Y-%m-%d}"]
+        return [f"{self._rows_in:,} rows", f"{len(self):,} customers", *end]
 
     @property
     def is_text(self) -> bool:
@@ -218,7 +240,8 @@ class RFMState:
     def _taken_in(self, data: Any) -> Rows:
         """New rows by codes of customers; new customers get their places."""
         settings = self.settings
-        read = read_transactions(data, settings.customer_id, settings.date, settings.amount, settings.date_format)
+        names = (settings.customer_id, settings.date, settings.amount)
+        read = read_transactions(data, *names, settings.date_format, settings.decimal)
         if not (pd.api.types.is_integer_dtype(read.customer_ids.dtype) or read.customer_ids.dtype == "str"):
             raise UsageError("A table that grows takes ids that are whole numbers or text: convert them.")
         if len(self._ids) and (read.customer_ids.dtype != self._ids.dtype or read.time_zone != self._zone):

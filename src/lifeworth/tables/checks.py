@@ -11,14 +11,24 @@ import pandas as pd
 from lifeworth.errors import DataError, LifeworthError, SourceError
 
 
+class MissingColumnsError(DataError):
+    """Columns that are not there; `there` are those that are."""
+
+    def __init__(self, text: str, missing: Iterable[str] = (), there: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.missing, self.there = tuple(missing), tuple(map(str, there))
+
+
 def check_columns(names: Iterable[str], wanted: list[str], where: str = "The table") -> None:
-    """Raise a `DataError` that names every wanted column that is missing, or stands there twice."""
+    """Raise a `DataError` (a `MissingColumnsError`) that names every wanted column that is missing, or there twice."""
     names = list(names)
     missing = [name for name in wanted if name not in names]
     if missing:
-        raise DataError(
+        raise MissingColumnsError(
             f"{where} has no column {' and no column '.join(map(repr, missing))}; "
-            f"it has: {', '.join(map(str, names)) or 'no columns at all'}."
+            f"it has: {', '.join(map(str, names)) or 'no columns at all'}.",
+            missing,
+            names,
         )
     twice = [name for name in dict.fromkeys(wanted) if names.count(name) > 1]
     if twice:

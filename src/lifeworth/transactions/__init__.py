@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from lifeworth.transactions.amounts import DecimalMark as DecimalMark
+from lifeworth.transactions.amounts import check_decimal as check_decimal
 from lifeworth.transactions.audit import Audit as Audit
+from lifeworth.transactions.naming import columns_named as columns_named
 from lifeworth.transactions.parse import factorise_ids as factorise_ids
 from lifeworth.transactions.rows import Transactions as Transactions
 from lifeworth.transactions.rows import read_transactions as read_transactions

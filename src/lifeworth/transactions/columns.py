@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import open_table
+from lifeworth.transactions.amounts import DecimalMark, parse_amounts
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
 from lifeworth.transactions.audit import as_example
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids
-from lifeworth.transactions.parse import parse_amounts, parse_dates
+from lifeworth.transactions.naming import columns_named
+from lifeworth.transactions.parse import parse_dates
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,6 +86,7 @@ def read_columns(
     run: Callable[[Callable[..., Any], Iterable[Any]], Any] = map,
     *,
     drop_duplicates: bool = False,
+    decimal: DecimalMark | None = None,
 ) -> Columns:
     """Read the columns of transactions from any table.
 
@@ -92,14 +95,15 @@ def read_columns(
     `read_transactions`.
     """
     wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
-    table = open_table(data, wanted)
+    with columns_named(customer_id, date, amount):
+        table = open_table(data, wanted)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     return columns_of(
         table,
         wanted,
         lambda pieces: read_times(pieces, date, date_format),
-        lambda pieces: read_amounts(pieces, amount or ""),
+        lambda pieces: read_amounts(pieces, amount or "", decimal),
         lambda pieces: read_ids(pieces, customer_id, run),
         drop_duplicates=drop_duplicates,
     )
@@ -260,7 +264,7 @@ def _days(array: pa.Array) -> Integers:
 # ---- amounts --------------------------------------------------------------------------------------------------
 
 
-def read_amounts(pieces: list[Any], name: str) -> list[Floats]:
+def read_amounts(pieces: list[Any], name: str, decimal: DecimalMark | None = None) -> list[Floats]:
     """Amounts of each piece: NaN is a missing one, infinity an unreadable one."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
@@ -274,10 +278,10 @@ def read_amounts(pieces: list[Any], name: str) -> list[Floats]:
         return [np.ascontiguousarray(first.to_numpy(), dtype=np.float64)]
     few = factored(pieces)
     if few is not None:
-        values = money_of(parse_amounts(few.distinct, name, few.weights), few.distinct.notna())
+        values = money_of(parse_amounts(few.distinct, name, few.weights, decimal), few.distinct.notna())
         return [few.spread(values, np.nan)]
     column = as_series(pieces)
-    return [money_of(parse_amounts(column, name), column.notna())]
+    return [money_of(parse_amounts(column, name, None, decimal), column.notna())]
 
 
 def money_of(amounts: pd.Series[Any], present: pd.Series[Any]) -> Floats:

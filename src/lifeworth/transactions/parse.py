@@ -1,4 +1,4 @@
-"""Columns of any type, read value by value: ids, dates and amounts of money, and what is none of these."""
+"""Columns of any type, read value by value: ids and dates, and what is none of these; `amounts` reads money."""
 
 from __future__ import annotations
 
@@ -13,17 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.transactions.slips import shown, too_many, weighed
 
 # 1997-09 names a month well enough; 1997 is as likely to be an amount.
 _SHORTEST_DATE = 7
-# A slip of the pen in a table of a few rows is counted; more than these are no slips but a column misread, and
-# whoever does not look at the audit would lose their money without a word.
-_MOST_SLIPS = 10
-_MOST_SLIPS_SHARE = 0.01
-# Amounts as people and tills write them, without the sign or name of a currency.
-_POINTS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}")
-_COMMAS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
-_DECIMAL_COMMA = re.compile(r"\d*,\d+")
 # Formats that can be read in one way only; 01/02/2024 is not among them.
 _CLEAR_FORMATS = (
     "ISO8601",
@@ -129,79 +122,14 @@ def parse_dates(
     return best
 
 
-def weighed(mask: pd.Series[Any], weights: npt.NDArray[np.int64] | None) -> int:
-    """How many rows the values of a mask stand for."""
-    return int(mask.sum() if weights is None else weights[mask.to_numpy(dtype=bool)].sum())
-
-
 def check_dates(name: str, present: int, readable: int, first: Any) -> None:
     """Raise a `DataError` where too many values are no dates; `first` is the first that is none."""
-    if _too_many(present - readable, present):
+    if too_many(present - readable, present):
         raise DataError(
             f"Column {name!r} is not a column of dates: {present - readable:,} of "
-            f"{present:,} values cannot be read (the first: {_shown(first)}). Write "
+            f"{present:,} values cannot be read (the first: {shown(first)}). Write "
             'dates as year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
         )
-
-
-def _too_many(unreadable: int, present: int) -> bool:
-    """Whether so many values cannot be read that the column is not what it is taken for."""
-    return 2 * unreadable > present or (unreadable > _MOST_SLIPS and unreadable > _MOST_SLIPS_SHARE * present)
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: short, and on one line."""
-    text = repr(str(value))
-    return text if len(text) <= 60 else text[:56] + "..." + text[-1]
-
-
-def parse_amounts(column: pd.Series[Any], name: str, weights: npt.NDArray[np.int64] | None = None) -> pd.Series[Any]:
-    """Amounts as float64, NaN where one cannot be read; `weights` as in `parse_dates`."""
-    values = read_amounts(column, name)
-    present = column.notna()
-    unreadable = present & values.isna()
-    if unreadable.any():
-        check_amounts(name, weighed(present, weights), weighed(unreadable, weights), column[unreadable].iloc[0])
-    return values
-
-
-def read_amounts(column: pd.Series[Any], name: str) -> pd.Series[Any]:
-    """`parse_amounts`, however many of them cannot be read."""
-    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column.dtype):
-        column = column.astype(object).infer_objects()
-    if getattr(column.dtype, "kind", "O") in "bcmM":
-        raise DataError(f"Column {name!r} holds {column.dtype} values, not amounts of money.")
-    parsed = pd.to_numeric(column, errors="coerce")
-    if parsed.dtype.kind == "c":
-        raise DataError(f"Column {name!r} holds complex numbers, not amounts of money.")
-    return pd.Series(parsed.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index)
-
-
-def check_amounts(name: str, present: int, unreadable: int, first: Any) -> None:
-    """Raise a `DataError` where too many values are no numbers; `first` is the first of these."""
-    if _too_many(unreadable, present):
-        raise DataError(
-            f"Column {name!r} is not a column of amounts: {unreadable:,} of {present:,} values are "
-            f"not numbers (the first: {_shown(first)}). Write amounts as plain numbers, as 12.50{_advice(str(first))}."
-        )
-
-
-def _advice(text: str) -> str:
-    """What to do with an amount that is written as in a letter or on a bill; nothing where it is no amount."""
-    if not any(character.isdigit() for character in text):
-        return ""
-    number = "".join(character for character in text if character.isdigit() or character in ".,")
-    steps = []
-    if number != text.strip().lstrip("+-").replace("(", "").replace(")", ""):
-        steps.append("take away all that is no part of the number, such as the currency")
-    number = number.strip(".,")
-    if _POINTS_BETWEEN_THOUSANDS.fullmatch(number):
-        steps.append("take away the points between thousands")
-    if _COMMAS_BETWEEN_THOUSANDS.fullmatch(number):
-        steps.append("take away the commas between thousands")
-    elif "," in number and (_DECIMAL_COMMA.fullmatch(number) or _POINTS_BETWEEN_THOUSANDS.fullmatch(number)):
-        steps.append("turn the comma into a point")
-    return f" ({', '.join(steps)})" if steps else ""
 
 
 def whole_numbers(column: pd.Series[Any]) -> bool:

@@ -12,8 +12,10 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
 from lifeworth.timeunits import to_timestamp
+from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
 from lifeworth.transactions.audit import EXAMPLES, as_example
-from lifeworth.transactions.parse import blank, factorise_ids, parse_amounts, parse_dates
+from lifeworth.transactions.naming import columns_named
+from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,7 @@ def read_transactions(
     date: str = "date",
     amount: str | None = "amount",
     date_format: str | None = None,
+    decimal: DecimalMark | None = None,
 ) -> Transactions:
     """Read transactions from any table.
 
@@ -58,6 +61,7 @@ def read_transactions(
         Parquet or CSV file.
     customer_id, date, amount : names of the columns; `amount=None` where there is no money.
     date_format : strptime format for dates held as text that is not year-month-day.
+    decimal : the mark before the cents of amounts held as text that are no plain numbers, as in `rfm_summary`.
 
     Returns
     -------
@@ -71,10 +75,12 @@ def read_transactions(
     SourceError : a file that cannot be read.
     UsageError : the same column named twice.
     """
+    check_decimal(decimal)
     wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
     if len(set(wanted)) < len(wanted):
         raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
-    frame = read_table(data, wanted)
+    with columns_named(customer_id, date, amount):
+        frame = read_table(data, wanted)
     if len(frame) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
 
@@ -102,7 +108,7 @@ def read_transactions(
         problems.append(str(error))
     if amount is not None:
         try:
-            amounts = parse_amounts(frame[amount], amount)
+            amounts = parse_amounts(frame[amount], amount, decimal=decimal)
         except DataError as error:
             problems.append(str(error))
     if problems:

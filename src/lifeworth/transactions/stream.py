@@ -15,19 +15,18 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.errors import DataError
+from lifeworth.transactions.amounts import Amounts, DecimalMark
 from lifeworth.transactions.arrow import Integers, as_series, factored
 from lifeworth.transactions.columns import Columns, Floats, columns_of, money_of, read_amounts, read_times, ticks_of
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, Words, is_textual, read_ids
 from lifeworth.transactions.parse import (
     Written,
-    check_amounts,
     check_dates,
     mixed_zones,
     prepare_dates,
-    weighed,
     whole_numbers,
 )
-from lifeworth.transactions.parse import read_amounts as parse_leniently
+from lifeworth.transactions.slips import weighed
 
 _SIGN = np.uint64(1 << 63)
 
@@ -60,18 +59,18 @@ class Stream:
     names: list[str]
     date_format: str | None
     run: Callable[..., Any]
+    decimal: DecimalMark | None = None
     time_zone: str | None = None
     resolution: str = "s"
     notes: tuple[str, ...] = ()
     owners: list[Any] = field(default_factory=list)
     _rows: int = 0
     _layout: str | None = None
-    _money: list[int] = field(default_factory=lambda: [0, 0])
-    _first_bad: str = ""
     _shown: dict[tuple[str, int], str] = field(default_factory=dict)
     _restore: Restore | None = None
 
     def __post_init__(self) -> None:
+        self._money = Amounts(self.names[-1], self.decimal)
         self._ids = _id_form(self.source.schema.field(self.names[0]).type, self.names[0])
         kind = self.source.schema.field(self.names[1]).type
         if pa.types.is_timestamp(kind):
@@ -101,8 +100,7 @@ class Stream:
             self._rows += len(table)
         if self._rows == 0:
             raise DataError("The table of transactions has no rows: there is nothing to count.")
-        if self._money[1]:
-            check_amounts(self.names[2], self._money[0], self._money[1], self._first_bad)
+        self._money.check()
 
     def remember(self, columns: Columns, row: int) -> None:
         """Keep what a row looks like, for messages, when its batch is gone."""
@@ -157,14 +155,8 @@ class Stream:
             return read_amounts(pieces, name)
         few = factored(pieces)
         column = few.distinct if few is not None else as_series(pieces)
-        values = parse_leniently(column, name)
-        weights = None if few is None else few.weights
-        present, unreadable = column.notna(), column.notna() & values.isna()
-        if unreadable.any() and not self._money[1]:
-            self._first_bad = str(column[unreadable].iloc[0])
-        self._money[0] += weighed(present, weights)
-        self._money[1] += weighed(unreadable, weights)
-        money = money_of(values, present)
+        values = self._money.read(column, None if few is None else few.weights)
+        money = money_of(values, column.notna())
         return [money if few is None else few.spread(money, np.nan)]
 
 

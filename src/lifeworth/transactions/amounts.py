@@ -1,0 +1,217 @@
+"""Amounts as people and tills write them: which mark stands before the cents is said by the user, and never guessed.
+
+With the decimal mark given, marks and spaces between thousands and the sign or name of a currency are taken off. What
+can be read in no way, or in another than that, is no number: "12.50" is none where the comma stands before the cents.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lifeworth.errors import DataError, UsageError
+from lifeworth.transactions.slips import shown, too_many, weighed
+
+# What stands before the cents.
+DecimalMark = Literal[",", "."]
+DECIMAL_MARKS: tuple[DecimalMark, ...] = (",", ".")
+
+_POINTS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,}")
+_COMMAS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+_DECIMAL_COMMA = re.compile(r"\d*,\d+")
+
+# ISO 4217. A list, since not every word beside a number is a currency: "5 MIO" and "5 k" are not 5.
+_CODES = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
+    "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG "
+    "HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA "
+    "MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD "
+    "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX "
+    "USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
+)
+_WORDS = r"euros?|sfr\.?|fr\.|kr\.?|zł|kč|ft|lei|rs\.?|rp\.?|rm|tl|лв\.?|руб\.?|r"
+_DOLLARS = r"(?:us|au?|ca?|nz|hk|sg?|nt|mx|r)\$"  # and no others: "5 k€" and "5 m$" are not 5
+_CURRENCY = rf"(?i:\p{{Sc}}|{_DOLLARS}|{_CODES.replace(' ', '|')}|{_WORDS})"
+_SAME = {
+    "€": "EUR", "EURO": "EUR", "EUROS": "EUR", "£": "GBP", "$": "USD", "US$": "USD", "¥": "JPY", "₹": "INR", "₺": "TRY",
+    "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD", "R$": "BRL",
+    "FR": "CHF", "SFR": "CHF", "ZŁ": "PLN", "KČ": "CZK", "FT": "HUF", "TL": "TRY", "RM": "MYR", "RS": "INR",
+}  # fmt: skip
+_SPACE = r"[\s\p{Z}\p{Cf}]*"
+_SIGN = "[-+\u2212]?"
+# Marks between thousands: the one that is not before the cents, spaces, apostrophes; one of them throughout.
+_BETWEEN = (r"[ \p{Zs}]", r"['’]")
+_NOTHING = pa.scalar("", pa.large_string())
+
+
+@cache
+def _pattern(decimal: DecimalMark) -> str:
+    other = "." if decimal == "," else ","
+    grouped = "|".join(rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}}){{1,9}}" for mark in (re.escape(other), *_BETWEEN))
+    return (
+        rf"^{_SPACE}(?P<sign>{_SIGN}){_SPACE}(?P<before>(?:{_CURRENCY})?){_SPACE}(?P<inner>{_SIGN}){_SPACE}"
+        rf"(?P<whole>{grouped}|\d{{0,30}})(?:{re.escape(decimal)}(?P<cents>\d{{0,30}}))?(?P<power>(?:[eE][-+]?\d{{1,2}})?)"
+        rf"{_SPACE}(?P<after>(?:{_CURRENCY})?){_SPACE}$"
+    )
+
+
+def check_decimal(decimal: Any) -> None:
+    """Raise a `UsageError` for what is no decimal mark."""
+    if decimal is not None and decimal not in DECIMAL_MARKS:
+        raise UsageError(f'decimal={decimal!r} must be "," or ".", the mark before the cents, or None: plain numbers.')
+
+
+def from_text(text: pa.Array, decimal: DecimalMark) -> tuple[npt.NDArray[np.float64], set[str]]:
+    """Text as numbers, NaN where it is none; and the currencies named beside them."""
+    if not len(text):
+        return np.empty(0), set()
+    parts = pc.extract_regex(text.cast(pa.large_string()), _pattern(decimal))
+    sign, before, inner, whole, cents, power, after = parts.flatten()
+    digits = pc.replace_substring_regex(whole, "[^0-9]", "")
+    some = pc.greater(pc.add(pc.binary_length(digits), pc.binary_length(cents)), 0)
+    one_sign = pc.or_(pc.equal(sign, ""), pc.equal(inner, ""))
+    # 1.234E5 is not written by people who put points between thousands.
+    no_power = pc.or_(pc.equal(power, ""), pc.equal(digits, whole))
+    good = pc.fill_null(pc.and_(some, pc.and_(one_sign, no_power)), False)
+    signs = pc.replace_substring_regex(pc.binary_join_element_wise(sign, inner, _NOTHING), "\u2212", "-")
+    minus = pc.replace_substring(signs, "+", "")
+    zero, point = (pa.scalar(mark, pa.large_string()) for mark in ("0", "."))
+    plain = pc.binary_join_element_wise(minus, zero, digits, point, cents, zero, power, _NOTHING)
+    values = pc.if_else(good, plain, None).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    named: set[str] = set()
+    for column in (before, after):
+        named |= {str(name) for name in pc.unique(column.filter(good)).to_pylist() if name}
+    return np.asarray(values, dtype=np.float64), {_currency(name) for name in named}
+
+
+def parse_amounts(
+    column: pd.Series[Any],
+    name: str,
+    weights: npt.NDArray[np.int64] | None = None,
+    decimal: DecimalMark | None = None,
+) -> pd.Series[Any]:
+    """Amounts as float64, NaN where one cannot be read; `weights` says how often each value stands in the column.
+
+    Raises a `DataError` for a column that does not hold amounts, or those of several currencies.
+    """
+    amounts = Amounts(name, decimal)
+    values = amounts.read(column, weights)
+    amounts.check()
+    return values
+
+
+def _currency(name: str) -> str:
+    name = name.upper().rstrip(".")
+    return _SAME.get(name, name)
+
+
+def reads(text: str, decimal: DecimalMark) -> bool:
+    """Whether a text is a number with this decimal mark."""
+    return bool(np.isfinite(from_text(pa.array([text]), decimal)[0][0]))
+
+
+@dataclass
+class Amounts:
+    """What is known of a column of amounts, however many batches it comes in."""
+
+    name: str
+    decimal: DecimalMark | None = None
+    present: int = 0
+    unreadable: int = 0
+    first: str = ""
+    currencies: set[str] = field(default_factory=set)
+
+    def read(self, column: pd.Series[Any], weights: npt.NDArray[np.int64] | None = None) -> pd.Series[Any]:
+        """Amounts as float64, NaN where one cannot be read; `weights`: how often each value stands in the column."""
+        values = self._values(column)
+        present = column.notna()
+        unread = present & values.isna()
+        if unread.any() and not self.unreadable:
+            self.first = str(column[unread].iloc[0])
+        self.present += weighed(present, weights)
+        self.unreadable += weighed(unread, weights)
+        return values
+
+    def check(self) -> None:
+        """Raise a `DataError` where too many values are no numbers, or money of several currencies is mixed."""
+        if too_many(self.unreadable, self.present):
+            with_mark = "" if self.decimal is None else f' with decimal="{self.decimal}"'
+            raise DataError(
+                f"Column {self.name!r} is not a column of amounts: {self.unreadable:,} of {self.present:,} values are "
+                f"not numbers{with_mark} (the first: {shown(self.first)}). {_advice(self.first, self.decimal)}"
+            )
+        if len(self.currencies) > 1:
+            raise DataError(
+                f"Column {self.name!r} mixes currencies ({', '.join(sorted(self.currencies))}): convert all to one "
+                "first, or read each by itself."
+            )
+
+    def _values(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column.dtype):
+            column = column.astype(object).infer_objects()
+        if getattr(column.dtype, "kind", "O") in "bcmM":
+            raise DataError(f"Column {self.name!r} holds {column.dtype} values, not amounts of money.")
+        text = self._text(column)
+        values = np.full(len(column), np.nan)
+        if text.any():
+            assert self.decimal is not None
+            values[text], named = from_text(pa.array(column[text], pa.large_string(), from_pandas=True), self.decimal)
+            self.currencies |= named
+        if not text.all() or not len(text):
+            parsed = pd.to_numeric(column[~text], errors="coerce")
+            if parsed.dtype.kind == "c":
+                raise DataError(f"Column {self.name!r} holds complex numbers, not amounts of money.")
+            values[~text] = parsed.to_numpy(dtype=np.float64, na_value=np.nan)
+        return pd.Series(values, index=column.index)
+
+    def _text(self, column: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+        """Where text stands whose decimal mark is known."""
+        if self.decimal is None:
+            return np.zeros(len(column), dtype=bool)
+        if isinstance(column.dtype, pd.StringDtype):
+            return np.ones(len(column), dtype=bool)
+        if column.dtype != object:
+            return np.zeros(len(column), dtype=bool)
+        return np.array([isinstance(value, str) for value in column], dtype=bool)
+
+
+def _advice(text: str, given: DecimalMark | None) -> str:
+    """What to do with an amount that is written as in a letter or on a bill, or is none."""
+    marks = [mark for mark in DECIMAL_MARKS if mark != given and reads(text, mark)]
+    if given is None and len(marks) == 2:
+        return (
+            'Say which mark stands before the cents: decimal="," or decimal="." (on the command line, --decimal); '
+            "currencies, and marks between thousands, are then taken off."
+        )
+    if marks:
+        return (
+            f'Say decimal="{marks[0]}" (on the command line, --decimal "{marks[0]}") if that is the mark before the '
+            "cents; currencies, and marks between thousands, are then taken off."
+        )
+    return f"Write amounts as plain numbers, as 12.50{_steps(text)}."
+
+
+def _steps(text: str) -> str:
+    """What keeps an amount from being a plain number; nothing where it is no amount."""
+    if not any(character.isdigit() for character in text):
+        return ""
+    number = "".join(character for character in text if character.isdigit() or character in ".,")
+    steps = []
+    if number != text.strip().lstrip("+-").replace("(", "").replace(")", ""):
+        steps.append("take away all that is no part of the number, such as the currency")
+    number = number.strip(".,")
+    if _POINTS_BETWEEN_THOUSANDS.fullmatch(number):
+        steps.append("take away the points between thousands")
+    if _COMMAS_BETWEEN_THOUSANDS.fullmatch(number):
+        steps.append("take away the commas between thousands")
+    elif "," in number and (_DECIMAL_COMMA.fullmatch(number) or _POINTS_BETWEEN_THOUSANDS.fullmatch(number)):
+        steps.append("turn the comma into a point")
+    return f" ({', '.join(steps)})" if steps else ""

@@ -1,0 +1,46 @@
+"""What to say where transactions have other names for their columns than those looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lifeworth.errors import DataError
+from lifeworth.tables.checks import MissingColumnsError
+
+# Parts of names that columns often have: for an example in a message, and for nothing else.
+_OFTEN = {
+    "customer_id": ("customer", "cust", "client", "user", "member", "buyer", "kund", "mitglied", "cliente"),
+    "date": ("date", "day", "time", "datum", "tag", "zeit", "fecha", "data"),
+    "amount": ("amount", "revenue", "price", "total", "spend", "paid", "value", "sales", "betrag", "umsatz", "preis",
+               "montant", "importe"),
+}  # fmt: skip
+
+
+@contextmanager
+def columns_named(customer_id: str, date: str, amount: str | None) -> Iterator[None]:
+    """Where one of these columns is missing, say with which option to name it."""
+    try:
+        yield
+    except MissingColumnsError as error:
+        given = {"customer_id": customer_id, "date": date, "amount": amount}
+        asked = [option for option, name in given.items() if name in error.missing]
+        if not asked:
+            raise
+        free = [name for name in error.there if name not in given.values()]
+        names = [f'{option}="{_likely(option, free)}"' for option in asked]
+        options = [f"--{option.replace('_', '-')}" for option in asked]
+        what = "which column it is" if len(asked) == 1 else "which columns they are"
+        raise DataError(
+            f"{error} Say {what} with {_listed(names)} (on the command line, {_listed(options)})."
+        ) from error
+
+
+def _likely(option: str, names: list[str]) -> str:
+    """The column that is meant, if only one looks like it."""
+    alike = [name for name in names if any(part in name.lower() for part in _OFTEN[option])]
+    return alike[0] if len(alike) == 1 else "..."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
