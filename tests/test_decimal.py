@@ -66,6 +66,10 @@ def test_what_a_decimal_comma_reads(text, value):
         ("CHF 1\u2019234.50", 1234.5),
         ("£12", 12.0),
         ("12.50 USD", 12.5),
+        ("Rs.500.50", 500.5),
+        ("12.50kr.", 12.5),
+        ("fr. 12", 12.0),
+        ("1.5E-3", 0.0015),
         ("$12.00 USD", 12.0),
         ("1.234", 1.234),
         (".5", 0.5),
@@ -92,6 +96,7 @@ def test_what_a_decimal_point_reads(text, value):
         "-€ -5",
         "(5,00)",
         "5,00-",
+        "kr",
         "5 k€",  # thousands of euros, not five
         "5 m$",
         "5 MIO",

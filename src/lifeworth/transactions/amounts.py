@@ -37,7 +37,7 @@ _CODES = (
     "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX "
     "USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
 )
-_WORDS = r"euros?|sfr\.?|fr\.|kr\.?|zł|kč|ft|lei|rs\.?|rp\.?|rm|tl|лв\.?|руб\.?|r"
+_WORDS = r"euros?|sfr\.?|fr\.?|kr\.?|zł|kč|ft|lei|rs\.?|rp\.?|rm|tl|лв\.?|руб\.?|r"
 _DOLLARS = r"(?:us|au?|ca?|nz|hk|sg?|nt|mx|r)\$"  # and no others: "5 k€" and "5 m$" are not 5
 _CURRENCY = rf"(?i:\p{{Sc}}|{_DOLLARS}|{_CODES.replace(' ', '|')}|{_WORDS})"
 _SAME = {
@@ -49,18 +49,20 @@ _SPACE = r"[\s\p{Z}\p{Cf}]*"
 _SIGN = "[-+\u2212]?"
 # Marks between thousands: the one that is not before the cents, spaces, apostrophes; one of them throughout.
 _BETWEEN = (r"[ \p{Zs}]", r"['’]")
-_NOTHING = pa.scalar("", pa.large_string())
+_POWER = r"[eE][-+]?\d{1,2}"
+_NAMED = rf"^(?P<one>{_CURRENCY})(?P<two>(?:{_CURRENCY})?)$"
 
 
 @cache
 def _pattern(decimal: DecimalMark) -> str:
-    other = "." if decimal == "," else ","
-    grouped = "|".join(rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}}){{1,9}}" for mark in (re.escape(other), *_BETWEEN))
-    return (
-        rf"^{_SPACE}(?P<sign>{_SIGN}){_SPACE}(?P<before>(?:{_CURRENCY})?){_SPACE}(?P<inner>{_SIGN}){_SPACE}"
-        rf"(?P<whole>{grouped}|\d{{0,30}})(?:{re.escape(decimal)}(?P<cents>\d{{0,30}}))?(?P<power>(?:[eE][-+]?\d{{1,2}})?)"
-        rf"{_SPACE}(?P<after>(?:{_CURRENCY})?){_SPACE}$"
-    )
+    """What an amount looks like. Nothing is captured, which makes it ten times as fast."""
+    other, mark = ("." if decimal == "," else ","), re.escape(decimal)
+    thousands = [rf"[1-9]\d{{0,2}}(?:{between}\d{{3}}){{1,9}}" for between in (re.escape(other), *_BETWEEN)]
+    # 1.234E5 is not written by people who put points between thousands.
+    grouped = rf"(?:{'|'.join(thousands)})(?:{mark}\d{{0,30}})?"
+    plain = rf"(?:\d{{1,30}}(?:{mark}\d{{0,30}})?|{mark}\d{{1,30}})(?:{_POWER})?"
+    before = rf"(?:{_SIGN}{_SPACE}(?:{_CURRENCY})?|{_CURRENCY}{_SPACE}{_SIGN})"
+    return rf"^{_SPACE}{before}{_SPACE}(?:{grouped}|{plain}){_SPACE}(?:{_CURRENCY})?{_SPACE}$"
 
 
 def check_decimal(decimal: Any) -> None:
@@ -69,27 +71,25 @@ def check_decimal(decimal: Any) -> None:
         raise UsageError(f'decimal={decimal!r} must be "," or ".", the mark before the cents, or None: plain numbers.')
 
 
-def from_text(text: pa.Array, decimal: DecimalMark) -> tuple[npt.NDArray[np.float64], set[str]]:
+def from_text(text: pa.Array | pa.ChunkedArray, decimal: DecimalMark) -> tuple[npt.NDArray[np.float64], set[str]]:
     """Text as numbers, NaN where it is none; and the currencies named beside them."""
     if not len(text):
         return np.empty(0), set()
-    parts = pc.extract_regex(text.cast(pa.large_string()), _pattern(decimal))
-    sign, before, inner, whole, cents, power, after = parts.flatten()
-    digits = pc.replace_substring_regex(whole, "[^0-9]", "")
-    some = pc.greater(pc.add(pc.binary_length(digits), pc.binary_length(cents)), 0)
-    one_sign = pc.or_(pc.equal(sign, ""), pc.equal(inner, ""))
-    # 1.234E5 is not written by people who put points between thousands.
-    no_power = pc.or_(pc.equal(power, ""), pc.equal(digits, whole))
-    good = pc.fill_null(pc.and_(some, pc.and_(one_sign, no_power)), False)
-    signs = pc.replace_substring_regex(pc.binary_join_element_wise(sign, inner, _NOTHING), "\u2212", "-")
-    minus = pc.replace_substring(signs, "+", "")
-    zero, point = (pa.scalar(mark, pa.large_string()) for mark in ("0", "."))
-    plain = pc.binary_join_element_wise(minus, zero, digits, point, cents, zero, power, _NOTHING)
-    values = pc.if_else(good, plain, None).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    named: set[str] = set()
-    for column in (before, after):
-        named |= {str(name) for name in pc.unique(column.filter(good)).to_pylist() if name}
-    return np.asarray(values, dtype=np.float64), {_currency(name) for name in named}
+    text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    text = text.cast(pa.large_string())
+    good = pc.fill_null(pc.match_substring_regex(text, _pattern(decimal)), False)
+    read = text.filter(good)
+    power = pc.extract_regex(read, rf"[0-9.,](?P<power>{_POWER})").field(0).fill_null("")
+    rest = pc.replace_substring_regex(read, rf"([0-9.,]){_POWER}", r"\1")
+    names = pc.replace_substring_regex(rest, r"[^\p{L}\p{Sc}]+", "")
+    number = pc.replace_substring_regex(rest, r"\p{L}+\.?", "")  # "kr.", point and all
+    number = pc.replace_substring(pc.replace_substring_regex(number, f"[^0-9{decimal}\u2212-]+", ""), "\u2212", "-")
+    number = pc.replace_substring(number, decimal, ".")
+    nothing = pa.scalar("", pa.large_string())
+    values = np.full(len(text), np.nan)
+    values[good.to_numpy(zero_copy_only=False)] = pc.binary_join_element_wise(number, power, nothing).cast(pa.float64())
+    named = pc.extract_regex(pc.unique(names), _NAMED).flatten()
+    return values, {_currency(name) for column in named for name in column.to_pylist() if name}
 
 
 def parse_amounts(
