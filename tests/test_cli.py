@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth import cli
+from lifeworth import cli, errors
 from lifeworth.errors import DataWarning
 from lifeworth.families import FAMILIES
 
@@ -586,3 +586,21 @@ def test_options_that_change_nothing_are_refused(run, shelf, tmp_path):
         2,
         r"rfm.parquet is an RFM table already: --date and --refunds would change nothing; leave it away",
     )
+
+
+@pytest.mark.parametrize("links", [1, 2, 3])
+def test_a_signal_at_the_end_of_a_chain_of_errors_is_an_interruption(links):
+    """Compiled code turns a signal into an error, and whoever cleans up after that may fail as well."""
+
+    def failing(left):
+        if left == 0:
+            raise KeyboardInterrupt
+        try:
+            failing(left - 1)
+        except BaseException:  # noqa: BLE001
+            raise ValueError("cleaning up failed")  # noqa: B904 - the context is what is looked at
+
+    with pytest.raises(ValueError, match="cleaning up") as met:
+        failing(links)
+    assert errors.is_interruption(met.value)
+    assert not errors.is_interruption(ValueError("no signal"))

@@ -369,15 +369,14 @@ def main() -> None:
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except SystemError as error:
-        if not is_interruption(error):
+    except Exception as error:
+        if is_interruption(error):
+            code = INTERRUPTED
+        elif debug or not isinstance(error, LifeworthError):
             raise
-        code = INTERRUPTED
-    except LifeworthError as error:
-        if debug:
-            raise
-        _say(str(error))
-        sys.exit(error.exit_code)
+        else:
+            _say(str(error))
+            sys.exit(error.exit_code)
     if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
         _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)

@@ -88,6 +88,16 @@ class DataWarning(UserWarning):
     """Data that was used, with something a user ought to know about it."""
 
 
-def is_interruption(error: BaseException) -> bool:
-    """Whether somebody asked to stop; a signal that meets compiled code comes out as the cause of another error."""
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
+def is_interruption(error: BaseException | None) -> bool:
+    """Whether somebody asked to stop; a signal that meets compiled code comes out as what led to another error."""
+    met: list[BaseException] = []
+    chain = [error]
+    while chain:
+        one = chain.pop()
+        if one is None or any(one is other for other in met):
+            continue
+        if isinstance(one, KeyboardInterrupt):
+            return True
+        met.append(one)
+        chain += [one.__cause__, one.__context__]
+    return False
