@@ -23,8 +23,7 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # not ours to look into, or another process is at the same
-            _clear(target)
+        clear(target.parent, target.name)
         temporary, handle = _own_folder(target)
     except FileExistsError as error:
         raise SourceError(f"{target} cannot be written: {target.parent} is a file, not a folder.") from error
@@ -87,20 +86,25 @@ def _own_folder(target: Path) -> tuple[Path, int]:
         os.close(handle)
 
 
-def _clear(target: Path) -> None:
-    """Take away what killed processes have left beside the target; what they had moved aside goes back."""
-    ours = re.compile(re.escape(f".{target.name}.") + "[a-z0-9_]{8}")
-    for found in target.parent.iterdir():
-        if not ours.fullmatch(found.name) or not found.is_dir():
-            continue
-        handle = os.open(found, os.O_RDONLY)
-        try:
-            if _lock(handle, wait=False):
-                if (found / "old").exists() and not target.exists():
-                    (found / "old").rename(target)
-                shutil.rmtree(found, ignore_errors=True)
-        finally:
-            os.close(handle)
+def clear(folder: Path, name: str | None = None) -> None:
+    """Take away what killed processes have left in a folder (beside `name` alone); what they moved aside goes back."""
+    ours = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}", re.DOTALL)
+    with contextlib.suppress(OSError):  # not ours to look into, or another process is at the same
+        for found in folder.iterdir():
+            match = ours.fullmatch(found.name)
+            if match is None or name not in (None, match["name"]) or not found.is_dir():
+                continue
+            if {inside.name for inside in found.iterdir()} - {"new", "old"}:
+                continue  # none of ours
+            handle = os.open(found, os.O_RDONLY)
+            try:
+                if _lock(handle, wait=False):
+                    target = folder / match["name"]
+                    if (found / "old").exists() and not target.exists():
+                        (found / "old").rename(target)
+                    shutil.rmtree(found, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _lock(handle: int, wait: bool) -> bool:

@@ -98,3 +98,13 @@ def test_what_is_not_there_or_damaged(registry, tmp_path):
     (tmp_path / "models/shop/champion.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         registry.champion("shop")
+
+
+def test_what_a_killed_process_left_goes_with_the_next_change(tmp_path):
+    """Also where that change writes nothing, since the version is there already."""
+    registry = lw.Registry(tmp_path)
+    registry.add("shop", model())
+    (tmp_path / "shop/.1.abcd_123/new").mkdir(parents=True)
+    (tmp_path / "shop/.1.something").mkdir()
+    assert registry.add("shop", model()) == 1
+    assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == [".1.something", ".lock", "1"]

@@ -18,7 +18,7 @@ from lifeworth import display
 from lifeworth.batch import fingerprints
 from lifeworth.batch.lock import locked
 from lifeworth.errors import DataError, FitError, SourceError, UsageError
-from lifeworth.files import replacing
+from lifeworth.files import clear, replacing
 from lifeworth.model import CLV, PurchaseFit, load
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -209,6 +209,7 @@ class Registry:
     @contextmanager
     def _change(self, name: str) -> Iterator[None]:
         with locked(self._folder(name) / ".lock", f"A change of {name!r}", wait=True):
+            clear(self._folder(name))
             yield
 
 
