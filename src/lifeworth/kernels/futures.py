@@ -1,12 +1,13 @@
 """What customers will do and what it is worth: many futures of each, played out and summed up in one pass.
 
 A family of purchases says how a future begins and how many purchases it holds (`fill_begin`, `play`), a family of
-spend how much they bring (`spread`, `amount`). Both are put together here, once for each pair of families, so
-that nothing of the size customers x draws is ever held.
+spend how much they bring (`spread`: amounts are gamma numbers whose rate is one too). Both are put together here,
+once for each pair of families, so that nothing of the size customers x draws is ever held.
 
 The first random number of a customer's futures runs through the unit interval evenly (Kronecker's sequence, with a
 shift of the customer's own): each future alone is as random as any, and together they show quantiles with a tenth
-of the noise. All others come from a stream of the customer and the draw.
+of the noise. All others belong to the customer and the draw: those that say how often and until when a customer buys
+come from a stream, those that say when and for how much each have a name, so that they are made side by side.
 """
 
 import functools
@@ -27,7 +28,6 @@ from lifeworth.kernels._jit import (
     OFFSETS,
     SEED,
     VECTOR,
-    inner,
     njit,
     njit_at,
     own_row,
@@ -35,15 +35,19 @@ from lifeworth.kernels._jit import (
 )
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
-from lifeworth.kernels.random import FUTURE, gamma_variate, name_streams, start_named, start_stream, uniform
+from lifeworth.kernels.random import FUTURE, WORTH, gamma_variate, name_streams, start_named, start_stream, uniform
+from lifeworth.kernels.room import Room, fill_columns, fill_names, make_room
+from lifeworth.kernels.variates import fill_gammas, fill_uniforms, log_gamma_of, named
+from lifeworth.kernels.vectors import exp
 
 Function = Callable[..., Any]
 
 _GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 # The stream that a customer's even sequence begins with is that of no draw.
 _NO_DRAW = np.iinfo(np.int64).max
-_STATE = np.uint64(16)  # bytes
 _PIECES = 64  # of the customers, shared out among threads
+# What a future has by name: the rate of its amounts, their sum, and each of its purchases.
+_RATE, _SUM, _PURCHASES = 0, 1, 2
 NUMBER = numba.types.float64
 
 
@@ -59,20 +63,6 @@ def even(shift: float, s: int) -> float:
     """The s-th number of an even sequence, in (0, 1)."""
     place = shift + s * _GOLDEN_RATIO
     return min(max(place - math.floor(place), 2.0**-53), 1.0 - 2.0**-53)
-
-
-@njit
-def state_of(states: Any, s: int) -> Any:
-    """The address of the s-th of many states."""
-    return states + _STATE * np.uint64(s)
-
-
-@inner
-def fill_columns(theta: np.ndarray, row: int, parameters: np.ndarray) -> None:
-    """Fill parameters (4, draws) with one row's of theta (draws, rows, 4)."""
-    for s in range(theta.shape[0]):
-        for k in range(4):
-            parameters[k, s] = theta[s, row, k]
 
 
 @njit
@@ -107,27 +97,24 @@ def period_of(edges: np.ndarray, time: float) -> int:
     return k
 
 
-class _Unit(NamedTuple):
-    """Stands for a family of spend where there is none: every purchase counts as one."""
+@njit
+def next_purchases(room: Room, begin: int, end: int, there: int, done: float) -> int:
+    """List, from `there` on, those of the purchases from begin to end that are not their future's last.
 
-    spread: Function
-    amount: Function
-    amounts: Function
+    `done` is how many those futures have had by then. Returns where the new list ends.
+    """
+    for e in range(begin, end):
+        k, number = room.whose[e], room.number[e]
+        room.whose[there] = k
+        room.number[there] = number + 1
+        there += room.counts[k] > done
+    return there
 
 
 @njit
-def _unit_spread(state: int, p: float, q: float, v: float, x: float, z: float) -> tuple[float, float]:
-    return 1.0, 1.0
-
-
-@njit
-def _unit_amount(state: int, p: float, scale: float) -> float:
-    return 1.0
-
-
-@njit
-def _unit_amounts(state: int, p: float, scale: float, count: int) -> float:
-    return float(count)
+def _unit(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
+    """Stands for a family's `spread` where every purchase counts as one."""
+    return 1.0, 1.0, 1.0
 
 
 class FutureRows(NamedTuple):
@@ -141,45 +128,234 @@ class FutureRows(NamedTuple):
 def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     """Make the functions for a family of purchases and one of spend (None: a purchase is worth one)."""
     fill_begin, play = purchases.fill_begin, purchases.play
-    worth: Any = _Unit(_unit_spread, _unit_amount, _unit_amounts) if spend is None else spend
-    spread, amount, amounts = worth.spread, worth.amount, worth.amounts
     home = f"{purchases.__name__}:{'purchases' if spend is None else spend.__name__.rpartition('.')[2]}"
+    brings = spend is not None  # whether purchases differ in what they bring
+    spread = _unit if spend is None else spend.spread
 
     @njit_at(home)
-    def value_of(
-        state: int,
-        count: int,
-        arrivals: float,
-        within: float,
-        leaves: bool,
-        p: float,
-        scale: float,
+    def play_customer(
+        room: Room,
+        state: Any,
+        theta: np.ndarray,
+        row: int,
+        x: float,
+        t_x: float,
+        T: float,
+        key: Any,
+        seed: int,
+        length: float,
+        never: bool,
+        dated: bool,
+    ) -> int:
+        """Draw all futures of a customer and give how many are not silent; `never`: nothing comes of those that are.
+
+        `dated`: for each that is not, find its end: the time of its last purchase where that is known to be the last
+        of the customer's, else the time for which it stays a customer's.
+        """
+        draws = theta.shape[0]
+        known = room.customer
+        if theta.shape[1] > 1 or not (known[0] == x and known[1] == t_x and known[2] == T and known[3] == length):
+            fill_columns(theta, row, room.parameters)
+            fill_begin(room.parameters, x, t_x, T, length, room.begun)
+            known[0], known[1], known[2], known[3] = x, t_x, T, length
+        begun, parameters = room.begun, room.parameters
+        shift = begin_evenly(state, seed, key)
+        firsts, size = room.some, 0
+        for s in range(draws):
+            firsts[s] = even(shift, s)
+        for s in range(draws):
+            room.draw[size] = np.uint64(s)
+            size += not (firsts[s] < begun[0, s] and never)
+        word, other = name_streams(seed, FUTURE, key)
+        for k in range(size):
+            s = room.draw[k]
+            start_named(state, word, other, s)
+            count, arrivals, within, leaves = play(
+                state,
+                firsts[s],
+                begun[0, s],
+                begun[1, s],
+                begun[2, s],
+                begun[3, s],
+                parameters[0, s],
+                parameters[1, s],
+                parameters[2, s],
+                parameters[3, s],
+                x,
+                T,
+                length,
+            )
+            room.counts[k] = count
+            ends = count > 0 and (count < arrivals or leaves)
+            room.leaves[k] = ends
+            if dated and ends:
+                # The last purchase is the count-th arrival; those before it are uniform up to there.
+                within = within * last_of_first(state, count, arrivals)
+            room.ends[k] = within
+        word, _ = name_streams(seed, WORTH, key)
+        for k in range(size):
+            room.names[k] = named(word, room.draw[k])
+        return size
+
+    @njit_at(home)
+    def fill_spread(room: Room, size: int, spend_theta: np.ndarray, row: int, x: float, z: float) -> None:
+        """Fill the shapes of the amounts of each future, and their scales, which are one over the rate."""
+        for k in range(size):
+            s = room.draw[k]
+            shape, of_rate, rate = spread(spend_theta[s, row, 0], spend_theta[s, row, 1], spend_theta[s, row, 2], x, z)
+            room.shapes[k], room.some[k], room.scales[k] = shape, of_rate, rate
+        fill_names(room.names, _RATE, size, room.own_names)
+        fill_gammas(room.own_names, room.some, size, room.values)
+        for k in range(size):
+            room.scales[k] = room.scales[k] / room.values[k]
+            if room.some[k] < 1.0:  # a rate so near to zero may underflow; its logarithm does not
+                s = room.draw[k]
+                _, of_rate, rate = spread(spend_theta[s, row, 0], spend_theta[s, row, 1], spend_theta[s, row, 2], x, z)
+                room.scales[k] = math.exp(math.log(rate) - log_gamma_of(room.own_names[k], of_rate))
+
+    @njit_at(home)
+    def fill_sums(room: Room, size: int, margin: float, per_order: float, at_once: float) -> None:
+        """Fill the value of each future from the sum of its amounts, which is a gamma number itself."""
+        if brings:
+            for k in range(size):
+                room.some[k] = room.shapes[k] * max(room.counts[k] + at_once, 1.0)
+            fill_names(room.names, _SUM, size, room.own_names)
+            fill_gammas(room.own_names, room.some, size, room.values)
+        for k in range(size):
+            orders = room.counts[k] + at_once
+            brought = orders
+            if brings:
+                brought = room.scales[k] * room.values[k] if orders > 0.0 else 0.0
+            room.values[k] = margin * brought - per_order * orders
+
+    @njit_at(home)
+    def add_purchases(
+        room: Room,
+        there: int,
         margin: float,
         per_order: float,
-        per_time: float,
         at_once: float,
         decay: float,
-    ) -> float:
-        """Discounted value of one future: of its purchases, less what they and the customer cost.
+        edges: np.ndarray,
+        total_counts: np.ndarray,
+        total_values: np.ndarray,
+    ) -> None:
+        """Add what the purchases that are listed bring to the value of their futures, and to that of their periods."""
+        whose, number, time, worth = room.whose, room.number, room.time, room.worth
+        for e in range(there):
+            room.purchase_names[e] = named(room.names[whose[e]], _PURCHASES + number[e])
+        fill_uniforms(room.purchase_names, there, worth)
+        for e in range(there):
+            k = whose[e]
+            # The first may be made at once; the next is the last of all, where that is known to be one.
+            place = 1.0 if number[e] == at_once and room.leaves[k] > 0.0 else worth[e]
+            time[e] = room.ends[k] * (place if number[e] >= at_once else 0.0)
+        if brings:
+            for e in range(there):
+                worth[e] = room.shapes[whose[e]]
+            fill_gammas(room.purchase_names, worth, there, room.amounts)
+            for e in range(there):
+                room.amounts[e] = room.amounts[e] * room.scales[whose[e]]
+        else:
+            for e in range(there):
+                room.amounts[e] = 1.0
+        for e in range(there):
+            worth[e] = exp(-decay * time[e]) * (margin * room.amounts[e] - per_order)
+        for e in range(there):
+            room.values[whose[e]] += worth[e]
+        if edges.size > 2:
+            for e in range(there):
+                at, s = period_of(edges, time[e]), room.draw[whose[e]]
+                total_counts[at, s] += number[e] >= at_once
+                total_values[at, s] += worth[e]
 
-        `at_once` is 1 where the customer makes a purchase now as well, before all those counted.
+    @njit_at(home)
+    def fill_purchases(
+        room: Room,
+        size: int,
+        margin: float,
+        per_order: float,
+        at_once: float,
+        decay: float,
+        edges: np.ndarray,
+        total_counts: np.ndarray,
+        total_values: np.ndarray,
+    ) -> None:
+        """Fill the value of each future purchase by purchase; with several periods, add each to that it falls in.
+
+        All futures' first purchases are listed first, then their second ones, and so on, as far as there is room.
         """
-        value = 0.0
-        if at_once != 0.0:
-            value = margin * amount(state, p, scale) - per_order
-        if decay == 0.0 and per_time == 0.0:
-            return float(value + margin * amounts(state, p, scale, count) - per_order * count)
-        end, others = within, count
-        if count > 0 and (count < arrivals or leaves):
-            # The last purchase is the count-th arrival; those before it are uniform up to there.
-            end, others = within * last_of_first(state, count, arrivals), count - 1
-            value += math.exp(-decay * end) * (margin * amount(state, p, scale) - per_order)
-        for _ in range(others):
-            time = end * uniform(state)
-            value += math.exp(-decay * time) * (margin * amount(state, p, scale) - per_order)
-        if per_time != 0.0:
-            value -= per_time * discounted_length(0.0, end, decay)
-        return value
+        whose, number = room.whose, room.number
+        begin, end, of = 0, 0, 0
+        for k in range(size):
+            room.values[k] = 0.0
+            whose[end] = np.uint64(k)
+            number[end] = 0
+            end += room.counts[k] + at_once > 0.0
+        while begin < end:
+            while begin < end and 2 * end - begin <= whose.size:
+                of += 1
+                begin, end = end, next_purchases(room, begin, end, end, of - at_once)
+            add_purchases(room, end, margin, per_order, at_once, decay, edges, total_counts, total_values)
+            of += 1
+            begin, end = 0, next_purchases(room, begin, end, 0, of - at_once)
+
+    @njit_at(home)
+    def subtract_time(
+        room: Room, size: int, per_time: float, decay: float, edges: np.ndarray, total_values: np.ndarray
+    ) -> None:
+        """Take off what it costs to have a customer for a time."""
+        periods = edges.size - 1
+        for k in range(size):
+            if periods == 1:
+                room.values[k] -= per_time * discounted_length(0.0, room.ends[k], decay)
+                continue
+            for at in range(periods):
+                if edges[at] < room.ends[k]:
+                    until = min(edges[at + 1], room.ends[k])
+                    part = per_time * discounted_length(edges[at], until, decay)
+                    total_values[at, room.draw[k]] -= part
+                    room.values[k] -= part
+
+    @njit_at(home)
+    def live(
+        room: Room,
+        state: Any,
+        theta: np.ndarray,
+        spend_theta: np.ndarray,
+        i: int,
+        x: float,
+        t_x: float,
+        T: float,
+        z: float,
+        key: Any,
+        seed: int,
+        length: float,
+        decay: float,
+        terms: np.ndarray,
+        edges: np.ndarray,
+        total_counts: np.ndarray,
+        total_values: np.ndarray,
+    ) -> int:
+        """Fill counts and values of all futures of the i-th customer of whom something comes; give how many those are.
+
+        Of several periods, and only then, all that falls in them is added to the totals, (periods, draws).
+        """
+        term = own_row(len(terms), i)
+        margin, per_order, per_time, at_once = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 4]
+        row, spend_row = own_row(theta.shape[1], i), own_row(spend_theta.shape[1], i)
+        dated = decay != 0.0 or per_time != 0.0 or edges.size > 2
+        never = per_time == 0.0 and at_once == 0.0
+        size = play_customer(room, state, theta, row, x, t_x, T, key, seed, length, never, dated)
+        if brings:
+            fill_spread(room, size, spend_theta, spend_row, x, z)
+        if not dated:
+            fill_sums(room, size, margin, per_order, at_once)
+        else:
+            fill_purchases(room, size, margin, per_order, at_once, decay, edges, total_counts, total_values)
+            if per_time != 0.0:
+                subtract_time(room, size, per_time, decay, edges, total_values)
+        return size
 
     @rows(CUBE, CUBE, *[VECTOR] * 4, KEYS, SEED, VECTOR, NUMBER, MATRIX, parallel=True, home=home)
     def simulate_futures(
@@ -206,67 +382,19 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
         """
         draws = theta.shape[0]
-        counts = np.empty((x.size, draws))
-        values = np.empty((x.size, draws))
+        counts = np.zeros((x.size, draws))
+        values = np.zeros((x.size, draws))
         for piece in prange(_PIECES):
-            state = two_words()
-            begun = np.empty((4, draws))
-            parameters = np.empty((4, draws))
-            before = -1
+            room, state, whole = make_room(draws), two_words(), np.zeros(2)
+            nothing = np.empty((0, 0))
             for i in range(x.size * piece // _PIECES, x.size * (piece + 1) // _PIECES):
-                spend_row, term = own_row(spend_theta.shape[1], i), own_row(len(terms), i)
-                if (
-                    before < 0
-                    or theta.shape[1] > 1
-                    or length[i] != length[before]
-                    or T[i] != T[before]
-                    or (x[i] != x[before] or t_x[i] != t_x[before])
-                ):
-                    fill_columns(theta, own_row(theta.shape[1], i), parameters)
-                    fill_begin(parameters, x[i], t_x[i], T[i], length[i], begun)
-                before = i
-                shift = begin_evenly(state, seed, keys[i])
-                word, other = name_streams(seed, FUTURE, keys[i])
-                for s in range(draws):
-                    start_named(state, word, other, s)
-                    count, arrivals, within, leaves = play(
-                        state,
-                        even(shift, s),
-                        begun[0, s],
-                        begun[1, s],
-                        begun[2, s],
-                        begun[3, s],
-                        parameters[0, s],
-                        parameters[1, s],
-                        parameters[2, s],
-                        parameters[3, s],
-                        x[i],
-                        T[i],
-                        length[i],
-                    )
-                    p, scale = spread(
-                        state,
-                        spend_theta[s, spend_row, 0],
-                        spend_theta[s, spend_row, 1],
-                        spend_theta[s, spend_row, 2],
-                        x[i],
-                        z[i],
-                    )
-                    counts[i, s] = count
-                    values[i, s] = value_of(
-                        state,
-                        count,
-                        arrivals,
-                        within,
-                        leaves,
-                        p,
-                        scale,
-                        terms[term, 0],
-                        terms[term, 1],
-                        terms[term, 2],
-                        terms[term, 4],
-                        decay,
-                    )
+                size = live(
+                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
+                    terms, whole, nothing, nothing,
+                )  # fmt: skip
+                for k in range(size):
+                    counts[i, room.draw[k]] = room.counts[k]
+                    values[i, room.draw[k]] = room.values[k]
         return counts, values
 
     @rows(
@@ -333,132 +461,25 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         stride = 7 if pieces % 7 != 0 else 5
         for task in prange(pieces):
             piece = task * stride % pieces
-            begun, parameters = np.empty((4, draws)), np.empty((4, draws))
-            counts, values, room = np.empty(draws), np.empty(draws), np.empty(draws)
-            arrivals, ends, shapes, scales = np.empty(draws), np.empty(draws), np.empty(draws), np.empty(draws)
-            leaves, left = np.empty(draws, dtype=np.bool_), np.empty(draws, dtype=np.int64)
-            active, buying = np.empty(draws, dtype=np.int64), np.empty(draws, dtype=np.int64)
-            # A state for each future: step after step is taken for all of them, and no processor has to guess whether
-            # the next one is silent, or how often it buys.
-            words = np.empty(2 * draws, dtype=np.uint64)
-            states = np.uint64(words.ctypes.data)
-            state = two_words()
-            before = -1
+            room, state = make_room(draws), two_words()
             for i in range(chunks[piece], chunks[piece + 1]):
-                spend_row = own_row(spend_theta.shape[1], i)
-                term = own_row(len(terms), i)
-                margin, per_order, per_time, at_once = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 4]
-                alike = before >= 0 and theta.shape[1] == 1 and x[i] == x[before] and t_x[i] == t_x[before]
-                if not (alike and T[i] == T[before] and length[i] == length[before]):
-                    fill_columns(theta, own_row(theta.shape[1], i), parameters)
-                    fill_begin(parameters, x[i], t_x[i], T[i], length[i], begun)
-                before = i
-                group = groups[i]
-                shift = begin_evenly(state, seed, keys[i])
-                word, other = name_streams(seed, FUTURE, keys[i])
-                never = per_time == 0.0 and at_once == 0.0  # whether nothing comes of a silent future
-                size = 0
-                for s in range(draws):
-                    counts[s] = 0.0
-                    values[s] = 0.0
-                    active[size] = s
-                    size += not (even(shift, s) < begun[0, s] and never)
+                of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
+                size = live(
+                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
+                    terms, edges, of_counts, of_values,
+                )  # fmt: skip
+                if periods == 1:
+                    for k in range(size):
+                        of_counts[0, room.draw[k]] += room.counts[k]
+                        of_values[0, room.draw[k]] += room.values[k]
+                threshold = terms[own_row(len(terms), i), 3]
+                above = draws - size if threshold < 0.0 else 0
                 for k in range(size):
-                    s = active[k]
-                    own = state_of(states, s)
-                    start_named(own, word, other, s)
-                    counts[s], arrivals[s], ends[s], leaves[s] = play(
-                        own,
-                        even(shift, s),
-                        begun[0, s],
-                        begun[1, s],
-                        begun[2, s],
-                        begun[3, s],
-                        parameters[0, s],
-                        parameters[1, s],
-                        parameters[2, s],
-                        parameters[3, s],
-                        x[i],
-                        T[i],
-                        length[i],
-                    )
-                for k in range(size):
-                    s = active[k]
-                    shapes[s], scales[s] = spread(
-                        state_of(states, s),
-                        spend_theta[s, spend_row, 0],
-                        spend_theta[s, spend_row, 1],
-                        spend_theta[s, spend_row, 2],
-                        x[i],
-                        z[i],
-                    )
-                if at_once != 0.0:
-                    for k in range(size):
-                        s = active[k]
-                        values[s] = margin * amount(state_of(states, s), shapes[s], scales[s]) - per_order
-                        if periods > 1:
-                            total_values[piece, group, 0, s] += values[s]
-                if decay == 0.0 and per_time == 0.0 and periods == 1:
-                    for k in range(size):
-                        s = active[k]
-                        bought = amounts(state_of(states, s), shapes[s], scales[s], int(counts[s]))
-                        values[s] = values[s] + margin * bought - per_order * counts[s]
-                else:
-                    # As in `value_of`; each part in the period it falls in.
-                    number = 0
-                    for k in range(size):
-                        s = active[k]
-                        left[s] = int(counts[s])
-                        if left[s] > 0 and (counts[s] < arrivals[s] or leaves[s]):
-                            own = state_of(states, s)
-                            ends[s] = ends[s] * last_of_first(own, int(counts[s]), arrivals[s])
-                            part = math.exp(-decay * ends[s]) * (margin * amount(own, shapes[s], scales[s]) - per_order)
-                            left[s] -= 1
-                            values[s] += part
-                            if periods > 1:
-                                at = period_of(edges, ends[s])
-                                total_counts[piece, group, at, s] += 1.0
-                                total_values[piece, group, at, s] += part
-                        buying[number] = s
-                        number += left[s] > 0
-                    while number > 0:
-                        still = 0
-                        for k in range(number):
-                            s = buying[k]
-                            own = state_of(states, s)
-                            time = ends[s] * uniform(own)
-                            part = math.exp(-decay * time) * (margin * amount(own, shapes[s], scales[s]) - per_order)
-                            values[s] += part
-                            if periods > 1:
-                                at = period_of(edges, time)
-                                total_counts[piece, group, at, s] += 1.0
-                                total_values[piece, group, at, s] += part
-                            left[s] -= 1
-                            buying[still] = s
-                            still += left[s] > 0
-                        number = still
-                    if per_time != 0.0:
-                        for k in range(size):
-                            s = active[k]
-                            if periods == 1:
-                                values[s] -= per_time * discounted_length(0.0, ends[s], decay)
-                                continue
-                            for at in range(periods):
-                                if edges[at] < ends[s]:
-                                    until = min(edges[at + 1], ends[s])
-                                    part = per_time * discounted_length(edges[at], until, decay)
-                                    total_values[piece, group, at, s] -= part
-                                    values[s] -= part
-                above = 0
-                for s in range(draws):
-                    above += values[s] > terms[term, 3]
-                    if periods == 1:
-                        total_counts[piece, group, 0, s] += counts[s]
-                        total_values[piece, group, 0, s] += values[s]
-                reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, active, size, room, lower, upper)
-                reported[i, 2], reported[i, 3] = two_quantiles(values, room, lower, upper)
+                    above += room.values[k] > threshold
+                counts, values, some = room.counts, room.values, room.some
+                reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, size, draws, some, lower, upper)
+                reported[i, 2], reported[i, 3] = two_quantiles(values, size, draws, some, lower, upper)
                 reported[i, 4] = above / draws
-            words[0] = 0  # it must live until here
         return reported, total_counts, total_values
 
     return FutureRows(simulate_futures, summarise_futures)

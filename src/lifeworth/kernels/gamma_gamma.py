@@ -28,7 +28,7 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.memory import two_words
-from lifeworth.kernels.random import AMOUNTS, SPEND, gamma_variate, log_gamma_variate, start_stream
+from lifeworth.kernels.random import AMOUNTS, SPEND, log_gamma_variate, start_stream
 from lifeworth.kernels.special import add_compensated, digamma_difference, log_beta
 
 
@@ -169,24 +169,9 @@ def _simulate_log_rate(state: int, p: float, q: float, v: float, x: float, z: fl
 
 
 @njit
-def spread(state: int, p: float, q: float, v: float, x: float, z: float) -> tuple[float, float]:
-    """Draw what a customer's future amounts are spread by: their shape, and their scale 1/nu."""
-    shape = p * x + q
-    if shape < 1.0:  # a rate so near to zero may underflow; its logarithm does not
-        return p, math.exp(-_simulate_log_rate(state, p, q, v, x, z))
-    return p, (v + x * z) / gamma_variate(state, shape)
-
-
-@njit
-def amount(state: int, shape: float, scale: float) -> float:
-    """Draw one amount."""
-    return scale * gamma_variate(state, shape)
-
-
-@njit
-def amounts(state: int, shape: float, scale: float, count: int) -> float:
-    """Draw the sum of so many amounts."""
-    return scale * gamma_variate(state, shape * count) if count > 0 else 0.0
+def spread(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
+    """What a customer's future amounts are spread by: their shape; the shape and the rate of their own rate nu."""
+    return p, p * x + q, v + x * z
 
 
 @rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)

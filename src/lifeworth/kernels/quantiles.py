@@ -7,70 +7,79 @@ from lifeworth.kernels._jit import inner, njit
 
 @njit
 def _select(values: np.ndarray, size: int, k: int) -> float:
-    """The k-th smallest of values[:size], which are moved about (Hoare 1961)."""
+    """The k-th smallest of values[:size], which are moved about (Hoare 1961); none is nan.
+
+    Numbers change places whether they need to or not, so that no processor has to guess.
+    """
     low, high = 0, size - 1
     while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
+        one, two, three = values[low], values[(low + high) // 2], values[high]
+        pivot = max(min(one, two), min(max(one, two), three))
+        below = low
+        for j in range(low, high + 1):
+            value = values[j]
+            values[j] = values[below]
+            values[below] = value
+            below += value < pivot
+        if k < below:
+            high = below - 1
+            continue
+        if below == low:  # none is less: those that are equal go first
+            for j in range(low, high + 1):
+                value = values[j]
+                values[j] = values[below]
+                values[below] = value
+                below += value == pivot
+            if k < below:
+                return float(pivot)
+        low = below
     return float(values[k])
 
 
 @inner
-def two_quantiles(values: np.ndarray, room: np.ndarray, lower: int, upper: int) -> tuple[float, float]:
-    """The lower-th and upper-th smallest of values, many of which are zero; `room` is overwritten."""
+def two_quantiles(
+    values: np.ndarray, size: int, whole: int, room: np.ndarray, lower: int, upper: int
+) -> tuple[float, float]:
+    """The lower-th and upper-th smallest of values[:size] and of zeros, so many that there are `whole` in all.
+
+    `room`, (size + 1,), is overwritten.
+    """
     below, above = 0, 0
-    size = values.size
-    for s in range(size):
-        if values[s] < 0.0:
-            room[below] = values[s]
-            below += 1
-        elif values[s] > 0.0:
-            above += 1
-            room[size - above] = values[s]
+    for k in range(size):
+        room[below] = values[k]
+        below += values[k] < 0.0
+    for k in range(size):
+        room[below + above] = values[k]
+        above += values[k] > 0.0
     first = 0.0
     last = 0.0
     if lower < below:
         first = _select(room, below, lower)
-    elif lower >= size - above:
-        first = _select(room[size - above :], above, lower - (size - above))
+    elif lower >= whole - above:
+        first = _select(room[below:], above, lower - (whole - above))
     if upper < below:
         last = _select(room, below, upper)
-    elif upper >= size - above:
-        last = _select(room[size - above :], above, upper - (size - above))
+    elif upper >= whole - above:
+        last = _select(room[below:], above, upper - (whole - above))
     return first, last
 
 
 @inner
 def two_quantiles_of_counts(
-    counts: np.ndarray, some: np.ndarray, size: int, room: np.ndarray, lower: int, upper: int
+    counts: np.ndarray, size: int, whole: int, room: np.ndarray, lower: int, upper: int
 ) -> tuple[float, float]:
-    """`two_quantiles` of whole numbers that are zero but for the first `size` places that `some` names."""
+    """`two_quantiles` of whole numbers, by counting them."""
     largest = 0.0
     for k in range(size):
-        largest = max(largest, counts[some[k]])
+        largest = max(largest, counts[k])
     if not largest < room.size:
-        return two_quantiles(counts, room, lower, upper)
+        return two_quantiles(counts, size, whole, room, lower, upper)
     bins = int(largest) + 1
     for k in range(bins):
         room[k] = 0.0
-    room[0] = counts.size - size
+    room[0] = whole - size
     for k in range(size):
-        room[int(counts[some[k]])] += 1.0
+        room[int(counts[k])] += 1.0
     first = -1.0
     upto = 0.0
     for k in range(bins):

@@ -23,9 +23,10 @@ SPEND = np.uint64(2)
 HISTORY = np.uint64(3)
 AMOUNTS = np.uint64(4)
 FUTURE = np.uint64(5)
+WORTH = np.uint64(6)
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_OTHER = np.uint64(0xD1B54A32D192ED03)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+OTHER = np.uint64(0xD1B54A32D192ED03)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S11, _S12, _S15, _S17, _S21, _S27, _S28, _S30, _S31, _S36, _S43, _S47, _S49 = (
@@ -36,7 +37,7 @@ _SECOND = np.uint64(8)
 
 
 @njit
-def _mix(bits: np.uint64) -> np.uint64:
+def mix(bits: np.uint64) -> np.uint64:
     """Scramble 64 bits, one to one."""
     bits = (bits ^ (bits >> _S30)) * _MIX_1
     bits = (bits ^ (bits >> _S27)) * _MIX_2
@@ -46,18 +47,18 @@ def _mix(bits: np.uint64) -> np.uint64:
 @njit
 def name_streams(seed: int, purpose: np.uint64, key: np.uint64) -> tuple[Any, Any]:
     """What the streams of one customer have in common: two words for `start_named`."""
-    name = _mix(np.uint64(seed) + _GOLDEN)
-    name = _mix(name ^ (np.uint64(purpose) * _OTHER))
-    return _mix(name ^ np.uint64(key)), _mix((name + _OTHER) ^ np.uint64(key))
+    name = mix(np.uint64(seed) + GOLDEN)
+    name = mix(name ^ (np.uint64(purpose) * OTHER))
+    return mix(name ^ np.uint64(key)), mix((name + OTHER) ^ np.uint64(key))
 
 
 @njit
 def start_named(state: int, first: Any, second: Any, draw: int) -> None:
     """Set the two words of state to the beginning of one of a customer's streams."""
     number = np.uint64(draw) + np.uint64(1)
-    store_word(state, _mix(first + _GOLDEN * number))
+    store_word(state, mix(first + GOLDEN * number))
     # All zeros is the one state that stays where it is.
-    store_word(state + _SECOND, _mix(second + _OTHER * number) | np.uint64(1))
+    store_word(state + _SECOND, mix(second + OTHER * number) | np.uint64(1))
 
 
 @njit
@@ -145,7 +146,7 @@ def normal(state: int) -> float:
 
 
 @njit
-def _keeps_cube(d: float, z: float, root: float, u: float) -> bool:
+def keeps_cube(d: float, z: float, root: float, u: float) -> bool:
     """Whether a cube is kept, by logarithms."""
     v = root * root * root
     return bool(math.log(u) < 0.5 * z * z + d * (1.0 - v + math.log(v)))
@@ -167,7 +168,7 @@ def _cube(state: int, d: float) -> float:
             continue
         u = uniform(state)
         squared = y * y
-        if (1.0 - u) * min(root, 1.0) > 0.75 * d * squared * squared or _keeps_cube(d, z, root, u):
+        if (1.0 - u) * min(root, 1.0) > 0.75 * d * squared * squared or keeps_cube(d, z, root, u):
             return root * root * root
 
 

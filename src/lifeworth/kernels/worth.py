@@ -37,7 +37,7 @@ def quantiles_of_means(
     pieces = 64
     for piece in prange(pieces):
         values = np.empty(draws)
-        room = np.empty(draws)
+        room = np.empty(draws + 1)
         before = -1
         for i in range(row.size * piece // pieces, row.size * (piece + 1) // pieces):
             d = row[i]
@@ -46,11 +46,11 @@ def quantiles_of_means(
             if d == before:
                 out[i, 0], out[i, 1] = out[i - 1, 0], out[i - 1, 1]
             else:
-                out[i, 0], out[i, 1] = two_quantiles(counts[d], room, lower, upper)
+                out[i, 0], out[i, 1] = two_quantiles(counts[d], draws, draws, room, lower, upper)
             before = d
             for s in range(draws):
                 spend = line[x, 0, s] + line[x, 1, s] * z[i]
                 value = (weighted[d, s] + terms[term, 4]) * (terms[term, 0] * spend - terms[term, 1])
                 values[s] = value - terms[term, 2] * active[d, s]
-            out[i, 2], out[i, 3] = two_quantiles(values, room, lower, upper)
+            out[i, 2], out[i, 3] = two_quantiles(values, draws, draws, room, lower, upper)
     return out
