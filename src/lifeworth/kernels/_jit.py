@@ -150,13 +150,17 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, home: s
     def decorate(function: F) -> F:
         dispatcher = _dispatcher(function, parallel=parallel, home=home)
 
+        compiled = False  # to ask the dispatcher takes it a while, for a small table as long as the work itself
+
         def compile_now() -> None:
-            if dispatcher.signatures:
+            nonlocal compiled
+            if compiled:
                 return
             with _one_compilation_at_a_time:
                 if not dispatcher.signatures:
                     dispatcher.compile(signature)
                     dispatcher.disable_compile()
+                compiled = True
 
         @functools.wraps(function)
         def call(*arguments: Any) -> Any:
