@@ -469,3 +469,13 @@ def test_certificates_are_judged_by_their_figures():
     assert judge_laplace(0.1, np.nan, 4000).verdict == "fail"
     # From fewer weights, only a lighter tail can be trusted.
     assert judge_laplace(0.68, 500, 1000).verdict == "fail"
+
+
+def test_densities_beyond_numbers_are_no_warning():
+    """A proposal far out, in a shop counted by the hour: the polynomial misses its density by more than a root holds."""
+    made = lw.simulate_transactions(
+        400, seed=45, purchases="mbg_nbd", start="2023-01-02", end="2023-12-31", acquisition_end="2023-03-31"
+    )
+    rfm = lw.rfm_summary(made.transactions, observation_end="2023-06-30", period="h", time_unit="W")
+    fit = lw.ModifiedBetaGeo().fit(rfm, seed=45)  # every warning is an error here
+    assert fit.diagnostics.verdict == "ok"

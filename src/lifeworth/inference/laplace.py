@@ -310,11 +310,12 @@ class _Frame:
             design[checks] = False
             at = np.concatenate([u[design], *(coordinates for coordinates, _ in earlier)])
             seen = np.concatenate([values[design], *(seen for _, seen in earlier)])
-            found, before = (_polynomial(at, seen, order)(u) for order in (degree, degree - 1))
-            error = (found - values)[checks]
-            share = _shares((values - log_proposal)[checks])
-            rough = math.sqrt(float(share @ error**2))
-            worst = float((share * np.abs(np.expm1(np.minimum(error, 50.0)))).max() / share.max())
+            with np.errstate(over="ignore", invalid="ignore"):  # far out there are numbers whose squares are none
+                found, before = (_polynomial(at, seen, order)(u) for order in (degree, degree - 1))
+                error = (found - values)[checks]
+                share = _shares((values - log_proposal)[checks])
+                rough = math.sqrt(float(share @ error**2))
+                worst = float((share * np.abs(np.expm1(np.minimum(error, 50.0)))).max() / share.max())
             interpolated, simpler = np.where(known, values, found), np.where(known, values, before)
             moved = np.abs((_shares(interpolated - log_proposal) - _shares(simpler - log_proposal)) @ u).max()
             if rough < _ERROR and worst < _LARGEST_ERROR and moved < _MOVED:
