@@ -472,7 +472,7 @@ def test_certificates_are_judged_by_their_figures():
 
 
 def test_densities_beyond_numbers_are_no_warning():
-    """A proposal far out, in a shop counted by the hour: the polynomial misses its density by more than a root holds."""
+    """A proposal far out, in a shop counted by the hour: a polynomial misses its density by more than squares bear."""
     made = lw.simulate_transactions(
         400, seed=45, purchases="mbg_nbd", start="2023-01-02", end="2023-12-31", acquisition_end="2023-03-31"
     )
