@@ -22,10 +22,10 @@ def ask(x):
 """
 # A factory that makes a kernel for two families, which differ in the scalar function that it closes over.
 FACTORY = """
-from lifeworth.kernels._jit import NUMBER, njit_at, rows
+from lifeworth.kernels._jit import NUMBER, inner_at, rows
 
 def make(home, scalar):
-    @njit_at(home)
+    @inner_at(home)
     def twice(x):
         return scalar(x) + scalar(x)
 

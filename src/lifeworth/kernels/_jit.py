@@ -29,6 +29,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # takes a writable array where a read-only one is declared, so one signature serves both.
 NUMBER = numba.types.float64
 INTEGER = numba.types.int64
+BOOLEAN = numba.types.boolean
 SEED = numba.types.uint64
 VECTOR = numba.types.Array(numba.types.float64, 1, "C", readonly=True)
 MATRIX = numba.types.Array(numba.types.float64, 2, "C", readonly=True)
@@ -123,11 +124,11 @@ def inner[F: Callable[..., Any]](function: F) -> F:
     return cast(F, _dispatcher(function, no_cpython_wrapper=True))
 
 
-def njit_at[F: Callable[..., Any]](home: str) -> Callable[[F], F]:
-    """Compile a scalar function made for one family, whose module is its home."""
+def inner_at[F: Callable[..., Any]](home: str) -> Callable[[F], F]:
+    """`inner`, for a function made for one family, whose module is its home."""
 
     def decorate(function: F) -> F:
-        return cast(F, _dispatcher(function, home=home))
+        return cast(F, _dispatcher(function, home=home, no_cpython_wrapper=True))
 
     return decorate
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 from numpy.polynomial.chebyshev import cheb2poly
 
-from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner, njit_at, own_row, rows
+from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner, inner_at, own_row, rows
 from lifeworth.kernels.vectors import log1p
 
 Function = Callable[..., Any]
@@ -90,7 +90,7 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
         is the time ahead over.
     """
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_panel(
         parameters: np.ndarray, x: float, k: int, taus: np.ndarray, heights: np.ndarray, powers: np.ndarray
     ) -> bool:
@@ -106,7 +106,7 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
             exact &= _fill_panel(heights, powers, s)
         return exact
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_expectations(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, first: int, out: np.ndarray
     ) -> None:

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from lifeworth.kernels._jit import (
+    BOOLEAN,
     CUBE,
     INTEGER,
     KEYS,
@@ -28,19 +30,23 @@ from lifeworth.kernels._jit import (
     OFFSETS,
     SEED,
     VECTOR,
+    inner,
+    inner_at,
     njit,
-    njit_at,
     own_row,
     rows,
 )
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
-from lifeworth.kernels.random import FUTURE, WORTH, gamma_variate, name_streams, start_named, start_stream, uniform
+from lifeworth.kernels.random import FUTURE, WORTH, name_streams, start_named, start_stream, uniform
 from lifeworth.kernels.room import Room, fill_columns, fill_names, make_room
+from lifeworth.kernels.simulate import discounted_length, last_of_first, period_of
 from lifeworth.kernels.variates import fill_gammas, fill_uniforms, log_gamma_of, named
 from lifeworth.kernels.vectors import exp
 
 Function = Callable[..., Any]
+Array = npt.NDArray[np.float64]
+Keys = npt.NDArray[np.uint64]
 
 _GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 # The stream that a customer's even sequence begins with is that of no draw.
@@ -65,39 +71,7 @@ def even(shift: float, s: int) -> float:
     return min(max(place - math.floor(place), 2.0**-53), 1.0 - 2.0**-53)
 
 
-@njit
-def last_of_first(state: int, count: int, arrivals: float) -> float:
-    """Time of the count-th of so many arrivals that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
-    if count == arrivals:  # the largest
-        return math.exp(math.log(uniform(state)) / count)
-    if count == 1:  # the least
-        return -math.expm1(math.log(uniform(state)) / arrivals)
-    early = gamma_variate(state, float(count))
-    late = gamma_variate(state, arrivals - count + 1.0)
-    return early / (early + late)
-
-
-@njit
-def discounted_length(start: float, end: float, decay: float) -> float:
-    """Integral of exp(-decay s) from start to end."""
-    if decay == 0.0:
-        return end - start
-    return math.exp(-decay * start) * -math.expm1(-decay * (end - start)) / decay
-
-
-@njit
-def period_of(edges: np.ndarray, time: float) -> int:
-    """The period k in which a time falls: edges[k] < time <= edges[k + 1]."""
-    periods = edges.size - 1
-    k = min(int(time / edges[periods] * periods), periods - 1)
-    while k > 0 and time <= edges[k]:
-        k -= 1
-    while k < periods - 1 and time > edges[k + 1]:
-        k += 1
-    return k
-
-
-@njit
+@inner
 def next_purchases(room: Room, begin: int, end: int, there: int, done: float) -> int:
     """List, from `there` on, those of the purchases from begin to end that are not their future's last.
 
@@ -132,7 +106,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     brings = spend is not None  # whether purchases differ in what they bring
     spread = _unit if spend is None else spend.spread
 
-    @njit_at(home)
+    @inner_at(home)
     def play_customer(
         room: Room,
         state: Any,
@@ -197,7 +171,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             room.names[k] = named(word, room.draw[k])
         return size
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_spread(room: Room, size: int, spend_theta: np.ndarray, row: int, x: float, z: float) -> None:
         """Fill the shapes of the amounts of each future, and their scales, which are one over the rate."""
         for k in range(size):
@@ -213,7 +187,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 _, of_rate, rate = spread(spend_theta[s, row, 0], spend_theta[s, row, 1], spend_theta[s, row, 2], x, z)
                 room.scales[k] = math.exp(math.log(rate) - log_gamma_of(room.own_names[k], of_rate))
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_sums(room: Room, size: int, margin: float, per_order: float, at_once: float) -> None:
         """Fill the value of each future from the sum of its amounts, which is a gamma number itself."""
         if brings:
@@ -228,7 +202,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 brought = room.scales[k] * room.values[k] if orders > 0.0 else 0.0
             room.values[k] = margin * brought - per_order * orders
 
-    @njit_at(home)
+    @inner_at(home)
     def add_purchases(
         room: Room,
         there: int,
@@ -269,7 +243,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 total_counts[at, s] += number[e] >= at_once
                 total_values[at, s] += worth[e]
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_purchases(
         room: Room,
         size: int,
@@ -300,7 +274,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             of += 1
             begin, end = 0, next_purchases(room, begin, end, 0, of - at_once)
 
-    @njit_at(home)
+    @inner_at(home)
     def subtract_time(
         room: Room, size: int, per_time: float, decay: float, edges: np.ndarray, total_values: np.ndarray
     ) -> None:
@@ -317,7 +291,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                     total_values[at, room.draw[k]] -= part
                     room.values[k] -= part
 
-    @njit_at(home)
+    @inner_at(home)
     def live(
         room: Room,
         state: Any,
@@ -357,46 +331,6 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                 subtract_time(room, size, per_time, decay, edges, total_values)
         return size
 
-    @rows(CUBE, CUBE, *[VECTOR] * 4, KEYS, SEED, VECTOR, NUMBER, MATRIX, parallel=True, home=home)
-    def simulate_futures(
-        theta: np.ndarray,
-        spend_theta: np.ndarray,
-        x: np.ndarray,
-        t_x: np.ndarray,
-        T: np.ndarray,
-        z: np.ndarray,
-        keys: np.ndarray,
-        seed: int,
-        length: np.ndarray,
-        decay: float,
-        terms: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Purchases of each customer in (T, T + length], and their value, (customers, draws) each.
-
-        Parameters
-        ----------
-        theta, spend_theta : (draws, 1 or customers, parameters).
-        x, t_x, T, z, keys, length : (customers,).
-        decay : continuous discount rate.
-        terms : (1 or customers, 5): margin; cost of an order; cost of a time unit for as long as the customer
-            stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
-        """
-        draws = theta.shape[0]
-        counts = np.zeros((x.size, draws))
-        values = np.zeros((x.size, draws))
-        for piece in prange(_PIECES):
-            room, state, whole = make_room(draws), two_words(), np.zeros(2)
-            nothing = np.empty((0, 0))
-            for i in range(x.size * piece // _PIECES, x.size * (piece + 1) // _PIECES):
-                size = live(
-                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
-                    terms, whole, nothing, nothing,
-                )  # fmt: skip
-                for k in range(size):
-                    counts[i, room.draw[k]] = room.counts[k]
-                    values[i, room.draw[k]] = room.values[k]
-        return counts, values
-
     @rows(
         CUBE,
         CUBE,
@@ -412,10 +346,11 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         OFFSETS,
         INTEGER,
         INTEGER,
+        BOOLEAN,
         parallel=True,
         home=home,
     )
-    def summarise_futures(
+    def all_futures(
         theta: np.ndarray,
         spend_theta: np.ndarray,
         x: np.ndarray,
@@ -433,7 +368,95 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         chunks: np.ndarray,
         lower: int,
         upper: int,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        keep: bool,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What `summarise_futures` says, and, kept and no quantiles made of it, what `simulate_futures` says."""
+        draws = theta.shape[0]
+        periods = edges.size - 1
+        pieces = chunks.size - 1
+        kept = x.size if keep else 0
+        all_counts, all_values = np.zeros((kept, draws)), np.zeros((kept, draws))
+        reported = np.empty((x.size, 5))
+        total_counts = np.zeros((pieces, number_of_groups, periods, draws))
+        total_values = np.zeros((pieces, number_of_groups, periods, draws))
+        # Threads take consecutive tasks, and customers stand in order of how often they buy: each gets some of all.
+        stride = 7 if pieces % 7 != 0 else 5
+        for task in prange(pieces):
+            piece = task * stride % pieces
+            room, state = make_room(draws), two_words()
+            for i in range(chunks[piece], chunks[piece + 1]):
+                of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
+                size = live(
+                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
+                    terms, edges, of_counts, of_values,
+                )  # fmt: skip
+                if keep:
+                    for k in range(size):
+                        all_counts[i, room.draw[k]] = room.counts[k]
+                        all_values[i, room.draw[k]] = room.values[k]
+                    continue
+                if periods == 1:
+                    for k in range(size):
+                        of_counts[0, room.draw[k]] += room.counts[k]
+                        of_values[0, room.draw[k]] += room.values[k]
+                threshold = terms[own_row(len(terms), i), 3]
+                above = draws - size if threshold < 0.0 else 0
+                for k in range(size):
+                    above += room.values[k] > threshold
+                counts, values, some = room.counts, room.values, room.some
+                reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, size, draws, some, lower, upper)
+                reported[i, 2], reported[i, 3] = two_quantiles(values, size, draws, some, lower, upper)
+                reported[i, 4] = above / draws
+        return reported, total_counts, total_values, all_counts, all_values
+
+    def simulate_futures(
+        theta: Array,
+        spend_theta: Array,
+        x: Array,
+        t_x: Array,
+        T: Array,
+        z: Array,
+        keys: Keys,
+        seed: np.uint64,
+        length: Array,
+        decay: float,
+        terms: Array,
+    ) -> tuple[Array, Array]:
+        """Purchases of each customer in (T, T + length], and their value, (customers, draws) each.
+
+        Parameters
+        ----------
+        theta, spend_theta : (draws, 1 or customers, parameters).
+        x, t_x, T, z, keys, length : (customers,).
+        decay : continuous discount rate.
+        terms : (1 or customers, 5): margin; cost of an order; cost of a time unit for as long as the customer
+            stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
+        """
+        n = len(x)
+        customers: Any = (x, t_x, T, z, keys, seed, length, decay, terms, np.zeros(n, dtype=np.int64), 1)
+        pieces = n * np.arange(_PIECES + 1) // _PIECES
+        *_, counts, values = all_futures(theta, spend_theta, *customers, np.zeros(2), pieces, 0, 0, True)
+        return counts, values
+
+    def summarise_futures(
+        theta: Array,
+        spend_theta: Array,
+        x: Array,
+        t_x: Array,
+        T: Array,
+        z: Array,
+        keys: Keys,
+        seed: np.uint64,
+        length: Array,
+        decay: float,
+        terms: Array,
+        groups: npt.NDArray[np.int64],
+        number_of_groups: int,
+        edges: Array,
+        chunks: npt.NDArray[np.int64],
+        lower: int,
+        upper: int,
+    ) -> tuple[Array, Array, Array]:
         """Quantiles of the futures that `simulate_futures` gives, and their sums over customers.
 
         Customers alike should stand together: what depends on x, t_x and T alone is then computed once.
@@ -451,35 +474,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             draws whose value is above the threshold.
         counts, values : (pieces, groups, periods, draws), summed over customers.
         """
-        draws = theta.shape[0]
-        periods = edges.size - 1
-        pieces = chunks.size - 1
-        reported = np.empty((x.size, 5))
-        total_counts = np.zeros((pieces, number_of_groups, periods, draws))
-        total_values = np.zeros((pieces, number_of_groups, periods, draws))
-        # Threads take consecutive tasks, and customers stand in order of how often they buy: each gets some of all.
-        stride = 7 if pieces % 7 != 0 else 5
-        for task in prange(pieces):
-            piece = task * stride % pieces
-            room, state = make_room(draws), two_words()
-            for i in range(chunks[piece], chunks[piece + 1]):
-                of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
-                size = live(
-                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
-                    terms, edges, of_counts, of_values,
-                )  # fmt: skip
-                if periods == 1:
-                    for k in range(size):
-                        of_counts[0, room.draw[k]] += room.counts[k]
-                        of_values[0, room.draw[k]] += room.values[k]
-                threshold = terms[own_row(len(terms), i), 3]
-                above = draws - size if threshold < 0.0 else 0
-                for k in range(size):
-                    above += room.values[k] > threshold
-                counts, values, some = room.counts, room.values, room.some
-                reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, size, draws, some, lower, upper)
-                reported[i, 2], reported[i, 3] = two_quantiles(values, size, draws, some, lower, upper)
-                reported[i, 4] = above / draws
-        return reported, total_counts, total_values
+        customers: Any = (x, t_x, T, z, keys, seed, length, decay, terms, groups, number_of_groups)
+        reported, counts, values, _, _ = all_futures(theta, spend_theta, *customers, edges, chunks, lower, upper, False)
+        return reported, counts, values
 
     return FutureRows(simulate_futures, summarise_futures)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from lifeworth.kernels._jit import CUBE, INTEGER, NUMBER, OFFSETS, VECTOR, inner, njit_at, rows, summing
+from lifeworth.kernels._jit import CUBE, INTEGER, NUMBER, OFFSETS, VECTOR, inner, inner_at, rows, summing
 
 Function = Callable[..., Any]
 
@@ -152,7 +152,7 @@ def mean_rows(
     silence_ages : whether these weights depend on the age; the fourth parameter is then a time, as the second.
     """
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_expected(
         parameters: np.ndarray, x: float, age: float, start: float, length: float, out: np.ndarray
     ) -> None:
@@ -160,13 +160,13 @@ def mean_rows(
             p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
             out[s] = expected_purchases_alive_between(p, q, u, v, x, age, start, length)
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_silence(parameters: np.ndarray, x: float, age: float, gone: np.ndarray, staying: np.ndarray) -> None:
         for s in range(gone.size):
             p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
             gone[s], staying[s] = weights_of_silence(p, q, u, v, x, age)
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_alive(
         parameters: np.ndarray,
         x: float,
@@ -180,13 +180,13 @@ def mean_rows(
         for s in range(out.size):
             out[s] = probability_alive_from(p[s], q[s], u[s], v[s], x, t_x, T, gone[s], staying[s])
 
-    @njit_at(home)
+    @inner_at(home)
     def fill_alive_one_by_one(parameters: np.ndarray, x: float, t_x: float, T: float, out: np.ndarray) -> None:
         for s in range(out.size):
             p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
             out[s] = probability_alive(p, q, u, v, x, t_x, T)
 
-    @njit_at(home)
+    @inner_at(home)
     def add_chunk(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -279,7 +279,7 @@ def mean_rows(
         out /= draws
         return out
 
-    @njit_at(home)
+    @inner_at(home)
     def add_flows(
         parameters: np.ndarray,
         x: np.ndarray,

@@ -22,8 +22,8 @@ from lifeworth.kernels._jit import (
     MATRIX,
     SEED,
     VECTOR,
+    inner_at,
     njit,
-    njit_at,
     own_row,
     rows,
 )
@@ -111,7 +111,7 @@ def likelihood_rows(
                 out[i, j] = count[j] + times[j + 1]
         return out
 
-    @njit_at(home)
+    @inner_at(home)
     def sum_of_log_likelihoods(
         parameters: np.ndarray,
         x: np.ndarray,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.random import uniform
+from lifeworth.kernels.random import gamma_variate, uniform
 
 _LARGEST_COUNT = 2_147_483_647.0
 
@@ -34,3 +34,35 @@ def fill_ordered_times(state: int, count: int, total: float, length: float, time
         # 1 - U^(1/remaining) by expm1: with many events the steps are far below rounding of U.
         now += (length - now) * -math.expm1(math.log(uniform(state)) / (total - i))
         times[start + i] = min(now, length)
+
+
+@njit
+def last_of_first(state: int, count: int, arrivals: float) -> float:
+    """Time of the count-th of so many arrivals that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
+    if count == arrivals:  # the largest
+        return math.exp(math.log(uniform(state)) / count)
+    if count == 1:  # the least
+        return -math.expm1(math.log(uniform(state)) / arrivals)
+    early = gamma_variate(state, float(count))
+    late = gamma_variate(state, arrivals - count + 1.0)
+    return early / (early + late)
+
+
+@njit
+def discounted_length(start: float, end: float, decay: float) -> float:
+    """Integral of exp(-decay s) from start to end."""
+    if decay == 0.0:
+        return end - start
+    return math.exp(-decay * start) * -math.expm1(-decay * (end - start)) / decay
+
+
+@njit
+def period_of(edges: np.ndarray, time: float) -> int:
+    """The period k in which a time falls: edges[k] < time <= edges[k + 1]."""
+    periods = edges.size - 1
+    k = min(int(time / edges[periods] * periods), periods - 1)
+    while k > 0 and time <= edges[k]:
+        k -= 1
+    while k < periods - 1 and time > edges[k + 1]:
+        k += 1
+    return k
