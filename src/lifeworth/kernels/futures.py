@@ -417,7 +417,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         T: Array,
         z: Array,
         keys: Keys,
-        seed: np.uint64,
+        seed: int,
         length: Array,
         decay: float,
         terms: Array,
@@ -433,10 +433,10 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
         """
         n = len(x)
-        customers: Any = (x, t_x, T, z, keys, seed, length, decay, terms, np.zeros(n, dtype=np.int64), 1)
-        pieces = n * np.arange(_PIECES + 1) // _PIECES
-        *_, counts, values = all_futures(theta, spend_theta, *customers, np.zeros(2), pieces, 0, 0, True)
-        return counts, values
+        customers = (x, t_x, T, z, keys, seed, length, decay, terms, np.zeros(n, dtype=np.int64), 1)
+        rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, True)
+        found: Any = all_futures(*(theta, spend_theta, *customers, *rest))
+        return found[3], found[4]
 
     def summarise_futures(
         theta: Array,
@@ -446,7 +446,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         T: Array,
         z: Array,
         keys: Keys,
-        seed: np.uint64,
+        seed: int,
         length: Array,
         decay: float,
         terms: Array,
@@ -474,8 +474,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             draws whose value is above the threshold.
         counts, values : (pieces, groups, periods, draws), summed over customers.
         """
-        customers: Any = (x, t_x, T, z, keys, seed, length, decay, terms, groups, number_of_groups)
-        reported, counts, values, _, _ = all_futures(theta, spend_theta, *customers, edges, chunks, lower, upper, False)
-        return reported, counts, values
+        customers = (x, t_x, T, z, keys, seed, length, decay, terms, groups, number_of_groups)
+        found: Any = all_futures(*(theta, spend_theta, *customers, edges, chunks, lower, upper, False))
+        return found[0], found[1], found[2]
 
     return FutureRows(simulate_futures, summarise_futures)
