@@ -17,6 +17,7 @@ from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
+from lifeworth.rfm.notices import note_on_currencies, with_notices
 from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
@@ -311,6 +312,7 @@ def _summarise(
     edge: int | None = None
     last: int | None = None
     settings.report(_READING)
+    about_money = note_on_currencies(data, settings.amount, settings.currency)
     with closing(_read(data, settings, run)) as parts:
         for columns in parts:
             if not seen.rows:
@@ -333,6 +335,7 @@ def _summarise(
         )
     if last is None:
         audit = replace(audit, notes=(*audit.notes, *note_on_gap(seen, account, final[0])))
+    audit = replace(audit, notes=(*audit.notes, *about_money))
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
@@ -359,7 +362,7 @@ def _summarise(
         later["frequency"] = seen.column("later_frequency")
         if spent is not None:
             later["spend"] = seen.column("later_spend")
-    return _Counted(rfm, later, edge, end)
+    return _Counted(with_notices(rfm), later, edge, end)
 
 
 def _count(

@@ -26,6 +26,7 @@ from lifeworth.files import replacing
 from lifeworth.rfm.account import note_on_gap
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
+from lifeworth.rfm.notices import with_notices
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, find, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
@@ -221,7 +222,7 @@ class RFMState:
         if not there.any():
             raise DataError(f"No customer has a purchase up to {period_start(self._end, settings.period):%Y-%m-%d}.")
         money = settings.amount is not None
-        return RFM(
+        table = RFM(
             customer_id=self._ids[there],
             frequency=self._columns["frequency"][there],
             recency=self._columns["recency"][there],
@@ -234,6 +235,7 @@ class RFMState:
             currency=settings.currency,
             audit=self._audit(),
         )
+        return with_notices(table)
 
     # ---- taking in ---------------------------------------------------------------------------------------
 

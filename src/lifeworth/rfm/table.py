@@ -74,7 +74,8 @@ class RFM:
     def __repr__(self) -> str:
         end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
         repeat = int((self.frequency > 0).sum())
-        return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
+        notes = "" if not self.audit.notes else "; look at audit.notes"
+        return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end}{notes})'
 
     def _repr_html_(self) -> str:
         unit, money = f"{UNIT_NAMES[self.time_unit]}s", self.currency or "the data's currency"

@@ -53,6 +53,18 @@ def column_names(path: str | Path) -> list[str]:
     return [str(name) for name in find_files(path).schema(None).names]
 
 
+def names_of(data: Any) -> list[str]:
+    """Names of the columns of a table that can be read more than once; none of one that cannot."""
+    if isinstance(data, (str, Path)):
+        files = find_files(data)
+        return column_names(data) if all(path.is_file() for path in files.paths) else []
+    if isinstance(data, pa.Table):
+        return list(data.column_names)
+    if isinstance(data, pd.DataFrame) or (type(data).__module__.startswith("polars") and hasattr(data, "height")):
+        return [name for name in data.columns if isinstance(name, str)]
+    return []
+
+
 def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
     import narwhals as nw
 

@@ -13,21 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.transactions.layouts import CLEAR, EXCEL, advice, from_excel
 from lifeworth.transactions.slips import shown, too_many, weighed
 
 # 1997-09 names a month well enough; 1997 is as likely to be an amount.
 _SHORTEST_DATE = 7
-# Formats that can be read in one way only; 01/02/2024 is not among them.
-_CLEAR_FORMATS = (
-    "ISO8601",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%Y%m%d",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +31,8 @@ class Written:
 
     def parse(self, layout: str) -> pd.Series[Any]:
         """Dates as this layout has them, NaT where one cannot be read."""
+        if layout == EXCEL:
+            return from_excel(self.column)
         try:
             parsed = pd.to_datetime(self.column, format=layout, errors="coerce")
         except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
@@ -66,11 +58,14 @@ def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) ->
         return cast("pd.Series[Any]", column.dt.to_timestamp())
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
+    if date_format == EXCEL and not pd.api.types.is_bool_dtype(column.dtype):
+        return Written(column, name, (EXCEL,), False)
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
         if column.dtype.kind == "b" or not whole_numbers(column):
-            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
+            excel = "" if column.dtype.kind == "b" else f' If Excel wrote them, say date_format="{EXCEL}".'
+            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.{excel}")
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
@@ -79,7 +74,7 @@ def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) ->
     elif date_format is not None:
         layouts = (date_format,)
     else:
-        layouts = _CLEAR_FORMATS
+        layouts = CLEAR
     present = column.notna()
     text = isinstance(column.dtype, pd.StringDtype)
     if column.dtype == object and present.any():
@@ -118,17 +113,17 @@ def parse_dates(
             break
     assert best is not None
     unread = written.column[present & best.isna()]
-    check_dates(name, there, readable, unread.iloc[0] if len(unread) else None)
+    check_dates(name, there, readable, unread, date_format)
     return best
 
 
-def check_dates(name: str, present: int, readable: int, first: Any) -> None:
-    """Raise a `DataError` where too many values are no dates; `first` is the first that is none."""
+def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], date_format: str | None) -> None:
+    """Raise a `DataError` where too many values are no dates; `unread` are those that are none, or some of them."""
     if too_many(present - readable, present):
+        given = "" if date_format is None else f' with date_format="{date_format}"'
         raise DataError(
-            f"Column {name!r} is not a column of dates: {present - readable:,} of "
-            f"{present:,} values cannot be read (the first: {shown(first)}). Write "
-            'dates as year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
+            f"Column {name!r} is not a column of dates: {present - readable:,} of {present:,} values cannot be "
+            f"read{given} (the first: {shown(unread.iloc[0])}). {advice(unread, date_format)}"
         )
 
 

@@ -281,7 +281,7 @@ def _find_layout(source: Source, name: str, date_format: str | None) -> tuple[st
             break
     if len(found[best].zones) > 1:
         raise mixed_zones(name)
-    check_dates(name, present, found[best].readable, found[best].first)
+    check_dates(name, present, found[best].readable, pd.Series([found[best].first], dtype=object), date_format)
     return best, next(iter(found[best].zones), None)
 
 
