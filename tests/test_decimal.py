@@ -318,7 +318,9 @@ def test_brackets_and_a_minus_behind_are_money_that_went_out(text, value):
     assert number(text, ",") == value
 
 
-@pytest.mark.parametrize("text", ["12,-", "12,--", "12,- €", "(-12,5)", "-(12,5)", "((12,5))", "(12,5", "12,5)", "1,5e3-"])
+@pytest.mark.parametrize(
+    "text", ["12,-", "12,--", "12,- €", "(-12,5)", "-(12,5)", "((12,5))", "(12,5", "12,5)", "1,5e3-"]
+)
 def test_what_may_be_no_debt_is_none(text):
     assert number(text, ",") is None
 

@@ -37,6 +37,7 @@ def backtest(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     method: str = "laplace",
@@ -54,8 +55,9 @@ def backtest(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, decimal,
-        currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone are judged.
+    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
+        time_zone, decimal, currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone
+        are judged.
     cutoffs : dates (the period each falls in is the last known), or how many: the last of these leaves a window
         behind it, the others stand a window apart, or closer where a quarter of the data is to come before the first.
     horizon : length of the window after each cut-off: "39W", "12M", or a number of time units, in whole periods.
@@ -118,6 +120,7 @@ def backtest(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "time_zone": time_zone,
         "decimal": decimal,
         "currency": currency,
         "progress": False,  # what is told here is told of the whole

@@ -40,6 +40,7 @@ def cohort_table(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
@@ -47,8 +48,8 @@ def cohort_table(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, decimal, threads : as
-        in `rfm_summary`.
+    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, time_zone, decimal,
+        threads : as in `rfm_summary`.
     cohort : customers whose first purchases fall into one of these belong together, and age is counted in
         them: "h", "D", "W" (Monday to Sunday) or "M" (calendar month); not shorter than `period`.
 
@@ -76,7 +77,7 @@ def cohort_table(
     1997-03-01  7248  1032  752  756
     """
     how = (refunds, duplicates, date_format, None, threads)
-    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal)
+    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal, time_zone=time_zone)
     cohort = check_time_unit(cohort, "cohort")
     if TIME_UNITS.index(cohort) < TIME_UNITS.index(settings.period):
         raise UsageError(

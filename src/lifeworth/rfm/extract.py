@@ -46,6 +46,7 @@ def rfm_summary(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -70,7 +71,10 @@ def rfm_summary(
         "error": they are refused. An order for nothing (amount 0, no refund) is a purchase.
     duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
         that were loaded twice leave them.
-    date_format : strptime format where dates are text other than year-month-day.
+    date_format : strptime format where dates are text other than year-month-day; "excel" where they are the numbers
+        that Excel counts days by.
+    time_zone : name of a zone, such as "Europe/London" or "UTC", on whose clock times are told that say how far they
+        are from UTC ("2024-03-31T01:30:00+01:00"). Times of several offsets need it. Default: the data's own clock.
     decimal : "," or ".", the mark before the cents, where amounts are text such as "1.234,56 €" or "$1,234.56":
         marks and spaces between thousands, and the sign or code of a currency, are then taken off. What would need
         another reading is unreadable. It says nothing of columns of numbers. Default: plain numbers alone.
@@ -129,6 +133,7 @@ def rfm_summary(
         pushdown,
         memory_limit,
         decimal=decimal,
+        time_zone=time_zone,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -150,6 +155,7 @@ def train_test_split(
     test_end: Any = None,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -197,6 +203,7 @@ def train_test_split(
         pushdown,
         memory_limit,
         decimal=decimal,
+        time_zone=time_zone,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -282,7 +289,7 @@ def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillS
             for part in parts:
                 yield settings.read(part, run)
             return
-        how = (settings.date_format, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
+        how = (settings.date_form, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
         with open_columns(whole, settings.names, *how) as columns:
             yield columns
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lifeworth.errors import UsageError
 from lifeworth.rfm.table import RFM
-from lifeworth.tables import find_files, open_table
+from lifeworth.tables import Files, find_files, open_table
 from lifeworth.tables.frames import names_of
 
 # Too few customers, and one of them may well be most of the business.
@@ -85,8 +85,8 @@ def _on_everybody(rfm: RFM) -> tuple[str, ...]:
     if len(rfm) < _FEWEST or most < _MOST_PURCHASES * bought.sum():
         return ()
     return (
-        f"One customer made {most / bought.sum():.0%} of all purchases, on {int(most):,} occasions: look whether this id "
-        "stands for all who have none, such as guests, and take it out.",
+        f"One customer made {most / bought.sum():.0%} of all purchases, on {int(most):,} occasions: look whether this "
+        "id stands for all who have none, such as guests, and take it out.",
     )
 
 
@@ -115,7 +115,7 @@ def _on_spelling(ids: pd.Index[Any]) -> tuple[str, ...]:
 
 def _distinct(data: Any, name: str) -> list[str]:
     """The values of a column in the first rows of a table and, in memory, the last; as text, in order."""
-    if isinstance(data, (str, Path)):
+    if isinstance(data, (str, Path, Files)):
         files = find_files(data)
         pieces = list(islice(files.batches(files.schema([name]), _ROWS), _BATCHES))
     else:

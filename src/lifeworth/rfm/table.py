@@ -72,10 +72,14 @@ class RFM:
         return len(self.customer_id)
 
     def __repr__(self) -> str:
+        return self.headline if not self.audit.notes else f"{self.headline[:-1]}; look at audit.notes)"
+
+    @property
+    def headline(self) -> str:
+        """How many customers there are, how many of them came back, and up to when they were observed."""
         end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
         repeat = int((self.frequency > 0).sum())
-        notes = "" if not self.audit.notes else "; look at audit.notes"
-        return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end}{notes})'
+        return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
 
     def _repr_html_(self) -> str:
         unit, money = f"{UNIT_NAMES[self.time_unit]}s", self.currency or "the data's currency"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError
 from lifeworth.tables.checks import check_columns
-from lifeworth.tables.paths import find_files
+from lifeworth.tables.paths import Files, find_files
 
 
 def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def open_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame 
     Errors are those of `read_table`.
     """
     wanted = None if columns is None else list(columns)
-    if isinstance(data, (str, Path)):
+    if isinstance(data, (str, Path, Files)):
         return find_files(data).read(wanted)
     if not isinstance(data, pd.DataFrame):
         return _to_arrow(data, wanted)
@@ -48,14 +48,14 @@ def open_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame 
     return data if wanted is None else data[wanted]
 
 
-def column_names(path: str | Path) -> list[str]:
+def column_names(path: str | Path | Files) -> list[str]:
     """Names of the columns of the Parquet or CSV files that a path names."""
     return [str(name) for name in find_files(path).schema(None).names]
 
 
 def names_of(data: Any) -> list[str]:
     """Names of the columns of a table that can be read more than once; none of one that cannot."""
-    if isinstance(data, (str, Path)):
+    if isinstance(data, (str, Path, Files)):
         files = find_files(data)
         return column_names(data) if all(path.is_file() for path in files.paths) else []
     if isinstance(data, pa.Table):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
 
 # Formats that can be read in one way only; 01/02/2024 is not among them.
 CLEAR = (
@@ -24,6 +28,8 @@ EXCEL = "excel"
 _ZERO = pd.Timestamp("1899-12-30")
 _SECONDS = 86_400
 # Excel believes in a 29th of February 1900: its numbers are right from the day after, up to the end of 9999.
+_OFFSET = r":\d\d\S* ?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)\s*$"
+_NO_ZONE = 'time_zone={!r} is not the name of a time zone, such as "Europe/Berlin" or "UTC".'
 _FIRST, _LAST = 61, 2_958_466
 _LIKELY = (pd.Timestamp("1980-01-01"), pd.Timestamp("2080-01-01"))
 
@@ -32,6 +38,55 @@ _WORDS = ("%d{0}%b{0}%Y", "%d{0}%B{0}%Y", "%b{0}%d,{0}%Y", "%B{0}%d,{0}%Y", "%b{
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S")
 _MOST = 1_000
 _SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Zoned:
+    """Times that say how far they are from UTC: their layout, None where it is a clear one, and whose clock counts."""
+
+    layout: str | None
+    zone: str
+
+
+# How dates are written, as those who read them take it.
+DateForm = str | Zoned | None
+
+
+def date_form(date_format: str | None, time_zone: str | None) -> DateForm:
+    """The form of dates that two options name together; a `UsageError` for a zone that does not exist."""
+    if time_zone is None:
+        return date_format
+    try:
+        ZoneInfo(time_zone)
+    except (KeyError, OSError, ValueError, TypeError) as error:
+        raise UsageError(_NO_ZONE.format(time_zone)) from error
+    return Zoned(date_format, time_zone)
+
+
+def form_parts(form: DateForm) -> tuple[str | None, str | None]:
+    """The layout, and the zone, that a form names."""
+    return (form.layout, form.zone) if isinstance(form, Zoned) else (form, None)
+
+
+def says_zone(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Where times say how far they are from UTC."""
+    return cast("pd.Series[Any]", column.astype("string").str.contains(_OFFSET).fillna(False).astype(bool))
+
+
+def mixed_zones(name: str) -> DataError:
+    """What to say of times that do not lie in one zone."""
+    return DataError(
+        f"Column {name!r} mixes time zones, or times with and without one: say with time_zone on whose clock "
+        'days begin, such as "Europe/London" or "UTC" (on the command line, --time-zone).'
+    )
+
+
+def without_zone(name: str, zone: str) -> DataError:
+    """What to say of times of which nobody knows how late it was elsewhere."""
+    return DataError(
+        f"Column {name!r} has times without a time zone, which cannot be told in {zone}: leave time_zone away, and "
+        "they count as they stand."
+    )
 
 
 def from_excel(column: pd.Series[Any]) -> pd.Series[Any]:

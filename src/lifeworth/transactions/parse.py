@@ -13,7 +13,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.transactions.layouts import CLEAR, EXCEL, advice, from_excel
+from lifeworth.transactions.layouts import (
+    CLEAR,
+    EXCEL,
+    DateForm,
+    advice,
+    form_parts,
+    from_excel,
+    mixed_zones,
+    says_zone,
+    without_zone,
+)
 from lifeworth.transactions.slips import shown, too_many, weighed
 
 # 1997-09 names a month well enough; 1997 is as likely to be an amount.
@@ -28,38 +38,42 @@ class Written:
     name: str
     layouts: tuple[str, ...]
     needs_length: bool
+    zone: str | None = None
 
     def parse(self, layout: str) -> pd.Series[Any]:
         """Dates as this layout has them, NaT where one cannot be read."""
         if layout == EXCEL:
             return from_excel(self.column)
+        told = self.zone is not None
         try:
-            parsed = pd.to_datetime(self.column, format=layout, errors="coerce")
+            parsed = pd.to_datetime(self.column, format=layout, errors="coerce", utc=told)
         except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
             if "timezone" not in str(error):
                 raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
             raise mixed_zones(self.name) from error
         if self.needs_length:
             parsed = parsed.mask((self.column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
+        if told:
+            parsed = parsed.where(says_zone(self.column)).dt.tz_convert(self.zone)
         return cast("pd.Series[Any]", parsed)
 
 
-def mixed_zones(name: str) -> DataError:
-    """What to say of times that do not lie in one zone."""
-    return DataError(f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first.")
-
-
-def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any] | Written:
+def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Series[Any] | Written:
     """A column of times as it is, or dates that are written out; a `DataError` for what can be neither."""
+    date_format, zone = form_parts(form)
     if isinstance(column.dtype, pd.CategoricalDtype):
         kind = column.dtype.categories.dtype
         column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be gaps
     if isinstance(column.dtype, pd.PeriodDtype):
-        return cast("pd.Series[Any]", column.dt.to_timestamp())
+        column = column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return column
+        if zone is not None and getattr(column.dtype, "tz", None) is None:
+            raise without_zone(name, zone)
+        return column if zone is None else cast("pd.Series[Any]", column.dt.tz_convert(zone))
+    if date_format == EXCEL and zone is not None:
+        raise without_zone(name, zone)
     if date_format == EXCEL and not pd.api.types.is_bool_dtype(column.dtype):
-        return Written(column, name, (EXCEL,), False)
+        return Written(column, name, (EXCEL,), needs_length=False)
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
@@ -81,17 +95,17 @@ def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) ->
         kinds = {type(value) for value in column[present]}
         if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
             with contextlib.suppress(OverflowError, TypeError):  # beyond 64 bits
-                return prepare_dates(column.where(present, None).astype("Int64"), name, date_format)
+                return prepare_dates(column.where(present, None).astype("Int64"), name, form)
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
         text = str in kinds
         layouts = layouts if text else ("ISO8601",)
-    return Written(column, name, layouts, text and date_format is None)
+    return Written(column, name, layouts, text and date_format is None, zone)
 
 
 def parse_dates(
-    column: pd.Series[Any], name: str, date_format: str | None, weights: npt.NDArray[np.int64] | None = None
+    column: pd.Series[Any], name: str, date_format: DateForm, weights: npt.NDArray[np.int64] | None = None
 ) -> pd.Series[Any]:
     """Dates of any kind as a datetime column, NaT where one cannot be read.
 
@@ -117,9 +131,12 @@ def parse_dates(
     return best
 
 
-def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], date_format: str | None) -> None:
+def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], form: DateForm) -> None:
     """Raise a `DataError` where too many values are no dates; `unread` are those that are none, or some of them."""
     if too_many(present - readable, present):
+        date_format, zone = form_parts(form)
+        if zone is not None and not says_zone(unread).any():
+            raise without_zone(name, zone)
         given = "" if date_format is None else f' with date_format="{date_format}"'
         raise DataError(
             f"Column {name!r} is not a column of dates: {present - readable:,} of {present:,} values cannot be "
