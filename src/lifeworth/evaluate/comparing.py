@@ -17,6 +17,7 @@ from lifeworth.evaluate.baselines import Known, baselines_of, checked
 from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
 from lifeworth.evaluate.windows import Calendar
+from lifeworth.guesses import helpful
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, Report, silent, watched
@@ -111,6 +112,7 @@ def _plots() -> Any:
     return import_module("lifeworth.plots")
 
 
+@helpful
 def compare_clv(
     data: Any,
     train_end: Any = None,

@@ -14,6 +14,7 @@ from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
 from lifeworth.evaluate.outcome import Backtest
 from lifeworth.evaluate.windows import Calendar
+from lifeworth.guesses import helpful
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, silent, watched
 from lifeworth.tables.frames import open_table
@@ -21,6 +22,7 @@ from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
 
 
+@helpful
 def backtest(
     data: Any,
     cutoffs: Any = 3,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.guesses import helpful
 from lifeworth.historical.acquisition import acquisition_columns
 from lifeworth.historical.calendar import check_span
 from lifeworth.historical.definitions import FORMULAS
@@ -35,6 +36,7 @@ METHODS = cast("tuple[Method, ...]", tuple(FORMULAS))
 _NOT_BY_CUSTOMER = {"retention"}
 
 
+@helpful
 def historical_clv(
     data: Any,
     method: Method = "revenue_per_customer",

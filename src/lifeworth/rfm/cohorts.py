@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.guesses import helpful
 from lifeworth.rfm.account import audit_of, refuse_refunds
 from lifeworth.rfm.engine import Clock, Entries, ranges, sweep, workers
 from lifeworth.rfm.settings import Settings
@@ -28,6 +29,7 @@ _MOST_COHORTS = 600
 _GROUPS = 64
 
 
+@helpful
 def cohort_table(
     data: Any,
     customer_id: str = "customer_id",

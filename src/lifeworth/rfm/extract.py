@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError
+from lifeworth.guesses import helpful
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
@@ -34,6 +35,7 @@ _READING, _COUNTING = "reading transactions", "counting purchases"
 _BLOCK = 1 << 18
 
 
+@helpful
 def rfm_summary(
     data: Any,
     customer_id: str = "customer_id",
@@ -142,6 +144,7 @@ def rfm_summary(
     return counted.rfm
 
 
+@helpful
 def train_test_split(
     data: Any,
     customer_id: str = "customer_id",

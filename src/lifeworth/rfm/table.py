@@ -14,6 +14,7 @@ import pandas as pd
 from lifeworth import display
 from lifeworth.errors import DataError, SourceError
 from lifeworth.files import replacing
+from lifeworth.guesses import Answers, helpful
 from lifeworth.tables import read_table
 from lifeworth.timeunits import UNIT_NAMES, TimeUnit, check_time_unit, to_timestamp
 from lifeworth.transactions import Audit, factorise_ids
@@ -25,7 +26,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
-class RFM:
+class RFM(Answers):
     """One row per customer, sorted by `customer_id`; the units and the account of rows travel with it.
 
     Attributes
@@ -67,6 +68,11 @@ class RFM:
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
+
+    @classmethod
+    def _answer(cls, name: str) -> str | None:
+        known = name in ("df", "data", "frame") or hasattr(pd.DataFrame, name)
+        return "rfm.to_pandas(), the table as a frame of pandas" if known else None
 
     def __len__(self) -> int:
         return len(self.customer_id)
@@ -128,6 +134,7 @@ class RFM:
         return pd.DataFrame(columns)
 
     @classmethod
+    @helpful
     def from_frame(
         cls,
         data: Any,

@@ -75,6 +75,10 @@ def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
     try:
         frame = nw.from_native(data)
     except TypeError as error:
+        if type(data).__name__ == "RFM":
+            raise DataError(
+                "This is an RFM table, and transactions are wanted: give the purchases it was made from."
+            ) from error
         raise DataError(
             f"{type(data).__name__} is not a table: give a pandas, Polars or PyArrow table, a DuckDB relation, "
             "or a path to Parquet or CSV files."
