@@ -1,15 +1,16 @@
 """Shops' own files, as they are: what has a way in, and what is said of what may be wrong."""
 
 import json
+import sys
+import warnings
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 import lifeworth as lw
-from lifeworth.cli import app
+from lifeworth import cli
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.evaluate.tracking import track_purchases
 from lifeworth.tables import find_files, read_table
@@ -17,9 +18,20 @@ from lifeworth.tables import find_files, read_table
 MANY = lw.load_cdnow(sample=True)
 
 
-def run(*arguments):
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return done.exit_code, done.stdout, done.stderr
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in this process, in an empty folder; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def run_command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lifeworth", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run_command
 
 
 # ---- times of several offsets ---------------------------------------------------------------------------------
@@ -41,13 +53,12 @@ LONDON = pd.DataFrame(
 
 def forms(frame):
     """The same times in every form they may come in."""
+    blank = frame["date"].str.replace("T", " ").str.replace(r"(...):(..)$", r" \1\2", regex=True)
     instants = pd.to_datetime(frame["date"], utc=True)
     stamps = frame.assign(date=[pd.Timestamp(text).to_pydatetime() for text in frame["date"]])
     return {
         "text": frame,
-        "Shopify": frame.assign(
-            date=frame["date"].str.replace("T", " ").str.replace(r"(...):(..)$", r" \1\2", regex=True)
-        ),
+        "Shopify": frame.assign(date=blank),
         "objects": stamps,
         "UTC": frame.assign(date=instants),
         "New York": frame.assign(date=instants.dt.tz_convert("America/New_York")),
@@ -154,7 +165,7 @@ def test_an_encoding_that_is_named_is_read(tmp_path, encoding, end):
     )
 
 
-def test_encodings_on_the_command_line_and_in_jobs(tmp_path):
+def test_encodings_on_the_command_line_and_in_jobs(run, tmp_path):
     path, out = tmp_path / "umsatz.csv", tmp_path / "rfm.csv"
     path.write_bytes(GERMAN.encode("cp1252"))
     code, _, err = run("rfm", path, "--out", out, *OPTIONS)
@@ -168,7 +179,7 @@ def test_encodings_on_the_command_line_and_in_jobs(tmp_path):
 
 
 @pytest.mark.parametrize("incremental", [False, True])
-def test_a_job_reads_a_file_in_another_encoding_and_zone(tmp_path, incremental):
+def test_a_job_reads_a_file_in_another_encoding_and_zone(run, tmp_path, incremental):
     rows = MANY.assign(date=[f"{date:%d.%m.%Y} 23:30 +0000" for date in pd.to_datetime(MANY["date"])], name="Ö")
     (tmp_path / "orders").mkdir()
     rows.rename(columns={"customer_id": "Kündin"}).to_csv(tmp_path / "orders" / "1.csv", index=False, encoding="cp1252")
@@ -285,7 +296,7 @@ def test_currencies_that_differ_are_pointed_out(tmp_path):
     assert notes(rows.assign(Currency=None)) == ""
 
 
-def test_the_command_line_says_so_too(tmp_path):
+def test_the_command_line_says_so_too(run, tmp_path):
     rows = MANY.assign(Currency=np.where(MANY.index % 4 == 0, "EUR", "USD"))
     rows.to_csv(tmp_path / "a.csv", index=False)
     code, told, _ = run("rfm", tmp_path / "a.csv", "--out", tmp_path / "a.parquet")

