@@ -312,3 +312,13 @@ def test_the_weekly_picture_knows_the_format_of_dates():
     written = MANY.assign(date=[f"{date:%m/%d/%Y}" for date in pd.to_datetime(MANY["date"])])
     mine = track_purchases(fit, rfm, written, date_format="%m/%d/%Y", simulations=2)
     pd.testing.assert_frame_equal(mine, track_purchases(fit, rfm, MANY, simulations=2))
+
+
+def test_a_query_of_a_job_finds_files_beside_the_job(run, tmp_path):
+    (tmp_path / "jobs").mkdir()
+    MANY.assign(note="x, y").to_csv(tmp_path / "jobs" / "sales 1.csv", index=False)
+    query = "SELECT customer_id, date, amount FROM read_csv('sales 1.csv', all_varchar = true) WHERE note = 'x, y'"
+    job = f'name = "q"\n[source]\nduckdb = ":memory:"\nquery = "{query}"\n[scores]\nhorizon = "12M"\n[sink]\npath = "s.csv"\n'
+    (tmp_path / "jobs" / "job.toml").write_text(job, encoding="utf-8")
+    code, told, err = run("run", tmp_path / "jobs" / "job.toml", "--dry-run")
+    assert (code, "amount (string)" in told) == (0, True), err

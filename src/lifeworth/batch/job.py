@@ -92,7 +92,7 @@ class SourceSection(PlaceKeys):
         if self.postgresql is not None:
             return PostgreSQLSource(self.postgresql, *asked)
         if self.duckdb is not None:
-            return DuckDBSource(_from(root, self.duckdb), *asked)
+            return DuckDBSource(_from(root, self.duckdb), *asked, root=str(root))
         assert self.path is not None
         return FilesSource(_from(root, self.path), self.encoding)
 

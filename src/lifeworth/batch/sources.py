@@ -86,7 +86,8 @@ class FilesSource:
 class DuckDBSource:
     """A table or a query of a DuckDB file; or of a database in memory, whose queries may read files.
 
-    A query's values are `parameters`, which stand in it as $1, $2 and so on; the same holds for `PostgreSQLSource`.
+    Files that a query names may be seen from the folder `root`. A query's values are `parameters`, which stand in it as
+    $1, $2 and so on; the same holds for `PostgreSQLSource`.
     """
 
     path: str
@@ -94,6 +95,7 @@ class DuckDBSource:
     schema: str | None = None
     query: str | None = None
     parameters: tuple[Any, ...] = ()
+    root: str | None = None
 
     @property
     def label(self) -> str:
@@ -102,7 +104,7 @@ class DuckDBSource:
 
     @contextmanager
     def _relation(self) -> Iterator[Any]:
-        with duckdb_connection(self.path, read_only=True) as connection:
+        with duckdb_connection(self.path, read_only=True, root=self.root) as connection:
             sql, parameters = _statement(self.table, self.schema, self.query, self.parameters)
             relation = connection.sql(sql, params=list(parameters) or None)
             if relation is None:
