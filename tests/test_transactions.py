@@ -281,7 +281,9 @@ def test_integer_dates_that_are_no_days_are_counted():
     ],
 )
 def test_mixed_zones_are_refused_in_our_own_words(column):
-    with pytest.raises(DataError, match=r"'date' mixes time zones, or times with and without one: convert") as caught:
+    with pytest.raises(
+        DataError, match=r"'date' mixes time zones, or times with and without one: say with time_zone"
+    ) as caught:
         dates_of(column)
     assert "utc=True" not in str(caught.value)
 
@@ -611,7 +613,7 @@ def test_a_header_alone(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_another_encoding_is_named_as_such(encoding, tmp_path):
-    with pytest.raises(SourceError, match=r"not text in UTF-8 .*; save it as UTF-8"):
+    with pytest.raises(SourceError, match=r"not text in UTF-8 .* Save it as UTF-8"):
         read_transactions(written(tmp_path, HEAD + "é,2024-01-01,5\n", encoding=encoding))
 
 
