@@ -318,7 +318,8 @@ def test_a_query_of_a_job_finds_files_beside_the_job(run, tmp_path):
     (tmp_path / "jobs").mkdir()
     MANY.assign(note="x, y").to_csv(tmp_path / "jobs" / "sales 1.csv", index=False)
     query = "SELECT customer_id, date, amount FROM read_csv('sales 1.csv', all_varchar = true) WHERE note = 'x, y'"
-    job = f'name = "q"\n[source]\nduckdb = ":memory:"\nquery = "{query}"\n[scores]\nhorizon = "12M"\n[sink]\npath = "s.csv"\n'
+    head = f'name = "q"\n[source]\nduckdb = ":memory:"\nquery = "{query}"\n'
+    job = f'{head}[scores]\nhorizon = "12M"\n[sink]\npath = "s.csv"\n'
     (tmp_path / "jobs" / "job.toml").write_text(job, encoding="utf-8")
     code, told, err = run("run", tmp_path / "jobs" / "job.toml", "--dry-run")
     assert (code, "amount (string)" in told) == (0, True), err
