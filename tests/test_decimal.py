@@ -19,6 +19,16 @@ from lifeworth.transactions.amounts import from_text
 NO_BREAK, NARROW, THIN = "\u00a0", "\u202f", "\u2009"
 
 
+BOOKS = [
+    ("(12,50)", -12.5),
+    ("(12,50 €)", -12.5),
+    ("€ (1.234,50)", -1234.5),
+    ("12,50-", -12.5),
+    ("1.234,50- EUR", -1234.5),
+    ("12,50 \u2212", -12.5),
+]
+
+
 def number(text, decimal):
     values, _ = from_text(pa.array([text]), decimal)
     return None if np.isnan(values[0]) else float(values[0])
@@ -94,8 +104,6 @@ def test_what_a_decimal_point_reads(text, value):
         "1,2,3",
         "--5",
         "-€ -5",
-        "(5,00)",
-        "5,00-",
         "kr",
         "5 k€",  # thousands of euros, not five
         "5 m$",
@@ -224,7 +232,7 @@ def test_the_refusal_names_the_option():
     with pytest.raises(DataError, match=r'not numbers with decimal="," \(the first: \'12.50\'\). Say decimal="\."'):
         lw.rfm_summary(FRAME.assign(amount="12.50"), decimal=",")
     with pytest.raises(DataError, match=r"Write amounts as plain numbers, as 12.50"):
-        lw.rfm_summary(FRAME.assign(amount="5,00-"), decimal=",")
+        lw.rfm_summary(FRAME.assign(amount="5,-"), decimal=",")
 
 
 def test_currencies_are_not_added_up():
@@ -300,3 +308,36 @@ def test_an_incremental_job_takes_it(tmp_path):
     assert json.loads((ran.folder / "manifest.json").read_text())["incremental"]["from_the_start"] is False
     assert ran.manifest["rfm"]["audit"]["rows_used"] == len(frame)
     assert pd.read_parquet(tmp_path / "scores.parquet")["customer_id"].nunique() == frame["customer_id"].nunique()
+
+
+# ---- money that went out, as books have it -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "value"), BOOKS)
+def test_brackets_and_a_minus_behind_are_money_that_went_out(text, value):
+    assert number(text, ",") == value
+
+
+@pytest.mark.parametrize(
+    "text", ["12,-", "12,--", "12,- €", "(-12,5)", "-(12,5)", "((12,5))", "(12,5", "12,5)", "1,5e3-"]
+)
+def test_what_may_be_no_debt_is_none(text):
+    assert number(text, ",") is None
+
+
+def test_nothing_owed_has_no_sign():
+    values, _ = from_text(pa.array(["(0.00)", "1.00"]), ".")
+    assert not np.signbit(values[0])
+
+
+def test_refunds_in_brackets_lower_what_was_spent():
+    rows = pd.DataFrame({
+        "customer_id": ["a", "a", "a"], "date": ["2024-01-01", "2024-02-01", "2024-02-01"],
+        "amount": ["£30.00", "£30.00", "(£10.00)"],
+    })  # fmt: skip
+    rfm = lw.rfm_summary(rows, decimal=".")
+    assert rfm.to_pandas()["monetary_value"].tolist() == [20.0]
+    with pytest.raises(DataError, match=r'Say decimal="\."'):
+        lw.rfm_summary(rows)
+    with pytest.raises(DataError, match=r"\(10\.00\) is money that went out"):
+        lw.rfm_summary(rows.assign(amount=["(10.00)", "(10.00)", "30"]))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import decimal
+import re
 import uuid
 
 import numpy as np
@@ -245,7 +246,7 @@ def test_dates_at_the_ends_of_nanoseconds_and_of_time():
     ],
 )
 def test_unclear_dates_are_refused_with_advice(column):
-    with pytest.raises(DataError, match=r"'date' is not a column of dates: .*the first: .*date_format, such as"):
+    with pytest.raises(DataError, match=r"'date' is not a column of dates: .*the first: .*date_format"):
         dates_of(column)
 
 
@@ -280,7 +281,9 @@ def test_integer_dates_that_are_no_days_are_counted():
     ],
 )
 def test_mixed_zones_are_refused_in_our_own_words(column):
-    with pytest.raises(DataError, match=r"'date' mixes time zones, or times with and without one: convert") as caught:
+    with pytest.raises(
+        DataError, match=r"'date' mixes time zones, or times with and without one: say with time_zone"
+    ) as caught:
         dates_of(column)
     assert "utc=True" not in str(caught.value)
 
@@ -373,8 +376,10 @@ BOTH = (
             (text, BOTH)
             for text in ("1,234", "€ 1.234", "12 €")
         ],
-        ("12,50-", "Write amounts as plain numbers, as 12.50 (take away all that is no part of the number, such as "
-                   "the currency, turn the comma into a point)."),
+        *[
+            (text, ONE.format(",").replace("off.", f"off, and {text} is money that went out."))
+            for text in ("12,50-", "(12,50)", "(1.234,50 €)")
+        ],
         ("1,234.50 k€", "Write amounts as plain numbers, as 12.50 (take away all that is no part of the number, such "
                         "as the currency, take away the commas between thousands)."),
     ],
@@ -608,7 +613,7 @@ def test_a_header_alone(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_another_encoding_is_named_as_such(encoding, tmp_path):
-    with pytest.raises(SourceError, match=r"not text in UTF-8 .*; save it as UTF-8"):
+    with pytest.raises(SourceError, match=r"not text in UTF-8 .* Save it as UTF-8"):
         read_transactions(written(tmp_path, HEAD + "é,2024-01-01,5\n", encoding=encoding))
 
 
@@ -729,3 +734,70 @@ def test_a_line_with_more_values_than_the_header_has_names_is_refused(tmp_path, 
 def test_empty_values_beyond_the_last_name_are_nothing(tmp_path):
     path = written(tmp_path, HEAD + "7,2024-01-01,5,\n8,2024-01-02,6,,\n\n")
     assert rfm_summary(path).past_spend.tolist() == [5.0, 6.0]
+
+
+# ---- dates that the message can help with -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "advice"),
+    [
+        (["03/04/2024 14:05", "12/11/2024 09:00"], '"%d/%m/%Y %H:%M" (day-month-year) or date_format="%m/%d/%Y %H:%M"'),
+        (["03/04/2024 14:05", "13/11/2024 09:00"], '"%d/%m/%Y %H:%M" (day-month-year); on the command line'),
+        (["03/04/2024", "04/30/2024"], 'written: date_format="%m/%d/%Y" (month-day-year); on the command line'),
+        (["3/4/24 1:05 PM", "3/14/24 1:05 AM"], '"%m/%d/%y %I:%M %p" (month-day-year);'),
+        (["3-Mar-2024", "14-Apr-2024"], 'written: date_format="%d-%b-%Y" (day-month-year);'),
+        ([45000, 45001], '(45000 is 2023-03-15), say date_format="excel"'),
+        (["45000.25", "45001"], 'say date_format="excel"'),
+        ([45000.25, 45001.5], 'If Excel wrote them, say date_format="excel"'),
+    ],
+)
+def test_messages_name_the_format_that_the_dates_have(column, advice):
+    rows = pd.DataFrame({"customer_id": [1, 2], "date": column})
+    with pytest.raises(DataError, match=re.escape(advice)):
+        read_transactions(rows, amount=None)
+
+
+def test_the_format_that_a_message_names_reads_the_dates():
+    rows = pd.DataFrame({"customer_id": [1, 2], "date": ["03/04/2024 14:05", "13/11/2024 09:00"]})
+    with pytest.raises(DataError) as error:
+        read_transactions(rows, amount=None, date_format="%d/%m/%Y")
+    assert 'cannot be read with date_format="%d/%m/%Y"' in str(error.value)
+    named = re.search(r'written: date_format="([^"]*)"', str(error.value))[1]
+    when = read_transactions(rows, amount=None, date_format=named).when
+    assert when.astype("datetime64[m]").astype(str).tolist() == ["2024-04-03T14:05", "2024-11-13T09:00"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [45000.25, 45001.5, None],
+        ["45000.25", "45001.5", None],
+        pd.Series([45000.25, 45001.5, None], dtype=object),
+        pd.Series([45000.25, 45001.5, None], dtype="Float64"),
+    ],
+)
+def test_dates_that_excel_counts(column):
+    rows = pd.DataFrame({"customer_id": [1, 2, 3], "date": column})
+    read = read_transactions(rows, amount=None, date_format="excel")
+    assert read.when.astype("datetime64[m]").astype(str).tolist() == ["2023-03-15T06:00", "2023-03-16T12:00"]
+    assert read.left_out == {"with a missing date": 1}
+
+
+@pytest.mark.parametrize("column", [[1, 2], [60, 60], [20230315, 20230316], ["2023-03-15", "x"]])
+def test_what_excel_does_not_count_is_refused(column):
+    rows = pd.DataFrame({"customer_id": [1, 2], "date": column})
+    with pytest.raises(DataError, match='with date_format="excel"'):
+        read_transactions(rows, amount=None, date_format="excel")
+
+
+def test_excel_dates_out_of_memory_are_those_in_memory(tmp_path):
+    path = tmp_path / "big.csv"
+    days = np.arange(45_000, 45_600)
+    pd.DataFrame({"customer_id": days % 37, "date": days, "amount": 1.0}).to_csv(path, index=False)
+    whole = lw.rfm_summary(path, date_format="excel")
+    parts = lw.rfm_summary(path, date_format="excel", memory_limit="1KB")
+    pd.testing.assert_frame_equal(whole.to_pandas(), parts.to_pandas())
+    assert whole.observation_end == pd.Timestamp("2024-11-03")
+    with pytest.raises(DataError, match='say date_format="excel"'):
+        lw.rfm_summary(path, memory_limit="1KB")

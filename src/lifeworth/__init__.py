@@ -75,6 +75,18 @@ _ELSEWHERE = {
     "customer_lifetime_value": "CLV.predict, of lifeworth.fit_clv(...),",
     "load_cdnow_summary": "lifeworth.rfm_summary(lifeworth.load_cdnow(sample=True), ...)",
     "load_model": "lifeworth.load",
+    "BetaGeoNBD": "lifeworth.BetaGeo",
+    "BG_NBD": "lifeworth.BetaGeo",
+    "bg_nbd": "lifeworth.BetaGeo",
+    "clv": "lifeworth.fit_clv",
+    "read_csv": "A path, given to lifeworth.rfm_summary and all that read transactions,",
+    "expected_purchases": "lifeworth.BetaGeo().fit(rfm).expected_purchases",
+    "probability_alive": "lifeworth.BetaGeo().fit(rfm).probability_alive",
+    "plot_probability_alive_matrix": "lifeworth.plots.plot_alive_heatmap",
+    "plot_frequency_recency_matrix": "lifeworth.plots.plot_frequency_recency",
+    "plot_period_transactions": "lifeworth.plots.plot_tracking",
+    "plot_cumulative_transactions": "lifeworth.plots.plot_tracking",
+    "plot_calibration_purchases_vs_holdout_purchases": "lifeworth.plots.plot_calibration_by_frequency",
 }
 __all__ = [*sorted(_ROOMS), "plots"]
 

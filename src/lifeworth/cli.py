@@ -21,12 +21,15 @@ from lifeworth.cli_input import (
     DateFormat,
     Decimal,
     Duplicates,
+    Encoding,
     ObservationEnd,
     Period,
     Refunds,
     Seed,
     TimeUnit,
+    TimeZone,
     check_rfm_file,
+    encoded,
     is_rfm_file,
     read_rfm,
 )
@@ -103,6 +106,8 @@ def rfm(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    time_zone: TimeZone = None,
+    encoding: Encoding = None,
     decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
@@ -127,7 +132,7 @@ def rfm(
     kind = _output_kind(out)
     with terminal.progress(terminal.console(stderr=True)) as report:
         table = rfm_summary(
-            input,
+            encoded(input, encoding),
             customer_id,
             date,
             amount or None,
@@ -137,6 +142,7 @@ def rfm(
             refunds,  # type: ignore[arg-type]
             duplicates=duplicates,  # type: ignore[arg-type]
             date_format=date_format,
+            time_zone=time_zone,
             decimal=decimal,  # type: ignore[arg-type]
             currency=currency,
             threads=threads,
@@ -153,7 +159,7 @@ def rfm(
             table.to_pandas().to_csv(temporary, index=False)
     if table.audit.left_out:
         _show_audit(table.audit)
-    typer.echo(f"{table.audit}\n{out}: {table!r}")
+    typer.echo(f"{table.audit}\n{out}: {table.headline}")
 
 
 @app.command()
@@ -164,6 +170,8 @@ def fit(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    time_zone: TimeZone = None,
+    encoding: Encoding = None,
     decimal: Decimal = None,
     period: PeriodOfInput = None,
     time_unit: Annotated[
@@ -209,6 +217,7 @@ def fit(
         date,
         amount,
         date_format,
+        time_zone,
         decimal,
         period,
         time_unit,
@@ -216,6 +225,7 @@ def fit(
         refunds,
         currency,
         "D",
+        encoding=encoding,
     )
     if not amount:
         table = replace(table, monetary_value=None, past_spend=None)
@@ -241,6 +251,8 @@ def predict(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    time_zone: TimeZone = None,
+    encoding: Encoding = None,
     decimal: Decimal = None,
     observation_end: ObservationEnd = None,
     refunds: Refunds = "net",
@@ -272,6 +284,7 @@ def predict(
         date,
         amount if loaded.spend is not None else "",
         date_format,
+        time_zone,
         decimal,
         fitted.origin.period,
         fitted.time_unit,
@@ -280,7 +293,7 @@ def predict(
         fitted.posterior.currency,
     )
     # An RFM table of ours need not fit in memory.
-    table = None if is_rfm_file(input) else read_rfm(input, *settings)
+    table = None if is_rfm_file(input) else read_rfm(input, *settings, encoding=encoding)
     if table is None:
         check_rfm_file(input, *settings)
     with terminal.progress(terminal.console(stderr=True)) as report:

@@ -14,11 +14,14 @@ from lifeworth.cli_input import (
     DateFormat,
     Decimal,
     Duplicates,
+    Encoding,
     ObservationEnd,
     Period,
     Refunds,
     Seed,
     TimeUnit,
+    TimeZone,
+    encoded,
 )
 from lifeworth.errors import UsageError
 
@@ -49,6 +52,8 @@ def backtest(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    time_zone: TimeZone = None,
+    encoding: Encoding = None,
     decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
@@ -74,10 +79,12 @@ def backtest(
         interval,
         draws,
         seed,
+        encoding,
         customer_id=customer_id,
         date=date,
         amount=amount,
         date_format=date_format,
+        time_zone=time_zone,
         decimal=decimal,
         period=period,
         time_unit=time_unit,
@@ -105,6 +112,8 @@ def report(
     date: Date = "date",
     amount: Amount = "amount",
     date_format: DateFormat = None,
+    time_zone: TimeZone = None,
+    encoding: Encoding = None,
     decimal: Decimal = None,
     period: Period = "D",
     time_unit: TimeUnit = "W",
@@ -131,10 +140,12 @@ def report(
         interval,
         draws,
         seed,
+        encoding,
         customer_id=customer_id,
         date=date,
         amount=amount,
         date_format=date_format,
+        time_zone=time_zone,
         decimal=decimal,
         period=period,
         time_unit=time_unit,
@@ -149,7 +160,15 @@ def report(
 
 
 def _appraise(
-    path: Path, horizon: str, cutoffs: str, models: str, interval: float, draws: int, seed: int, **rows: Any
+    path: Path,
+    horizon: str,
+    cutoffs: str,
+    models: str,
+    interval: float,
+    draws: int,
+    seed: int,
+    encoding: str | None,
+    **rows: Any,
 ) -> Appraisal:
     from lifeworth import terminal
     from lifeworth.evaluate.appraisal import appraise
@@ -161,7 +180,8 @@ def _appraise(
     if not names:
         raise UsageError("--models: name at least one, such as bg_nbd.")
     with terminal.progress(terminal.console(stderr=True)) as tell:
-        return appraise(path, horizon, wanted, names, interval=interval, draws=draws, seed=seed, progress=tell, **rows)
+        data = encoded(path, encoding)
+        return appraise(data, horizon, wanted, names, interval=interval, draws=draws, seed=seed, progress=tell, **rows)
 
 
 def _write(found: Appraisal, out: Path, title: str) -> list[tuple[Path, str]]:

@@ -11,11 +11,25 @@ from lifeworth.errors import UsageError
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
+    from lifeworth.tables import Files
 
 CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
 Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
 Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
-DateFormat = Annotated[str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y".', show_default=False)]
+DateFormat = Annotated[
+    str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y"; or "excel".', show_default=False)
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(
+        help='On whose clock times with an offset are told, such as "Europe/London"; needed where offsets differ.',
+        show_default=False,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help='How text is stored in CSV files, such as "cp1252"; default: UTF-8.', show_default=False),
+]
 Decimal = Annotated[
     str | None,
     typer.Option(
@@ -40,6 +54,7 @@ def read_rfm(
     date: str,
     amount: str,
     date_format: str | None,
+    time_zone: str | None,
     decimal: str | None,
     period: str | None,
     time_unit: str | None,
@@ -47,6 +62,7 @@ def read_rfm(
     refunds: str,
     currency: str | None,
     default_period: str | None = None,
+    encoding: str | None = None,
 ) -> RFM:
     """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
     from dataclasses import replace
@@ -55,7 +71,8 @@ def read_rfm(
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
     from lifeworth.tables import column_names
 
-    names = column_names(path)
+    data = encoded(path, encoding)
+    names = column_names(data)
     if not set(RFM_COLUMNS) <= set(names):
         counted = period or default_period
         if counted is None:
@@ -66,27 +83,46 @@ def read_rfm(
         settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
         with terminal.progress(terminal.console(stderr=True)) as report:
             return rfm_summary(
-                path,
+                data,
                 customer_id,
                 date,
                 amount or None,
                 observation_end=observation_end,
                 date_format=date_format,
+                time_zone=time_zone,
                 decimal=decimal,  # type: ignore[arg-type]
                 currency=currency,
                 progress=report,
                 **settings,
             )
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, decimal, refunds)
+    _refuse_settings_of_transactions(path, customer_id, date, date_format, time_zone, decimal, refunds)
     if is_rfm_file(path):
         check_rfm_file(
-            path, customer_id, date, amount, date_format, decimal, period, time_unit, observation_end, refunds, currency
+            path,
+            customer_id,
+            date,
+            amount,
+            date_format,
+            time_zone,
+            decimal,
+            period,
+            time_unit,
+            observation_end,
+            refunds,
+            currency,
         )
         table = RFM.read_parquet(path)
         return table if currency is None else replace(table, currency=currency)
     if time_unit is None:
         raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(path, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
+    return RFM.from_frame(data, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
+
+
+def encoded(path: Path, encoding: str | None) -> Path | Files:
+    """The files that a path names, where their encoding is known; the path, where it is the usual one."""
+    from lifeworth.tables import find_files
+
+    return path if encoding is None else find_files(path, encoding)
 
 
 def is_rfm_file(path: Path) -> bool:
@@ -102,6 +138,7 @@ def check_rfm_file(
     date: str,
     amount: str,
     date_format: str | None,
+    time_zone: str | None,
     decimal: str | None,
     period: str | None,
     time_unit: str | None,
@@ -113,7 +150,7 @@ def check_rfm_file(
     from lifeworth.rfm import rfm_metadata
     from lifeworth.timeunits import to_timestamp
 
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, decimal, refunds)
+    _refuse_settings_of_transactions(path, customer_id, date, date_format, time_zone, decimal, refunds)
     told = rfm_metadata(path)
     assert told is not None
     if time_unit not in (None, told["time_unit"]):
@@ -126,12 +163,19 @@ def check_rfm_file(
 
 
 def _refuse_settings_of_transactions(
-    path: Path, customer_id: str, date: str, date_format: str | None, decimal: str | None, refunds: str
+    path: Path,
+    customer_id: str,
+    date: str,
+    date_format: str | None,
+    time_zone: str | None,
+    decimal: str | None,
+    refunds: str,
 ) -> None:
     given = {
         "--customer-id": customer_id != "customer_id",
         "--date": date != "date",
         "--date-format": date_format is not None,
+        "--time-zone": time_zone is not None,
         "--decimal": decimal is not None,
         "--refunds": refunds != "net",
     }

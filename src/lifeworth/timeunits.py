@@ -202,6 +202,12 @@ def horizon_interval(
     return start, end - start
 
 
+def is_duration(text: str) -> bool:
+    """Whether a text is a duration, such as "12M"."""
+    match = _HORIZON.fullmatch(text)
+    return match is not None and match[2] in _HORIZON_UNITS
+
+
 def _length(
     horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None, argument: str, least: str
 ) -> float:

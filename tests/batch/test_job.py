@@ -195,7 +195,7 @@ def test_a_query_takes_no_variables(read):
 
 def test_paths_are_seen_from_the_file(read, tmp_path):
     job = read(changed("source", 'duckdb = "a/shop.duckdb"', 'table = "t"', without=['path = "tx.parquet"']))
-    assert job.source.place(job.root) == DuckDBSource(str(tmp_path / "a/shop.duckdb"), "t")
+    assert job.source.place(job.root) == DuckDBSource(str(tmp_path / "a/shop.duckdb"), "t", root=str(tmp_path))
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -29,8 +29,11 @@ def quoted(*names: str | None) -> str:
 
 
 @contextmanager
-def duckdb_connection(path: str, read_only: bool) -> Iterator[Any]:
-    """A connection to a DuckDB file, or to a database in memory; what fails is a `SourceError` that names the file."""
+def duckdb_connection(path: str, read_only: bool, root: str | None = None) -> Iterator[Any]:
+    """A connection to a DuckDB file, or to a database in memory; what fails is a `SourceError` that names the file.
+
+    Files that a query names are looked for in the folder `root` too.
+    """
     try:
         import duckdb
     except ImportError as error:
@@ -42,6 +45,8 @@ def duckdb_connection(path: str, read_only: bool) -> Iterator[Any]:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(path, read_only=read_only and path != MEMORY)
         try:
+            if root is not None:
+                connection.execute("SET file_search_path = ?", [root])
             yield connection
         finally:
             connection.close()

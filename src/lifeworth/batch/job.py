@@ -67,11 +67,15 @@ class SourceSection(PlaceKeys):
     date: str = "date"
     amount: str = "amount"
     date_format: str | None = None
+    time_zone: str | None = None
     decimal: Literal[",", "."] | None = None
+    encoding: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self._where != "path":
+            if self.encoding is not None:
+                raise ValueError("has an encoding, which only files have")
             if (self.table is None) == (self.query is None):
                 raise ValueError("reads a database by table or by query: give one of the two")
             if self.parameters and self.query is None:
@@ -88,9 +92,9 @@ class SourceSection(PlaceKeys):
         if self.postgresql is not None:
             return PostgreSQLSource(self.postgresql, *asked)
         if self.duckdb is not None:
-            return DuckDBSource(_from(root, self.duckdb), *asked)
+            return DuckDBSource(_from(root, self.duckdb), *asked, root=str(root))
         assert self.path is not None
-        return FilesSource(_from(root, self.path))
+        return FilesSource(_from(root, self.path), self.encoding)
 
 
 class RFMSection(Section):

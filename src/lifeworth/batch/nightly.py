@@ -34,7 +34,7 @@ def grown(
     """
     end = settings["observation_end"]
     kept = {name: settings[name] for name in ("period", "time_unit", "refunds", "currency")}
-    files = find_files(source.path)
+    files = source.files
     now = {str(path): _stamp(path) for path in files.paths}
     names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
     state = None
@@ -46,14 +46,14 @@ def grown(
     rfm = None
     if state is not None and state.taken:
         try:
-            data = _read(fresh, names, files.kind == "csv" and state.is_text) if fresh else None
+            data = _read(fresh, names, source.encoding, files.kind == "csv" and state.is_text) if fresh else None
             rfm = state.update(data, end, taken={str(path): now[str(path)] for path in fresh})
         except DataError:  # what one night cannot say of itself, all nights together may: how ids are written, say
             fresh = list(files.paths)
     rebuilt = rfm is None
     if rfm is None:
         shutil.rmtree(folder, ignore_errors=True)
-        rfm = RFMState(folder, **named, **kept).update(read_table(source.path, names), end, taken=now)
+        rfm = RFMState(folder, **named, **kept).update(read_table(files, names), end, taken=now)
     if {str(path): _stamp(path) for path in files.paths} != now:
         raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
     return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
@@ -68,9 +68,9 @@ def _stamp(path: Path) -> list[int]:
     return [about.st_size, about.st_mtime_ns]
 
 
-def _read(paths: list[Path], names: list[str], as_text: bool) -> pd.DataFrame:
+def _read(paths: list[Path], names: list[str], encoding: str | None, as_text: bool) -> pd.DataFrame:
     """Rows of some files; ids that only look like numbers in these are text where they are text elsewhere."""
-    frames = [read_table(path, names) for path in paths]
+    frames = [read_table(find_files(path, encoding), names) for path in paths]
     if as_text:
         frames = [frame.astype({names[0]: "str"}) for frame in frames]
     return pd.concat(frames, ignore_index=True)

@@ -233,7 +233,8 @@ class _Run:
         section = self.job.source
         amount = section.amount or None
         columns = {"customer_id": section.customer_id, "date": section.date, "amount": amount}
-        return {**columns, "date_format": section.date_format, "decimal": section.decimal}
+        form = {"date_format": section.date_format, "time_zone": section.time_zone, "decimal": section.decimal}
+        return {**columns, **form}
 
     def _names(self) -> list[str]:
         section = self.job.source

@@ -22,7 +22,7 @@ from lifeworth.batch.databases import (
     secrets_of,
 )
 from lifeworth.errors import DataError, LifeworthError, SourceError, UsageError
-from lifeworth.tables import check_columns, find_files
+from lifeworth.tables import Files, check_columns, find_files
 
 _ROWS_PER_BATCH = 1 << 17
 
@@ -53,34 +53,41 @@ class FilesSource:
     """Parquet or CSV: a file, a folder of files, or a pattern."""
 
     path: str
+    encoding: str | None = None
 
     @property
     def label(self) -> str:
         """The path."""
         return self.path
 
+    @property
+    def files(self) -> Files:
+        """The files that the path names now."""
+        return find_files(self.path, self.encoding)
+
     @contextmanager
     def reader(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatchReader]:
         """Batches of all files, in order; the columns of CSV files are text."""
-        files = find_files(self.path)
+        files = self.files
         schema = files.schema(None if columns is None else list(columns))
         yield pa.RecordBatchReader.from_batches(schema, files.batches(schema, _ROWS_PER_BATCH))
 
     @contextmanager
-    def transactions(self, columns: Sequence[str]) -> Iterator[str]:
-        """The path itself: files that fit in memory are read faster whole."""
-        yield self.path
+    def transactions(self, columns: Sequence[str]) -> Iterator[Files]:
+        """The files themselves: those that fit in memory are read faster whole."""
+        yield self.files
 
     def fingerprint(self, content: bool = True) -> list[dict[str, Any]]:
         """Name, size, time of the last change and, where the content counts, SHA-256 of every file."""
-        return [_fingerprint(path, content) for path in find_files(self.path).paths]
+        return [_fingerprint(path, content) for path in self.files.paths]
 
 
 @dataclass(frozen=True)
 class DuckDBSource:
     """A table or a query of a DuckDB file; or of a database in memory, whose queries may read files.
 
-    A query's values are `parameters`, which stand in it as $1, $2 and so on; the same holds for `PostgreSQLSource`.
+    Files that a query names may be seen from the folder `root`. A query's values are `parameters`, which stand in it as
+    $1, $2 and so on; the same holds for `PostgreSQLSource`.
     """
 
     path: str
@@ -88,6 +95,7 @@ class DuckDBSource:
     schema: str | None = None
     query: str | None = None
     parameters: tuple[Any, ...] = ()
+    root: str | None = None
 
     @property
     def label(self) -> str:
@@ -96,7 +104,7 @@ class DuckDBSource:
 
     @contextmanager
     def _relation(self) -> Iterator[Any]:
-        with duckdb_connection(self.path, read_only=True) as connection:
+        with duckdb_connection(self.path, read_only=True, root=self.root) as connection:
             sql, parameters = _statement(self.table, self.schema, self.query, self.parameters)
             relation = connection.sql(sql, params=list(parameters) or None)
             if relation is None:

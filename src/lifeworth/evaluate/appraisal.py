@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.rfm import RFM, cohort_table, rfm_summary
+from lifeworth.rfm.notices import note_on_currencies
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit
@@ -78,6 +79,7 @@ def appraise(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     method: str = "auto",
@@ -108,12 +110,15 @@ def appraise(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "time_zone": time_zone,
         "decimal": decimal,
     }
     settings = {**rows, "time_unit": time_unit, "currency": currency}
     with columns_named(customer_id, date, amount):
         table = open_table(data, [customer_id, date, amount])
     rfm = rfm_summary(table, **settings)
+    if money := note_on_currencies(data, amount, currency):
+        rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *money)))
     pairs = models_of(models)
     name, (purchases, spend) = next(iter(pairs.items()))
     tell("fitting the model", 0.0)
@@ -167,10 +172,13 @@ def appraise(
     options = {key: value for key, value in rows.items() if key != "observation_end"}
     definitions = clv_definitions(table, **options, end=observation_end)
     tracking = None
-    if able is not None and period == "D" and time_unit in ("D", "W") and date_format is None:
-        tracking = track_purchases(able.purchases, cut.rfm, data, customer_id, date, interval=interval, seed=seed)
+    if able is not None and period == "D" and time_unit in ("D", "W"):
+        how: dict[str, Any] = {"date_format": date_format, "time_zone": time_zone}
+        tracking = track_purchases(
+            able.purchases, cut.rfm, table, customer_id, date, **how, interval=interval, seed=seed
+        )
     else:
-        notes.append("Purchases week by week are drawn where they are counted by days, and dates need no format.")
+        notes.append("Purchases week by week are drawn where they are counted by days.")
     coverage = bt.held_out_coverage(name, seed)
     if not np.isfinite(coverage["calibrated"]).any():
         notes.append("No window was over before a later cut-off: how calibrated intervals do has not been seen.")

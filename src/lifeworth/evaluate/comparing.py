@@ -17,6 +17,7 @@ from lifeworth.evaluate.baselines import Known, baselines_of, checked
 from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
 from lifeworth.evaluate.windows import Calendar
+from lifeworth.guesses import helpful
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, Report, silent, watched
@@ -111,6 +112,7 @@ def _plots() -> Any:
     return import_module("lifeworth.plots")
 
 
+@helpful
 def compare_clv(
     data: Any,
     train_end: Any = None,
@@ -127,6 +129,7 @@ def compare_clv(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     budgets: Sequence[float] = (0.05, 0.1, 0.2),
@@ -143,8 +146,8 @@ def compare_clv(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, decimal,
-        currency : as in `rfm_summary`.
+    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
+        time_zone, decimal, currency : as in `rfm_summary`.
     train_end : last date that is known; what came after judges. None: everything is known, and nothing judges.
     horizon : length of the window to foretell, "39W" or "12M"; default: all the time there is after `train_end`.
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
@@ -190,6 +193,7 @@ def compare_clv(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "time_zone": time_zone,
         "decimal": decimal,
         "currency": currency,
         "progress": False,  # what is told here is told of the whole

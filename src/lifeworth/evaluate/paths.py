@@ -12,7 +12,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.model.fit import PurchaseFit
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import hours_per, period_ordinal, period_ordinals, period_starts, to_timestamp
-from lifeworth.transactions import read_transactions
+from lifeworth.transactions import date_form, read_transactions
 
 _MOST_CUSTOMERS, _MOST_ROWS = 100, 1_000_000
 
@@ -26,13 +26,14 @@ def alive_paths(
     *,
     end: Any = None,
     date_format: str | None = None,
+    time_zone: str | None = None,
 ) -> pd.DataFrame:
     """P(alive) of some customers at every period of their lives, as it was known at the end of that period.
 
     Parameters
     ----------
     fit : a fit of a model of purchases; its period (days, by default) is the step.
-    data, customer_id, date, date_format : transactions, as in `rfm_summary`.
+    data, customer_id, date, date_format, time_zone : transactions, as in `rfm_summary`.
     customers : ids, at most 100.
     end : last date; default, the last in the data.
 
@@ -60,7 +61,7 @@ def alive_paths(
     period, unit = fit.origin.period or "D", fit.time_unit
     if unit is None:
         raise UsageError("The model of purchases has no unit of time.")
-    transactions = read_transactions(data, customer_id, date, None, date_format)
+    transactions = read_transactions(data, customer_id, date, None, date_form(date_format, time_zone))
     periods = period_ordinals(transactions.when, period)
     last = int(periods.max()) if end is None else period_ordinal(to_timestamp(end, "end"), period)
     place = pd.Index(transactions.customer_ids).get_indexer(pd.Index(names))

@@ -14,6 +14,7 @@ from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
 from lifeworth.evaluate.outcome import Backtest
 from lifeworth.evaluate.windows import Calendar
+from lifeworth.guesses import helpful
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, silent, watched
 from lifeworth.tables.frames import open_table
@@ -21,6 +22,7 @@ from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
 
 
+@helpful
 def backtest(
     data: Any,
     cutoffs: Any = 3,
@@ -37,6 +39,7 @@ def backtest(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     method: str = "laplace",
@@ -54,8 +57,9 @@ def backtest(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, decimal,
-        currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone are judged.
+    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
+        time_zone, decimal, currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone
+        are judged.
     cutoffs : dates (the period each falls in is the last known), or how many: the last of these leaves a window
         behind it, the others stand a window apart, or closer where a quarter of the data is to come before the first.
     horizon : length of the window after each cut-off: "39W", "12M", or a number of time units, in whole periods.
@@ -118,6 +122,7 @@ def backtest(
         "refunds": refunds,
         "duplicates": duplicates,
         "date_format": date_format,
+        "time_zone": time_zone,
         "decimal": decimal,
         "currency": currency,
         "progress": False,  # what is told here is told of the whole

@@ -13,7 +13,7 @@ from lifeworth.model.fit import PurchaseFit
 from lifeworth.predict import customer_keys, expected_purchases_new_customer
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import horizon_length, period_ordinals
-from lifeworth.transactions import read_transactions
+from lifeworth.transactions import date_form, read_transactions
 
 
 def track_purchases(
@@ -23,6 +23,8 @@ def track_purchases(
     customer_id: str = "customer_id",
     date: str = "date",
     *,
+    date_format: str | None = None,
+    time_zone: str | None = None,
     interval: float = 0.9,
     simulations: int = 200,
     seed: int = 0,
@@ -37,7 +39,7 @@ def track_purchases(
     ----------
     fit : a fit in weeks or days on the RFM table, which counts purchases by day.
     rfm : the calibration table.
-    data, customer_id, date : the transactions, calibration and holdout.
+    data, customer_id, date, date_format, time_zone : the transactions, calibration and holdout, as in `rfm_summary`.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def track_purchases(
     per_week = horizon_length("7D", rfm.time_unit)
     end = int(period_ordinals(np.array([rfm.observation_end.to_datetime64()]), "D")[0])
     born = end - np.rint(rfm.T * 7 / per_week).astype(np.int64)
-    transactions = read_transactions(data, customer_id, date, None)
+    transactions = read_transactions(data, customer_id, date, None, date_form(date_format, time_zone))
     days = period_ordinals(transactions.when, "D")
     place = rfm.customer_id.get_indexer(transactions.customer_ids)[transactions.customer]
     known = place >= 0

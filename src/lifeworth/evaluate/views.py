@@ -17,7 +17,7 @@ from lifeworth.errors import DataError
 from lifeworth.historical.orders import Orders, read_orders
 from lifeworth.historical.rows import Reading
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form
 
 _DAY = 86_400
 # Orders of a customer are told apart up to so many; cohorts, at most so many of the last.
@@ -69,6 +69,7 @@ def five_views(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
 ) -> Views:
     """Look at a customer base from five sides. Arguments as in `rfm_summary`.
@@ -99,7 +100,7 @@ def five_views(
         period=check_time_unit(period, "period"),
         refunds=refunds,
         duplicates=duplicates,
-        date_format=date_format,
+        date_format=date_form(date_format, time_zone),
         decimal=decimal,
     )
     return _views(read_orders(data, reading))

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.engine import Clock
-from lifeworth.tables import column_names, open_table
+from lifeworth.tables import Files, column_names, open_table
 from lifeworth.timeunits import TimeUnit, period_ordinal, period_ordinals
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
+from lifeworth.transactions import DateForm, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.arrow import as_series, pieces_of
 from lifeworth.transactions.columns import check_names, columns_of, read_amounts, read_times
 from lifeworth.transactions.ids import IdsRead, is_textual, read_ids
@@ -46,7 +46,7 @@ class Reading:
     period: TimeUnit
     refunds: Refunds
     duplicates: Duplicates
-    date_format: str | None
+    date_format: DateForm
     decimal: DecimalMark | None = None
     money: tuple[str, ...] = ()
     acquisition: str | None = None
@@ -218,7 +218,7 @@ def no_purchase() -> DataError:
 
 def _names_of(data: Any) -> list[str]:
     """Names of all columns of a table that has been opened before."""
-    if isinstance(data, (str, Path)):
+    if isinstance(data, (str, Path, Files)):
         return column_names(data)
     if isinstance(data, pd.DataFrame):
         return list(data.columns)

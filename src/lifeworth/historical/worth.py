@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.guesses import helpful
 from lifeworth.historical.acquisition import acquisition_columns
 from lifeworth.historical.calendar import check_span
 from lifeworth.historical.definitions import FORMULAS
@@ -17,7 +18,7 @@ from lifeworth.historical.options import Cost, Options
 from lifeworth.historical.orders import Orders, read_orders
 from lifeworth.historical.rows import COHORT, Assign, Reading
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal
+from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal, date_form
 
 Method = Literal[
     "revenue_per_customer",
@@ -35,6 +36,7 @@ METHODS = cast("tuple[Method, ...]", tuple(FORMULAS))
 _NOT_BY_CUSTOMER = {"retention"}
 
 
+@helpful
 def historical_clv(
     data: Any,
     method: Method = "revenue_per_customer",
@@ -64,6 +66,7 @@ def historical_clv(
     refunds: Refunds = "net",
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
 ) -> pd.DataFrame:
     """Value customers by a classic formula, from what they have bought so far.
@@ -73,7 +76,7 @@ def historical_clv(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, refunds, duplicates, date_format, decimal : as in `rfm_summary`;
+    data, customer_id, date, amount, period, refunds, duplicates, date_format, time_zone, decimal : as in `rfm_summary`;
         decimal holds for all columns of money.
     method : which formula.
 
@@ -191,7 +194,8 @@ def historical_clv(
     reading = Reading(
         customer_id=customer_id, date=date, amount=amount, by=by, assign=assign,
         cohort=check_span(cohort or "M", "cohort", unit) if by == COHORT else "M",
-        start=start, end=end, period=unit, refunds=refunds, duplicates=duplicates, date_format=date_format,
+        start=start, end=end, period=unit, refunds=refunds, duplicates=duplicates,
+        date_format=date_form(date_format, time_zone),
         decimal=decimal, money=options.money,
         acquisition=acquisition_cost if isinstance(acquisition_cost, str) else None,
     )  # fmt: skip

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lifeworth import guesses
 from lifeworth.errors import UsageError
+from lifeworth.guesses import Answers, described, helpful
 from lifeworth.model.calibration import Calibration, Teacher, calibrated_intervals
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class CLV:
+class CLV(Answers):
     """A fitted model of purchases beside a fitted model of spend (None: purchases alone).
 
     Attributes
@@ -40,15 +42,22 @@ class CLV:
     'ok'
     """
 
+    _elsewhere = guesses.CLV
+
     purchases: PurchaseFit
     spend: SpendFit | None = None
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.purchases, PurchaseFit):
-            raise UsageError(f"purchases must be a fit of a purchase model such as BetaGeo, not {self.purchases!r}.")
+            raise UsageError(
+                "purchases must be a fit of a purchase model, such as BetaGeo().fit(rfm), and not "
+                f"{described(self.purchases)}."
+            )
         if self.spend is not None and not isinstance(self.spend, SpendFit):
-            raise UsageError(f"spend must be a fit of a spend model such as GammaGamma, not {self.spend!r}.")
+            raise UsageError(
+                f"spend must be a fit of a spend model, such as GammaGamma().fit(rfm), and not {described(self.spend)}."
+            )
 
     def __repr__(self) -> str:
         learned = "" if self.calibration is None else f", {self.calibration!r}"
@@ -67,6 +76,7 @@ class CLV:
             verdicts.append(self.spend.diagnostics.verdict)
         return next(v for v in ("fail", "warn", "ok") if v in verdicts)
 
+    @helpful
     def predict(
         self,
         rfm: RFM,
@@ -150,6 +160,7 @@ class CLV:
             inflation=inflation,
         )[0]
 
+    @helpful
     def predict_total(
         self,
         rfm: RFM,
@@ -358,6 +369,7 @@ class CLV:
         with watched(progress) as report:
             return score(self, source, out, horizon, rows_per_block, report, force=force, **terms)
 
+    @helpful
     def new_customer(
         self,
         horizon: str | float | Sequence[str | float],
@@ -449,6 +461,7 @@ class CLV:
         save_clv(self, path)
 
 
+@helpful
 def fit_clv(
     rfm: RFM,
     purchases: PurchaseModel | None = None,

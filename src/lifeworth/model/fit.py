@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from lifeworth import predict
+from lifeworth import guesses, predict
 from lifeworth.errors import FitError, UsageError
 from lifeworth.families import Family
 from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import Duration, Horizon, TimeUnit, horizon_interval, horizon_length
+from lifeworth.timeunits import Duration, Horizon, TimeUnit, horizon_interval, horizon_length, is_duration
 from lifeworth.transactions import Audit
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(Answers):
     """A fitted model.
 
     Attributes
@@ -261,6 +262,8 @@ class Fit:
             return rfm
         if self.time_unit is None:
             raise UsageError("Give an RFM table, made by rfm_summary or RFM.from_frame.")
+        if isinstance(rfm, str) and is_duration(rfm) and not Path(rfm).exists():
+            raise UsageError(f'"{rfm}" stands where the RFM table belongs: give the table first, and then the horizon.')
         return RFM.from_frame(rfm, self.time_unit)
 
 
@@ -269,6 +272,8 @@ class PurchaseFit(Fit):
 
     A fit that failed its diagnostics predicts nothing (FitError) unless told to, with `force=True`.
     """
+
+    _elsewhere = guesses.PURCHASE_FIT
 
     def _interval(self, horizon: Horizon, rfm: RFM | None = None) -> tuple[float, float]:
         """When the horizon begins, and its length."""
@@ -279,6 +284,7 @@ class PurchaseFit(Fit):
         assert self.time_unit is not None
         return horizon_length(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
 
+    @helpful
     def probability_alive(
         self, rfm: RFM, draws: bool = False, horizon: Duration | None = None, *, force: bool = False
     ) -> Array:
@@ -307,6 +313,7 @@ class PurchaseFit(Fit):
         after = 0.0 if horizon is None else self._length(horizon, rfm)
         return predict.probability_alive(self.posterior, rfm, draws, after)
 
+    @helpful
     def expected_purchases(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
         """Expected purchases within the horizon: (customers,) means or, with draws=True, (customers, draws).
 
@@ -341,6 +348,7 @@ class PurchaseFit(Fit):
         start, length = self._interval(horizon, rfm)
         return predict.expected_purchases(self.posterior, rfm, length, draws, start)
 
+    @helpful
     def probability_no_purchase(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
         """P(no purchase within the horizon): (customers,) means or, with draws=True, (customers, draws).
 
@@ -362,6 +370,7 @@ class PurchaseFit(Fit):
         start, length = self._interval(horizon, rfm)
         return predict.probability_no_purchase(self.posterior, rfm, length, draws, start)
 
+    @helpful
     def purchase_pmf(self, rfm: RFM, horizon: Horizon, max_purchases: int, *, force: bool = False) -> Array:
         """P(0), ..., P(max_purchases) purchases within the horizon: (customers, max_purchases + 1) means.
 
@@ -373,6 +382,7 @@ class PurchaseFit(Fit):
         start, length = self._interval(horizon, rfm)
         return predict.purchase_pmf(self.posterior, rfm, length, max_purchases, start)
 
+    @helpful
     def expected_purchases_new_customer(self, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
         """Expected repeat purchases of a new customer within the horizon of the first: (1,) mean or (1, draws).
 
@@ -432,6 +442,9 @@ class PurchaseFit(Fit):
 class SpendFit(Fit):
     """A fitted model of spend per purchase; one that failed its diagnostics predicts only with `force=True`."""
 
+    _elsewhere = guesses.SPEND_FIT
+
+    @helpful
     def expected_spend(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:
         """Expected spend per future purchase: (customers,) means or, with draws=True, (customers, draws).
 

@@ -14,6 +14,7 @@ import pandas as pd
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior, PriorSpec, Rows
+from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer
 from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
@@ -49,7 +50,7 @@ class Described(Protocol):
         """What happened to every row."""
 
 
-class Model[F: Fit]:
+class Model[F: Fit](Answers):
     """A model to be fitted: a family and its priors.
 
     Parameters
@@ -61,8 +62,18 @@ class Model[F: Fit]:
 
     family: ClassVar[Family]
 
+    @classmethod
+    def _answer(cls, name: str) -> str | None:
+        fit = FIT_CLASSES[cls.family.kind]
+        return f"{cls.__name__}().fit(rfm) gives the fit, which answers" if hasattr(fit, name) else fit._answer(name)
+
     def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None) -> None:
         self._given = priors
+        if priors != "flat" if isinstance(priors, str) else not isinstance(priors, Mapping | None):
+            raise UsageError(
+                f'priors must be a mapping of names to priors, "flat" or None, and not {type(priors).__name__}. A '
+                f"table goes to the method: {type(self).__name__}().fit(rfm)."
+            )
         if priors is None or priors == "flat":
             self.priors: Priors | None = cast("Priors | None", priors)
         else:
@@ -168,6 +179,7 @@ class Model[F: Fit]:
 
         return prior_tables(self.family, self.priors, rfm, draws, interval, seed)
 
+    @helpful
     def fit(
         self,
         rfm: RFM,
@@ -283,6 +295,7 @@ class Model[F: Fit]:
 class PurchaseModel(Model[PurchaseFit]):
     """A model of how often customers buy, and until when."""
 
+    @helpful
     def from_parameters(
         self, values: Mapping[str, Any], time_unit: TimeUnit, currency: str | None = None
     ) -> PurchaseFit:
@@ -330,6 +343,7 @@ class PurchaseModel(Model[PurchaseFit]):
 class SpendModel(Model[SpendFit]):
     """A model of how much customers spend per purchase."""
 
+    @helpful
     def from_parameters(self, values: Mapping[str, Any], currency: str | None = None) -> SpendFit:
         """Take known parameters (numbers, or arrays of draws) as a fit.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.guesses import helpful
 from lifeworth.rfm.account import audit_of, refuse_refunds
 from lifeworth.rfm.engine import Clock, Entries, ranges, sweep, workers
 from lifeworth.rfm.settings import Settings
@@ -28,6 +29,7 @@ _MOST_COHORTS = 600
 _GROUPS = 64
 
 
+@helpful
 def cohort_table(
     data: Any,
     customer_id: str = "customer_id",
@@ -40,6 +42,7 @@ def cohort_table(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
@@ -47,8 +50,8 @@ def cohort_table(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, decimal, threads : as
-        in `rfm_summary`.
+    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, time_zone, decimal,
+        threads : as in `rfm_summary`.
     cohort : customers whose first purchases fall into one of these belong together, and age is counted in
         them: "h", "D", "W" (Monday to Sunday) or "M" (calendar month); not shorter than `period`.
 
@@ -76,7 +79,7 @@ def cohort_table(
     1997-03-01  7248  1032  752  756
     """
     how = (refunds, duplicates, date_format, None, threads)
-    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal)
+    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal, time_zone=time_zone)
     cohort = check_time_unit(cohort, "cohort")
     if TIME_UNITS.index(cohort) < TIME_UNITS.index(settings.period):
         raise UsageError(

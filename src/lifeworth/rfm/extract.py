@@ -13,10 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError
+from lifeworth.guesses import helpful
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
+from lifeworth.rfm.notices import note_on_currencies, with_notices
 from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
@@ -33,6 +35,7 @@ _READING, _COUNTING = "reading transactions", "counting purchases"
 _BLOCK = 1 << 18
 
 
+@helpful
 def rfm_summary(
     data: Any,
     customer_id: str = "customer_id",
@@ -45,6 +48,7 @@ def rfm_summary(
     *,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -69,7 +73,10 @@ def rfm_summary(
         "error": they are refused. An order for nothing (amount 0, no refund) is a purchase.
     duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
         that were loaded twice leave them.
-    date_format : strptime format where dates are text other than year-month-day.
+    date_format : strptime format where dates are text other than year-month-day; "excel" where they are the numbers
+        that Excel counts days by.
+    time_zone : name of a zone, such as "Europe/London" or "UTC", on whose clock times are told that say how far they
+        are from UTC ("2024-03-31T01:30:00+01:00"). Times of several offsets need it. Default: the data's own clock.
     decimal : "," or ".", the mark before the cents, where amounts are text such as "1.234,56 €" or "$1,234.56":
         marks and spaces between thousands, and the sign or code of a currency, are then taken off. What would need
         another reading is unreadable. It says nothing of columns of numbers. Default: plain numbers alone.
@@ -128,6 +135,7 @@ def rfm_summary(
         pushdown,
         memory_limit,
         decimal=decimal,
+        time_zone=time_zone,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -136,6 +144,7 @@ def rfm_summary(
     return counted.rfm
 
 
+@helpful
 def train_test_split(
     data: Any,
     customer_id: str = "customer_id",
@@ -149,6 +158,7 @@ def train_test_split(
     test_end: Any = None,
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
+    time_zone: str | None = None,
     decimal: DecimalMark | None = None,
     currency: str | None = None,
     threads: int | None = None,
@@ -196,6 +206,7 @@ def train_test_split(
         pushdown,
         memory_limit,
         decimal=decimal,
+        time_zone=time_zone,
     )
     with watched(progress) as report, workers(threads) as (run, count):
         counted = _summarise(
@@ -281,7 +292,7 @@ def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillS
             for part in parts:
                 yield settings.read(part, run)
             return
-        how = (settings.date_format, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
+        how = (settings.date_form, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
         with open_columns(whole, settings.names, *how) as columns:
             yield columns
 
@@ -311,6 +322,7 @@ def _summarise(
     edge: int | None = None
     last: int | None = None
     settings.report(_READING)
+    about_money = note_on_currencies(data, settings.amount, settings.currency)
     with closing(_read(data, settings, run)) as parts:
         for columns in parts:
             if not seen.rows:
@@ -333,6 +345,7 @@ def _summarise(
         )
     if last is None:
         audit = replace(audit, notes=(*audit.notes, *note_on_gap(seen, account, final[0])))
+    audit = replace(audit, notes=(*audit.notes, *about_money))
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
@@ -359,7 +372,7 @@ def _summarise(
         later["frequency"] = seen.column("later_frequency")
         if spent is not None:
             later["spend"] = seen.column("later_spend")
-    return _Counted(rfm, later, edge, end)
+    return _Counted(with_notices(rfm), later, edge, end)
 
 
 def _count(

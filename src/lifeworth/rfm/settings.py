@@ -11,7 +11,16 @@ from lifeworth.errors import UsageError
 from lifeworth.progress import Report
 from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal
+from lifeworth.transactions import (
+    DUPLICATES,
+    REFUNDS,
+    DateForm,
+    DecimalMark,
+    Duplicates,
+    Refunds,
+    check_decimal,
+    date_form,
+)
 from lifeworth.transactions.columns import Columns, read_columns
 
 
@@ -33,11 +42,17 @@ class Settings:
     memory_limit: int | str | None = None
     progress: Report | None = None
     decimal: DecimalMark | None = None
+    time_zone: str | None = None
 
     @property
     def names(self) -> list[str]:
         """Names of the columns of customers, dates and, where there is money, amounts."""
         return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
+
+    @property
+    def date_form(self) -> DateForm:
+        """How dates are written, and on whose clock they are read."""
+        return date_form(self.date_format, self.time_zone)
 
     def __post_init__(self) -> None:
         if self.refunds not in REFUNDS:
@@ -45,6 +60,7 @@ class Settings:
         if self.duplicates not in DUPLICATES:
             raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
         check_decimal(self.decimal)
+        date_form(self.date_format, self.time_zone)
         check_time_unit(self.period, "period")
         check_time_unit(self.time_unit)
         if self.threads is not None and (not isinstance(self.threads, (int, np.integer)) or self.threads < 1):
@@ -59,4 +75,4 @@ class Settings:
         """The columns of a table, by these settings."""
         names = (self.customer_id, self.date, self.amount)
         drop = self.duplicates == "drop"
-        return read_columns(data, *names, self.date_format, run, drop_duplicates=drop, decimal=self.decimal)
+        return read_columns(data, *names, self.date_form, run, drop_duplicates=drop, decimal=self.decimal)

@@ -18,7 +18,7 @@ from lifeworth.rfm.budget import memory_budget
 from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
 from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.tables.csv import plain_numbers
-from lifeworth.transactions import DecimalMark
+from lifeworth.transactions import DateForm, DecimalMark
 from lifeworth.transactions.columns import Columns, check_names, read_columns
 from lifeworth.transactions.ids import is_textual
 from lifeworth.transactions.stream import Source, is_direct
@@ -41,7 +41,7 @@ _FEWEST_BITS, _MOST_BITS, _UNKNOWN_BITS = 2, 10, 8
 def open_columns(
     data: Any,
     names: list[str],
-    date_format: str | None,
+    date_format: DateForm,
     run: Callable[..., Any],
     memory_limit: int | str | None,
     drop_duplicates: bool = False,
@@ -58,7 +58,7 @@ def open_columns(
     if drop_duplicates:  # that takes all rows at once
         yield read_columns(*in_memory, drop_duplicates=True, decimal=decimal)
         return
-    if budget is None or not isinstance(data, (str, Path, pa.RecordBatchReader)):
+    if budget is None or not isinstance(data, (str, Path, Files, pa.RecordBatchReader)):
         yield read_columns(*in_memory, decimal=decimal)
         return
     if isinstance(data, pa.RecordBatchReader):

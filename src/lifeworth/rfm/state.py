@@ -26,6 +26,7 @@ from lifeworth.files import replacing
 from lifeworth.rfm.account import note_on_gap
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
+from lifeworth.rfm.notices import with_notices
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, find, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
@@ -83,7 +84,8 @@ class RFMState:
     Parameters
     ----------
     folder : where it is; it is made with the first transactions.
-    customer_id, date, amount, period, time_unit, refunds, date_format, decimal, currency : as in `rfm_summary`.
+    customer_id, date, amount, period, time_unit, refunds, date_format, time_zone, decimal, currency : as in
+        `rfm_summary`.
 
     Attributes
     ----------
@@ -122,12 +124,22 @@ class RFMState:
         refunds: Refunds = "net",
         *,
         date_format: str | None = None,
+        time_zone: str | None = None,
         decimal: DecimalMark | None = None,
         currency: str | None = None,
     ) -> None:
         names = (customer_id, date, amount)
         self.settings = Settings(
-            *names, period, time_unit, refunds, "keep", date_format, currency, None, decimal=decimal
+            *names,
+            period,
+            time_unit,
+            refunds,
+            "keep",
+            date_format,
+            currency,
+            None,
+            decimal=decimal,
+            time_zone=time_zone,
         )
         self.folder = Path(folder)
         self.taken: dict[str, Any] = {}
@@ -139,6 +151,8 @@ class RFMState:
         }
         if decimal is not None:
             self._about["decimal"] = decimal
+        if time_zone is not None:
+            self._about["time_zone"] = time_zone
         self._ids: pd.Index[Any] = pd.Index([])
         self._code = np.empty(0, dtype=np.int64)
         self._there = np.empty(0, dtype=bool)  # in the table: whoever has a purchase up to its end
@@ -221,7 +235,7 @@ class RFMState:
         if not there.any():
             raise DataError(f"No customer has a purchase up to {period_start(self._end, settings.period):%Y-%m-%d}.")
         money = settings.amount is not None
-        return RFM(
+        table = RFM(
             customer_id=self._ids[there],
             frequency=self._columns["frequency"][there],
             recency=self._columns["recency"][there],
@@ -234,6 +248,7 @@ class RFMState:
             currency=settings.currency,
             audit=self._audit(),
         )
+        return with_notices(table)
 
     # ---- taking in ---------------------------------------------------------------------------------------
 
@@ -241,7 +256,7 @@ class RFMState:
         """New rows by codes of customers; new customers get their places."""
         settings = self.settings
         names = (settings.customer_id, settings.date, settings.amount)
-        read = read_transactions(data, *names, settings.date_format, settings.decimal)
+        read = read_transactions(data, *names, settings.date_form, settings.decimal)
         if not (pd.api.types.is_integer_dtype(read.customer_ids.dtype) or read.customer_ids.dtype == "str"):
             raise UsageError("A table that grows takes ids that are whole numbers or text: convert them.")
         if len(self._ids) and (read.customer_ids.dtype != self._ids.dtype or read.time_zone != self._zone):

@@ -14,6 +14,7 @@ import pandas as pd
 from lifeworth import display
 from lifeworth.errors import DataError, SourceError
 from lifeworth.files import replacing
+from lifeworth.guesses import Answers, helpful
 from lifeworth.tables import read_table
 from lifeworth.timeunits import UNIT_NAMES, TimeUnit, check_time_unit, to_timestamp
 from lifeworth.transactions import Audit, factorise_ids
@@ -25,7 +26,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
-class RFM:
+class RFM(Answers):
     """One row per customer, sorted by `customer_id`; the units and the account of rows travel with it.
 
     Attributes
@@ -68,10 +69,20 @@ class RFM:
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
 
+    @classmethod
+    def _answer(cls, name: str) -> str | None:
+        known = name in ("df", "data", "frame") or hasattr(pd.DataFrame, name)
+        return "rfm.to_pandas(), the table as a frame of pandas" if known else None
+
     def __len__(self) -> int:
         return len(self.customer_id)
 
     def __repr__(self) -> str:
+        return self.headline if not self.audit.notes else f"{self.headline[:-1]}; look at audit.notes)"
+
+    @property
+    def headline(self) -> str:
+        """How many customers there are, how many of them came back, and up to when they were observed."""
         end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
         repeat = int((self.frequency > 0).sum())
         return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
@@ -123,6 +134,7 @@ class RFM:
         return pd.DataFrame(columns)
 
     @classmethod
+    @helpful
     def from_frame(
         cls,
         data: Any,

@@ -45,8 +45,14 @@ def readable(path: Path) -> Iterator[None]:
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty.") from error
     except UnicodeDecodeError as error:
+        if error.encoding not in ("utf-8", "utf8"):
+            raise SourceError(
+                f"{path} could not be read: it is not text in the encoding given ({error.reason})."
+            ) from error
         raise SourceError(
-            f"{path} could not be read: it is not text in UTF-8 ({error.reason}); save it as UTF-8."
+            f"{path} could not be read: it is not text in UTF-8 ({error.reason}). Save it as UTF-8, or say how it is "
+            'stored with --encoding (in a job, encoding), such as "cp1252", which is Windows in Western Europe; in '
+            "Python, pandas.read_csv takes encoding, and dtype=str keeps ids as they are."
         ) from error
     except (OSError, ValueError) as error:  # pyarrow's and the CSV parser's errors are among these
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -31,35 +31,37 @@ _LONGEST_FIELD = 1 << 30
 _TEXT = pa.large_string()
 
 
-def schema(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Schema:
+def schema(paths: tuple[Path, ...], wanted: list[str] | None, kind: str, encoding: str | None = None) -> pa.Schema:
     """The wanted columns (all, if None), checked in every file: all are text."""
     names = wanted
     for path in paths:
-        names = _check(path, names, _kind_of(path, kind))
+        names = _check(path, names, _kind_of(path, kind), encoding)
     return pa.schema([(name, _TEXT) for name in names or []])
 
 
-def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str) -> pa.Table:
+def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str, encoding: str | None = None) -> pa.Table:
     """Read the wanted columns (all, if None) of files that make one table."""
     names = wanted
     tables = []
     given_kind = kind
     for path in paths:
         kind = _kind_of(path, given_kind)
-        names = _check(path, names, kind)
+        names = _check(path, names, kind, encoding)
         with readable(path):
             try:
-                tables.append(_strictly(path, names, kind))
+                tables.append(_strictly(path, names, kind, encoding))
             except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
-                _refuse_long_lines(path, kind)
-                tables.append(_as_text(pd.read_csv(path, **_lenient(path, names, kind)), names))
+                _refuse_long_lines(path, kind, encoding)
+                tables.append(_as_text(pd.read_csv(path, **_lenient(names, kind, encoding)), names))
     table = pa.concat_tables(tables)
     for place, name in enumerate(table.column_names):
         table = table.set_column(place, name, numbers_from_text(table.column(place)))
     return table
 
 
-def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> Iterator[pa.RecordBatch]:
+def batches(
+    paths: tuple[Path, ...], names: list[str], kind: str, rows: int, encoding: str | None = None
+) -> Iterator[pa.RecordBatch]:
     """Rows of the files, in order, as text."""
     given_kind = kind
     for path in paths:
@@ -67,13 +69,14 @@ def batches(paths: tuple[Path, ...], names: list[str], kind: str, rows: int) -> 
         with readable(path):
             given = 0
             try:
-                for batch in _strict_batches(path, names, kind, min(max(32 * rows, 1 << 16), 1 << 25)):
+                block = min(max(32 * rows, 1 << 16), 1 << 25)
+                for batch in _strict_batches(path, names, kind, encoding, block):
                     given += len(batch)
                     for start in range(0, len(batch), rows):
                         yield batch.slice(start, rows)
             except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
-                _refuse_long_lines(path, kind)
-                with pd.read_csv(path, chunksize=rows, **_lenient(path, names, kind)) as chunks:
+                _refuse_long_lines(path, kind, encoding)
+                with pd.read_csv(path, chunksize=rows, **_lenient(names, kind, encoding)) as chunks:
                     for chunk in chunks:
                         table = _as_text(chunk.iloc[given:], names)
                         given -= min(len(chunk), given)
@@ -130,7 +133,7 @@ def _separator(kind: str) -> str:
     return {"csv": ",", "tsv": "\t"}.get(kind, kind)
 
 
-def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict[str, Any]:
+def _strict_options(path: Path, names: list[str], kind: str, encoding: str | None, block: int) -> dict[str, Any]:
     import pyarrow.csv as strict
 
     if len(names) < 2:
@@ -142,7 +145,7 @@ def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict
             raise _UnusualError
         quoted = content.find(b'"') >= 0
     return {
-        "read_options": strict.ReadOptions(block_size=block),
+        "read_options": strict.ReadOptions(block_size=block, encoding=encoding or "utf8"),
         "parse_options": strict.ParseOptions(delimiter=_separator(kind), newlines_in_values=quoted),
         "convert_options": strict.ConvertOptions(
             include_columns=names,
@@ -153,31 +156,33 @@ def _strict_options(path: Path, names: list[str], kind: str, block: int) -> dict
     }
 
 
-def _strictly(path: Path, names: list[str], kind: str) -> pa.Table:
+def _strictly(path: Path, names: list[str], kind: str, encoding: str | None) -> pa.Table:
     import pyarrow.csv as strict
 
-    return strict.read_csv(path, **_strict_options(path, names, kind, _BLOCK))
+    return strict.read_csv(path, **_strict_options(path, names, kind, encoding, _BLOCK))
 
 
-def _strict_batches(path: Path, names: list[str], kind: str, block: int) -> Iterator[pa.RecordBatch]:
+def _strict_batches(
+    path: Path, names: list[str], kind: str, encoding: str | None, block: int
+) -> Iterator[pa.RecordBatch]:
     import pyarrow.csv as strict
 
-    with strict.open_csv(path, **_strict_options(path, names, kind, block)) as reader:
+    with strict.open_csv(path, **_strict_options(path, names, kind, encoding, block)) as reader:
         yield from reader
 
 
-def _lenient(path: Path, names: list[str], kind: str) -> dict[str, Any]:
-    return {"usecols": names, "dtype": str, "sep": _separator(kind)}
+def _lenient(names: list[str], kind: str, encoding: str | None) -> dict[str, Any]:
+    return {"usecols": names, "dtype": str, "sep": _separator(kind), "encoding": encoding or "utf-8"}
 
 
-def _refuse_long_lines(path: Path, kind: str) -> None:
+def _refuse_long_lines(path: Path, kind: str, encoding: str | None) -> None:
     """Refuse lines with more values than the header has names; what is empty beyond the last name may be there."""
     if not path.is_file():
         return  # a pipe is read once
     long, first = 0, (0, 0)
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=_separator(kind))
             names = next((line for line in lines if line), [])
             for line in lines:
@@ -200,10 +205,11 @@ def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:
     return pa.table({name: pa.chunked_array([pa.array(frame[name], _TEXT, from_pandas=True)]) for name in names})
 
 
-def _check(path: Path, wanted: list[str] | None, kind: str) -> list[str]:
+def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None) -> list[str]:
     """The wanted columns, or all, if the file has each of them once."""
     with readable(path):
-        first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, sep=_separator(kind))
+        how: dict[str, Any] = {"keep_default_na": False, "sep": _separator(kind), "encoding": encoding or "utf-8"}
+        first = pd.read_csv(path, nrows=1, header=None, dtype=str, **how)
         names = [str(name) for name in first.iloc[0]]
         _check_separator(names, wanted, path)
         wanted = names if wanted is None else wanted

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError
 from lifeworth.tables.checks import check_columns
-from lifeworth.tables.paths import find_files
+from lifeworth.tables.paths import Files, find_files
 
 
 def read_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def open_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame 
     Errors are those of `read_table`.
     """
     wanted = None if columns is None else list(columns)
-    if isinstance(data, (str, Path)):
+    if isinstance(data, (str, Path, Files)):
         return find_files(data).read(wanted)
     if not isinstance(data, pd.DataFrame):
         return _to_arrow(data, wanted)
@@ -48,9 +48,21 @@ def open_table(data: Any, columns: Iterable[str] | None = None) -> pd.DataFrame 
     return data if wanted is None else data[wanted]
 
 
-def column_names(path: str | Path) -> list[str]:
+def column_names(path: str | Path | Files) -> list[str]:
     """Names of the columns of the Parquet or CSV files that a path names."""
     return [str(name) for name in find_files(path).schema(None).names]
+
+
+def names_of(data: Any) -> list[str]:
+    """Names of the columns of a table that can be read more than once; none of one that cannot."""
+    if isinstance(data, (str, Path, Files)):
+        files = find_files(data)
+        return column_names(data) if all(path.is_file() for path in files.paths) else []
+    if isinstance(data, pa.Table):
+        return list(data.column_names)
+    if isinstance(data, pd.DataFrame) or (type(data).__module__.startswith("polars") and hasattr(data, "height")):
+        return [name for name in data.columns if isinstance(name, str)]
+    return []
 
 
 def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
@@ -63,6 +75,10 @@ def _to_arrow(data: Any, wanted: list[str] | None) -> pa.Table:
     try:
         frame = nw.from_native(data)
     except TypeError as error:
+        if type(data).__name__ == "RFM":
+            raise DataError(
+                "This is an RFM table, and transactions are wanted: give the purchases it was made from."
+            ) from error
         raise DataError(
             f"{type(data).__name__} is not a table: give a pandas, Polars or PyArrow table, a DuckDB relation, "
             "or a path to Parquet or CSV files."

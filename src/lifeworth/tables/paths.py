@@ -25,15 +25,17 @@ class Files:
     Attributes
     ----------
     paths : in the order in which they are read. kind : "parquet", "csv" or "tsv".
+    encoding : of text in CSV files, by its name in Python; None is UTF-8.
     """
 
     paths: tuple[Path, ...]
     kind: str
+    encoding: str | None = None
 
     def read(self, wanted: list[str] | None) -> pa.Table:
         """Read the wanted columns (all, if None) of all files."""
         if self.kind != "parquet":
-            return csv.read(self.paths, wanted, self.kind)
+            return csv.read(self.paths, wanted, self.kind, self.encoding)
         schema = self.schema(wanted)
         tables = []
         for path in self.paths:
@@ -47,7 +49,7 @@ class Files:
     def schema(self, wanted: list[str] | None) -> pa.Schema:
         """Names and common types of the wanted columns (all, if None): checked in every file."""
         if self.kind != "parquet":
-            return csv.schema(self.paths, wanted, self.kind)
+            return csv.schema(self.paths, wanted, self.kind, self.encoding)
         import pyarrow.parquet as pq
 
         common = None
@@ -83,7 +85,7 @@ class Files:
     def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
         """Batches of about so many rows, in order, with the columns and types of `schema`."""
         if self.kind != "parquet":
-            yield from csv.batches(self.paths, schema.names, self.kind, rows)
+            yield from csv.batches(self.paths, schema.names, self.kind, rows, self.encoding)
             return
         import pyarrow.parquet as pq
 
@@ -94,16 +96,20 @@ class Files:
                     yield batch.select(schema.names).cast(schema)
 
 
-def find_files(path: str | Path) -> Files:
+def find_files(path: str | Path | Files, encoding: str | None = None) -> Files:
     """The files that a path names: a file, a folder (all in it, however deep), or a pattern with * ? [].
 
-    Names that begin with a dot or an underscore are passed over, but for a file named in full.
+    Names that begin with a dot or an underscore are passed over, but for a file named in full. `encoding` is that of
+    text in CSV files. What has been found already stays as it is.
 
     Raises
     ------
     SourceError : no such file, or an empty folder.
     UsageError : a file of another kind, or of several kinds.
     """
+    if isinstance(path, Files):
+        return path
+    check_encoding(encoding)
     root = Path(path)
     try:
         if root.is_dir():
@@ -144,7 +150,21 @@ def find_files(path: str | Path) -> Files:
             f"{path}: {one.name} and {other.name} are files of different kinds; "
             "name those of one kind with a pattern such as folder/*.parquet."
         )
-    return Files(tuple(found), next(iter(kinds)))
+    (kind,) = kinds
+    if kind == "parquet" and encoding is not None:
+        raise UsageError(f"{path} is Parquet, whose text has one encoding: leave encoding={encoding!r} away.")
+    return Files(tuple(found), kind, encoding)
+
+
+def check_encoding(encoding: str | None) -> None:
+    """Raise a `UsageError` for an encoding that Python does not know."""
+    try:
+        "".encode(encoding or "utf-8")
+    except LookupError as error:
+        raise UsageError(
+            f'encoding={encoding!r} is not the name of an encoding of text, such as "utf-8", "cp1252" (Windows, '
+            'Western Europe), "cp1250" (Windows, Central Europe) or "utf-16".'
+        ) from error
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ from typing import Literal
 from lifeworth.transactions.amounts import DecimalMark as DecimalMark
 from lifeworth.transactions.amounts import check_decimal as check_decimal
 from lifeworth.transactions.audit import Audit as Audit
+from lifeworth.transactions.layouts import DateForm as DateForm
+from lifeworth.transactions.layouts import date_form as date_form
 from lifeworth.transactions.naming import columns_named as columns_named
 from lifeworth.transactions.parse import factorise_ids as factorise_ids
 from lifeworth.transactions.rows import Transactions as Transactions

@@ -1,7 +1,8 @@
 """Amounts as people and tills write them: which mark stands before the cents is said by the user, and never guessed.
 
-With the decimal mark given, marks and spaces between thousands and the sign or name of a currency are taken off. What
-can be read in no way, or in another than that, is no number: "12.50" is none where the comma stands before the cents.
+With the decimal mark given, marks and spaces between thousands and the sign or name of a currency are taken off, and
+"(12.50)" and "12.50-" are what bookkeepers write for -12.50. What can be read in no way, or in another than that, is no
+number: "12.50" is none where the comma stands before the cents, and neither is "12,-", which is twelve and no debt.
 """
 
 from __future__ import annotations
@@ -46,23 +47,37 @@ _SAME = {
     "FR": "CHF", "SFR": "CHF", "ZŁ": "PLN", "KČ": "CZK", "FT": "HUF", "TL": "TRY", "RM": "MYR", "RS": "INR",
 }  # fmt: skip
 _SPACE = r"[\s\p{Z}\p{Cf}]*"
-_SIGN = "[-+\u2212]?"
+_SIGN, _MINUS = "[-+\u2212]?", "[-\u2212]"
 # Marks between thousands: the one that is not before the cents, spaces, apostrophes; one of them throughout.
 _BETWEEN = (r"[ \p{Zs}]", r"['’]")
 _POWER = r"[eE][-+]?\d{1,2}"
 _NAMED = rf"^(?P<one>{_CURRENCY})(?P<two>(?:{_CURRENCY})?)$"
 
 
-@cache
-def _pattern(decimal: DecimalMark) -> str:
-    """What an amount looks like. Nothing is captured, which makes it ten times as fast."""
+def _number(decimal: DecimalMark, power: str = "") -> str:
+    """What the number in an amount looks like. Nothing is captured, which makes it ten times as fast."""
     other, mark = ("." if decimal == "," else ","), re.escape(decimal)
     thousands = [rf"[1-9]\d{{0,2}}(?:{between}\d{{3}}){{1,9}}" for between in (re.escape(other), *_BETWEEN)]
     # 1.234E5 is not written by people who put points between thousands.
     grouped = rf"(?:{'|'.join(thousands)})(?:{mark}\d{{0,30}})?"
-    plain = rf"(?:\d{{1,30}}(?:{mark}\d{{0,30}})?|{mark}\d{{1,30}})(?:{_POWER})?"
+    plain = rf"(?:\d{{1,30}}(?:{mark}\d{{0,30}})?|{mark}\d{{1,30}})"
+    return rf"(?:{grouped}|{plain}{power})"
+
+
+@cache
+def _pattern(decimal: DecimalMark) -> str:
+    """What an amount looks like."""
     before = rf"(?:{_SIGN}{_SPACE}(?:{_CURRENCY})?|{_CURRENCY}{_SPACE}{_SIGN})"
-    return rf"^{_SPACE}{before}{_SPACE}(?:{grouped}|{plain}){_SPACE}(?:{_CURRENCY})?{_SPACE}$"
+    return rf"^{_SPACE}{before}{_SPACE}{_number(decimal, f'(?:{_POWER})?')}{_SPACE}(?:{_CURRENCY})?{_SPACE}$"
+
+
+@cache
+def _pattern_of_bookkeepers(decimal: DecimalMark) -> str:
+    """What money that went out looks like in books: in brackets, or with the minus behind."""
+    number, currency = _number(decimal), f"{_SPACE}(?:{_CURRENCY})?{_SPACE}"
+    # The minus behind follows a digit: "12,-" means no cents.
+    behind = rf"{currency}{number}\b{_SPACE}{_MINUS}{currency}"
+    return rf"^(?:{currency}\({currency}{number}{currency}\){currency}|{behind})$"
 
 
 def check_decimal(decimal: Any) -> None:
@@ -78,6 +93,13 @@ def from_text(text: pa.Array | pa.ChunkedArray, decimal: DecimalMark) -> tuple[n
     text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
     text = text.cast(pa.large_string())
     good = pc.fill_null(pc.match_substring_regex(text, _pattern(decimal)), False)
+    if pc.all(pc.or_(good, text.is_null())).as_py() is False:
+        out = pc.fill_null(pc.match_substring_regex(text, _pattern_of_bookkeepers(decimal)), False)
+        if pc.any(out).as_py():
+            bare = pc.replace_substring_regex(text, "[-\u2212()]", "")
+            values, named = from_text(pc.if_else(out, bare, text), decimal)
+            values[out.to_numpy(zero_copy_only=False)] *= -1.0
+            return values + 0.0, named  # nothing owed is nothing, without a sign
     read = text.filter(good)
     power = pc.extract_regex(read, rf"[0-9.,](?P<power>{_POWER})").field(0).fill_null("")
     rest = pc.replace_substring_regex(read, rf"([0-9.,]){_POWER}", r"\1")
@@ -185,16 +207,19 @@ class Amounts:
 
 def _advice(text: str, given: DecimalMark | None) -> str:
     """What to do with an amount that is written as in a letter or on a bill, or is none."""
+    then = "currencies, and marks between thousands, are then taken off"
+    if "(" in text or text.rstrip().endswith(("-", "\u2212")):
+        then += f", and {text.strip()} is money that went out"
     marks = [mark for mark in DECIMAL_MARKS if mark != given and reads(text, mark)]
     if given is None and len(marks) == 2:
         return (
             'Say which mark stands before the cents: decimal="," or decimal="." (on the command line, --decimal); '
-            "currencies, and marks between thousands, are then taken off."
+            f"{then}."
         )
     if marks:
         return (
             f'Say decimal="{marks[0]}" (on the command line, --decimal "{marks[0]}") if that is the mark before the '
-            "cents; currencies, and marks between thousands, are then taken off."
+            f"cents; {then}."
         )
     return f"Write amounts as plain numbers, as 12.50{_steps(text)}."
 

@@ -21,6 +21,7 @@ from lifeworth.transactions.amounts import DecimalMark, parse_amounts
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
 from lifeworth.transactions.audit import as_example
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids
+from lifeworth.transactions.layouts import DateForm, Zoned
 from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import parse_dates
 
@@ -82,7 +83,7 @@ def read_columns(
     customer_id: str,
     date: str,
     amount: str | None,
-    date_format: str | None = None,
+    date_format: DateForm = None,
     run: Callable[[Callable[..., Any], Iterable[Any]], Any] = map,
     *,
     drop_duplicates: bool = False,
@@ -201,10 +202,12 @@ def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats], row: int
 # ---- times ----------------------------------------------------------------------------------------------------
 
 
-def read_times(pieces: list[Any], name: str, date_format: str | None) -> tuple[list[Integers], str, str | None]:
+def read_times(pieces: list[Any], name: str, date_format: DateForm) -> tuple[list[Integers], str, str | None]:
     """Ticks of each piece, their resolution, and the time zone of their wall clock."""
     first = pieces[0] if pieces else None
-    if isinstance(first, pa.Array):
+    if isinstance(date_format, Zoned):
+        pass  # on a clock that is none of the column's own
+    elif isinstance(first, pa.Array):
         if pa.types.is_timestamp(first.type) and first.type.tz is None:
             return [_times_in_place(piece) for piece in pieces], first.type.unit, None
         if pa.types.is_date64(first.type):

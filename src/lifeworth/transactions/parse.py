@@ -13,21 +13,21 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.transactions.layouts import (
+    CLEAR,
+    EXCEL,
+    DateForm,
+    advice,
+    form_parts,
+    from_excel,
+    mixed_zones,
+    says_zone,
+    without_zone,
+)
 from lifeworth.transactions.slips import shown, too_many, weighed
 
 # 1997-09 names a month well enough; 1997 is as likely to be an amount.
 _SHORTEST_DATE = 7
-# Formats that can be read in one way only; 01/02/2024 is not among them.
-_CLEAR_FORMATS = (
-    "ISO8601",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%Y%m%d",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,39 +38,48 @@ class Written:
     name: str
     layouts: tuple[str, ...]
     needs_length: bool
+    zone: str | None = None
 
     def parse(self, layout: str) -> pd.Series[Any]:
         """Dates as this layout has them, NaT where one cannot be read."""
+        if layout == EXCEL:
+            return from_excel(self.column)
+        told = self.zone is not None
         try:
-            parsed = pd.to_datetime(self.column, format=layout, errors="coerce")
+            parsed = pd.to_datetime(self.column, format=layout, errors="coerce", utc=told)
         except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
             if "timezone" not in str(error):
                 raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
             raise mixed_zones(self.name) from error
         if self.needs_length:
             parsed = parsed.mask((self.column.str.len() < _SHORTEST_DATE).fillna(False).astype(bool))
+        if told:
+            parsed = parsed.where(says_zone(self.column)).dt.tz_convert(self.zone)
         return cast("pd.Series[Any]", parsed)
 
 
-def mixed_zones(name: str) -> DataError:
-    """What to say of times that do not lie in one zone."""
-    return DataError(f"Column {name!r} mixes time zones, or times with and without one: convert all to one zone first.")
-
-
-def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) -> pd.Series[Any] | Written:
+def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Series[Any] | Written:
     """A column of times as it is, or dates that are written out; a `DataError` for what can be neither."""
+    date_format, zone = form_parts(form)
     if isinstance(column.dtype, pd.CategoricalDtype):
         kind = column.dtype.categories.dtype
         column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be gaps
     if isinstance(column.dtype, pd.PeriodDtype):
-        return cast("pd.Series[Any]", column.dt.to_timestamp())
+        column = column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return column
+        if zone is not None and getattr(column.dtype, "tz", None) is None:
+            raise without_zone(name, zone)
+        return column if zone is None else cast("pd.Series[Any]", column.dt.tz_convert(zone))
+    if date_format == EXCEL and zone is not None:
+        raise without_zone(name, zone)
+    if date_format == EXCEL and not pd.api.types.is_bool_dtype(column.dtype):
+        return Written(column, name, (EXCEL,), needs_length=False)
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_float_dtype(column.dtype):
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
         if column.dtype.kind == "b" or not whole_numbers(column):
-            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.")
+            excel = "" if column.dtype.kind == "b" else f' If Excel wrote them, say date_format="{EXCEL}".'
+            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.{excel}")
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
@@ -79,24 +88,27 @@ def prepare_dates(column: pd.Series[Any], name: str, date_format: str | None) ->
     elif date_format is not None:
         layouts = (date_format,)
     else:
-        layouts = _CLEAR_FORMATS
+        layouts = CLEAR
     present = column.notna()
     text = isinstance(column.dtype, pd.StringDtype)
     if column.dtype == object and present.any():
         kinds = {type(value) for value in column[present]}
         if all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
             with contextlib.suppress(OverflowError, TypeError):  # beyond 64 bits
-                return prepare_dates(column.where(present, None).astype("Int64"), name, date_format)
+                return prepare_dates(column.where(present, None).astype("Int64"), name, form)
         if not kinds <= {str, dt.date, dt.datetime, pd.Timestamp, np.datetime64}:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
         text = str in kinds
+        clocks = {str(value.tzinfo) for value in column[present] if isinstance(value, dt.datetime)}
+        if zone is None and len(clocks) > 1:  # pandas would take the first, and call the others no dates
+            raise mixed_zones(name)
         layouts = layouts if text else ("ISO8601",)
-    return Written(column, name, layouts, text and date_format is None)
+    return Written(column, name, layouts, text and date_format is None, zone)
 
 
 def parse_dates(
-    column: pd.Series[Any], name: str, date_format: str | None, weights: npt.NDArray[np.int64] | None = None
+    column: pd.Series[Any], name: str, date_format: DateForm, weights: npt.NDArray[np.int64] | None = None
 ) -> pd.Series[Any]:
     """Dates of any kind as a datetime column, NaT where one cannot be read.
 
@@ -118,17 +130,20 @@ def parse_dates(
             break
     assert best is not None
     unread = written.column[present & best.isna()]
-    check_dates(name, there, readable, unread.iloc[0] if len(unread) else None)
+    check_dates(name, there, readable, unread, date_format)
     return best
 
 
-def check_dates(name: str, present: int, readable: int, first: Any) -> None:
-    """Raise a `DataError` where too many values are no dates; `first` is the first that is none."""
+def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], form: DateForm) -> None:
+    """Raise a `DataError` where too many values are no dates; `unread` are those that are none, or some of them."""
     if too_many(present - readable, present):
+        date_format, zone = form_parts(form)
+        if zone is not None and not says_zone(unread).any():
+            raise without_zone(name, zone)
+        given = "" if date_format is None else f' with date_format="{date_format}"'
         raise DataError(
-            f"Column {name!r} is not a column of dates: {present - readable:,} of "
-            f"{present:,} values cannot be read (the first: {shown(first)}). Write "
-            'dates as year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
+            f"Column {name!r} is not a column of dates: {present - readable:,} of {present:,} values cannot be "
+            f"read{given} (the first: {shown(unread.iloc[0])}). {advice(unread, date_format)}"
         )
 
 

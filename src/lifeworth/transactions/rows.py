@@ -14,6 +14,7 @@ from lifeworth.tables import read_table
 from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
 from lifeworth.transactions.audit import EXAMPLES, as_example
+from lifeworth.transactions.layouts import DateForm
 from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
 
@@ -50,7 +51,7 @@ def read_transactions(
     customer_id: str = "customer_id",
     date: str = "date",
     amount: str | None = "amount",
-    date_format: str | None = None,
+    date_format: DateForm = None,
     decimal: DecimalMark | None = None,
 ) -> Transactions:
     """Read transactions from any table.
@@ -60,7 +61,7 @@ def read_transactions(
     data : pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, or a path to a
         Parquet or CSV file.
     customer_id, date, amount : names of the columns; `amount=None` where there is no money.
-    date_format : strptime format for dates held as text that is not year-month-day.
+    date_format : strptime format for dates held as text that is not year-month-day, or what `date_form` makes of it.
     decimal : the mark before the cents of amounts held as text that are no plain numbers, as in `rfm_summary`.
 
     Returns

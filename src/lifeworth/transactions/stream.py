@@ -19,10 +19,10 @@ from lifeworth.transactions.amounts import Amounts, DecimalMark
 from lifeworth.transactions.arrow import Integers, as_series, factored
 from lifeworth.transactions.columns import Columns, Floats, columns_of, money_of, read_amounts, read_times, ticks_of
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, Words, is_textual, read_ids
+from lifeworth.transactions.layouts import DateForm, mixed_zones
 from lifeworth.transactions.parse import (
     Written,
     check_dates,
-    mixed_zones,
     prepare_dates,
     whole_numbers,
 )
@@ -57,7 +57,7 @@ class Stream:
 
     source: Source
     names: list[str]
-    date_format: str | None
+    date_format: DateForm
     run: Callable[..., Any]
     decimal: DecimalMark | None = None
     time_zone: str | None = None
@@ -74,7 +74,7 @@ class Stream:
         self._ids = _id_form(self.source.schema.field(self.names[0]).type, self.names[0])
         kind = self.source.schema.field(self.names[1]).type
         if pa.types.is_timestamp(kind):
-            self.time_zone = read_times([pa.array([0], pa.int64()).cast(kind)], self.names[1], None)[2]
+            self.time_zone = read_times([pa.array([0], pa.int64()).cast(kind)], self.names[1], self.date_format)[2]
         elif not is_direct(kind):
             self._layout, self.time_zone = _find_layout(self.source, self.names[1], self.date_format)
 
@@ -262,7 +262,7 @@ class _Found:
             self.first = unread.iloc[0] if len(unread) else None
 
 
-def _find_layout(source: Source, name: str, date_format: str | None) -> tuple[str | None, str | None]:
+def _find_layout(source: Source, name: str, date_format: DateForm) -> tuple[str | None, str | None]:
     """The layout that most dates of a column have, and their time zone; None where they are not written out."""
     found: dict[str, _Found] = {}
     # Most columns have the first layout throughout; the others are tried only where one value has not.
@@ -281,7 +281,7 @@ def _find_layout(source: Source, name: str, date_format: str | None) -> tuple[st
             break
     if len(found[best].zones) > 1:
         raise mixed_zones(name)
-    check_dates(name, present, found[best].readable, found[best].first)
+    check_dates(name, present, found[best].readable, pd.Series([found[best].first], dtype=object), date_format)
     return best, next(iter(found[best].zones), None)
 
 

@@ -171,8 +171,13 @@ def per_customer(value: PerCustomer, rfm: RFM, name: str) -> Array:
         raise UsageError(
             f"{name} has {numbers.size:,} numbers for {len(rfm):,} customers: give one number, or one each."
         )
-    bad = ~(np.isfinite(numbers) & (numbers >= 0))
+    share = name == "margin"
+    bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers <= (1 if share else np.inf)))
     if bad.any():
-        what = "a share of spend: write 30 % as 0.3" if name == "margin" else "an amount of money"
-        raise UsageError(f"{name}={numbers[bad][0]:g} must be finite and not negative; it is {what}.")
+        must = (
+            "lie between 0 and 1; it is a share of spend: write 30 % as 0.3"
+            if share
+            else ("be finite and not negative; it is an amount of money")
+        )
+        raise UsageError(f"{name}={numbers[bad][0]:g} must {must}.")
     return numbers
