@@ -302,7 +302,8 @@ def plot_past_future(
     )
     most = float(np.max(drawn.get_array()))  # type: ignore[arg-type]
     drawn.set_norm(LogNorm(1, max(most, 2.0)))
-    margin_x, margin_y = (right / left) ** 0.04, (top / bottom) ** 0.05
+    # Above and below all hexagons there is room for the words in the corners.
+    margin_x, margin_y = (right / left) ** 0.04, (top / bottom) ** 0.13
     ax.set_xlim(left / margin_x, right * margin_x)
     ax.set_ylim(bottom / margin_y, top * margin_y)
     log_ticks(ax.xaxis)

@@ -162,11 +162,17 @@ def _wrap_labels(figure: Figure, width: float, height: float) -> list[tuple[Text
     for ax in figure.axes:
         place = ax.get_subplotspec()
         down, across = place.get_gridspec().get_geometry() if place is not None else (1, 1)
-        for label, room in ((ax.xaxis.label, width / across - 0.7), (ax.yaxis.label, height / down - 0.7)):
+        for label, room in ((ax.xaxis.label, _room_below(ax, width / across)), (ax.yaxis.label, height / down - 0.7)):
             characters = max(12, int(room * 72 / (0.56 * float(label.get_fontsize()))))
             lines = (textwrap.fill(line, characters, break_on_hyphens=False) for line in label.get_text().split("\n"))
             wrapped.append((label, "\n".join(lines)))
     return wrapped
+
+
+def _room_below(ax: Axes, width: float) -> float:
+    """How many inches are left for the horizontal axis beside the names on the vertical one."""
+    ticks = [line for label in ax.get_yticklabels() for line in label.get_text().split("\n")]
+    return width - 0.35 - max(0.35, 8.5 / 72 * 0.56 * max(map(len, ticks), default=0))
 
 
 def _themed(svg: str) -> str:

@@ -10,10 +10,11 @@ from matplotlib.ticker import FuncFormatter
 
 from lifeworth.errors import UsageError
 from lifeworth.plots.customers import plot_alive_heatmap
-from lifeworth.plots.palette import ON_DARK_HEAT, ON_LIGHT_HEAT
+from lifeworth.plots.palette import LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT, SERIES
 from lifeworth.plots.style import (
     ACTUAL,
     BAND_ALPHA,
+    DASHES,
     HEAT_MAP,
     INK,
     MODEL,
@@ -296,9 +297,16 @@ def plot_interval_coverage(coverage: pd.DataFrame, interval: float = 0.9, ax: Ax
             if of != "customers":
                 told = f"{round(values.sum())} of {len(values)}"
                 left = values.mean() > 0.8
-                at = values.mean() + (-0.02 if left else 0.02)
-                side = "right" if left else "left"
-                ax.text(at, place + shift, told, color=colour, fontsize=8, va="center", ha=side)
+                ax.annotate(
+                    told,
+                    (values.mean(), place + shift),
+                    xytext=(-7 if left else 7, 0),
+                    textcoords="offset points",
+                    color=colour,
+                    fontsize=8,
+                    va="center",
+                    ha="right" if left else "left",
+                )
         labels.append(f"{'customers' if of == 'customers' else 'total'}: {target}")
     ax.axvline(
         interval, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"as often as they say: {share(interval)}"
@@ -333,8 +341,6 @@ def plot_lift(deciles: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> plot_lift(pd.DataFrame({"decile": [1, 2], "lift": [1.8, 0.2]})).get_ylabel()
     'times the average of all'
     """
-    from lifeworth.plots.palette import LIGHT, SERIES
-
     need_columns(deciles, ["decile", "lift"], "deciles")
     ax = own_axes(ax)
     label_axes(ax, "tenth of customers, best-ranked first", "times the average of all")
@@ -348,7 +354,16 @@ def plot_lift(deciles: pd.DataFrame, ax: Axes | None = None) -> Axes:
         name = None if method is None else str(method)
         colour = LIGHT[SERIES[number]]
         lift = numbers(rows["lift"], "lift")
-        ax.plot(numbers(rows["decile"], "decile"), lift, "o-", color=colour, markersize=4, linewidth=1.4, label=name)
+        ax.plot(
+            numbers(rows["decile"], "decile"),
+            lift,
+            color=colour,
+            linestyle=DASHES[number],
+            linewidth=1.4,
+            marker="o",
+            markersize=4,
+            label=name,
+        )
     ax.axhline(1, color=MUTED, linewidth=1)
     ax.set_ylim(bottom=0)
     ax.set_xticks(sorted(set(deciles["decile"])))

@@ -103,7 +103,9 @@ def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     for row, count in zip(rows, counts[counts > 0], strict=True):
         ax.text(1.13, row, f"{count:,.0f}", va="center_baseline", **style)
     ax.text(1.13, -0.66, "customers", va="bottom", **style)
-    legend_above(ax)
+    legend = legend_above(ax)
+    if legend is not None:  # above the heading of that column
+        legend.set_bbox_to_anchor((0.0, 1.015 + 0.62 / (len(shown) + 0.2)), transform=ax.transAxes)
     empty = [str(name) for name in table.index[counts == 0]]
     footnote(ax, [f"Nobody is in: {', '.join(empty)}", *notes] if empty else notes)
     return ax

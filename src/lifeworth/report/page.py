@@ -145,6 +145,10 @@ class _Cell:
     text: str
     numeric: bool = False
 
+    @property
+    def long(self) -> bool:
+        return len(self.text) > 60
+
 
 @dataclass(frozen=True)
 class _Column:
