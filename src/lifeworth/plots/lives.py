@@ -102,7 +102,7 @@ def plot_customer_timelines(paths: pd.DataFrame, ax: Axes | None = None) -> Axes
 
 @in_style
 def plot_cohorts(
-    cohorts: pd.DataFrame, value: str = "customers", ax: Axes | None = None, *, relative: bool = True
+    cohorts: pd.DataFrame, value: str = "customers", ax: Axes | None = None, *, relative: bool = True, unit: str = ""
 ) -> Axes:
     """Draw the cohort triangle: a row for each cohort, a column for each age, the darker the more.
 
@@ -117,6 +117,8 @@ def plot_cohorts(
     relative : bool
         Over the cohort's own number at age 0, so that cohorts of different sizes compare. Age 0 is then 1 for all
         and sets no colour.
+    unit : str
+        What age is counted in, such as "months", for the axis.
 
     Returns
     -------
@@ -141,7 +143,7 @@ def plot_cohorts(
     ax = own_axes(ax, height=1.4 + 0.26 * max(len(wide), 5))
     dress(ax, grid="")
     ax.spines["bottom"].set_visible(False)
-    label_axes(ax, "age", "first purchase")
+    label_axes(ax, f"age ({unit})" if unit else "age", "first purchase")
     if wide.empty:
         return say(ax, "There are no cohorts to draw.")
     cells = wide.to_numpy(dtype=np.float64)

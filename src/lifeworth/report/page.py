@@ -262,7 +262,10 @@ def _error(row: ComparisonRow) -> float | None:
 def _fit(fit: FitTable) -> dict[str, Any]:
     tail = 50 * (1 - fit.interval)
     with_meaning = any(parameter.meaning for parameter in fit.parameters)
-    titles = ["Mean", "SD", f"{tail:g}\N{NO-BREAK SPACE}%", f"{100 - tail:g}\N{NO-BREAK SPACE}%", "ESS", "R-hat"]
+    # R-hat compares chains, and the fast path has none.
+    chained = any(not numbers.is_missing(parameter.r_hat) for parameter in fit.parameters)
+    titles = ["Mean", "SD", f"{tail:g}\N{NO-BREAK SPACE}%", f"{100 - tail:g}\N{NO-BREAK SPACE}%", "ESS"]
+    titles += ["R\N{NON-BREAKING HYPHEN}hat"] * chained
     columns = [_Column("Parameter"), *(_Column(title, True) for title in titles)]
     columns += [_Column("Meaning")] * with_meaning
     rows = [
@@ -273,7 +276,7 @@ def _fit(fit: FitTable) -> dict[str, Any]:
                 for value in (row.mean, row.sd, row.lower, row.upper)
             ),
             _Cell(numbers.write_value(row.ess, ",.0f"), True),
-            _Cell(numbers.write_value(row.r_hat, ".3f"), True),
+            *([_Cell(numbers.write_value(row.r_hat, ".3f"), True)] * chained),
             *([_Cell(row.meaning)] if with_meaning else []),
         ]
         for row in fit.parameters

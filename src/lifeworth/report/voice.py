@@ -43,11 +43,16 @@ def method_name(name: str) -> str:
     """A method as a reader knows it."""
     known = {
         **{family.name: family.label for family in FAMILIES.values()},
-        "last_period": "the last period again",
-        "own_rate": "own rate carried on",
-        "revenue_per_customer": "revenue per customer",
-        "aov_frequency_duration": "order value × frequency × duration",
-        "rf_table": "recency-frequency table",
-        "boosting": "boosted trees",
+        "last_period": "The last period again",
+        "own_rate": "Own rate carried on",
+        "revenue_per_customer": "Revenue per customer",
+        "aov_frequency_duration": "Order value × frequency × duration",
+        "rf_table": "Recency-frequency table",
+        "boosting": "Boosted trees",
     }
     return known.get(name, name)
+
+
+def day(date: pd.Timestamp | None) -> str:
+    """A day as a sentence says it."""
+    return "an unknown day" if date is None else f"{date.day}\u00a0{date:%B\u00a0%Y}"
