@@ -47,7 +47,7 @@ CONTRASTS = """() => {
 WORDS = """() => [...document.querySelectorAll('text')].filter(t => t.textContent.trim()).map(t => {
   const box = t.getBoundingClientRect();
   return {text: t.textContent.trim(), left: box.left, right: box.right, top: box.top, bottom: box.bottom,
-          upright: box.height > 2 * box.width, fill: getComputedStyle(t).fill};
+          turned: /rotate\\(-90/.test(t.getAttribute('transform')), fill: getComputedStyle(t).fill};
 })"""
 
 
@@ -147,6 +147,10 @@ def misplaced(words: list[dict[str, Any]], sheet: tuple[float, float]) -> list[s
     for one, other in combinations(words, 2):
         wide = min(one["right"], other["right"]) - max(one["left"], other["left"])
         high = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
-        if wide > 1 and high > 4:  # lines of text have so much air above and below
+        if one["turned"] and other["turned"]:
+            wide, high = high, wide
+        # Lines of text have so much air above and below; words beside each other need some between them.
+        beside = -2 if one["turned"] == other["turned"] else 1
+        if wide > beside and high > 4:
             found.append(f"{one['text']} stands on {other['text']}")
     return found

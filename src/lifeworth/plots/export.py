@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from lifeworth.errors import UsageError
 from lifeworth.files import replacing
-from lifeworth.plots.palette import DARK, LIGHT
+from lifeworth.plots.palette import DARK, LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT
 from lifeworth.plots.style import PAPER
 
 _FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+_ON_HEAT: Final = {"on-light-heat": ON_LIGHT_HEAT, "on-dark-heat": ON_DARK_HEAT}
 _NO_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 Picture = Figure | Axes | Sequence[Axes] | NDArray[Any]
@@ -177,7 +178,7 @@ def _room_below(ax: Axes, width: float) -> float:
 
 def _themed(svg: str) -> str:
     """Turn the house's colours into variables with a light and a dark value."""
-    role = {color: name for name, color in LIGHT.items()}
+    role = {color: name for name, color in (LIGHT | _ON_HEAT).items()}
 
     def variable(match: re.Match[str]) -> str:
         name = role.get(match[2])
@@ -192,8 +193,12 @@ def _themed(svg: str) -> str:
 def _with_style(svg: str, themed: bool) -> str:
     sheet = f"text{{font-family:{_FONTS}}}"
     if themed:
-        light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in (LIGHT, DARK))
-        sheet += f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+        turned = dict(zip(_ON_HEAT, reversed(_ON_HEAT.values()), strict=True))
+        themes = (LIGHT | _ON_HEAT, DARK | turned)
+        light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in themes)
+        # What is drawn as pixels, such as heat maps, is turned over: on dark paper, too, the least is near the paper.
+        turn = "image{filter:invert(1) hue-rotate(180deg)}"
+        sheet += f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}{turn}}}"
     end = svg.index(">") + 1
     return f"{svg[:end]}<style>{sheet}</style>{svg[end:]}"
 

@@ -206,7 +206,7 @@ def plot_calibration_by_frequency(
         markeredgewidth=0,
         label="actual",
     )
-    counts = [f"{count:,.0f}" if np.isfinite(count) else "n/a" for count in customers]
+    counts = [_short(count) for count in customers]
     ax.set_xticks(place, [f"{label}\n{count}" for label, count in zip(frame[group], counts, strict=True)])
     if len(frame) > 12:  # every other label, or they run into each other
         ax.xaxis.set_major_locator(FixedLocator(place[::2].tolist()))
@@ -329,6 +329,13 @@ def gains_curve(
     found = np.concatenate([[0.0], total[ends] / total[-1]])
     grid = np.linspace(0, 1, points)
     return grid, np.interp(grid, at, found)
+
+
+def _short(count: float) -> str:
+    """A number of customers that fits below a group: 8,271, and 55k from ten thousand on."""
+    if not np.isfinite(count):
+        return "n/a"
+    return f"{count:,.0f}" if count < 10_000 else f"{count / 1000:,.0f}k"
 
 
 def _few_groups(count: int, name: str) -> None:

@@ -19,6 +19,7 @@ from lifeworth.plots.style import (
     INK,
     MODEL,
     MUTED,
+    PAPER,
     compact,
     dress,
     in_style,
@@ -308,6 +309,7 @@ def plot_interval_coverage(coverage: pd.DataFrame, interval: float = 0.9, ax: Ax
                     fontsize=8,
                     va="center",
                     ha="right" if left else "left",
+                    bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
                 )
         labels.append(f"{'customers' if of == 'customers' else 'total'}: {target}")
     ax.axvline(

@@ -9,10 +9,10 @@ from lifeworth.report.numbers import percent, write_value
 from lifeworth.report.voice import Voice, day, method_name, spaced
 
 _RANKINGS = {
-    "clv": "predictive value",
-    "past_value": "past value",
-    "anybody": "blindly",
-    "perfect foresight": "with perfect foresight",
+    "clv": "Predictive value",
+    "past_value": "Past value",
+    "anybody": "Blindly",
+    "perfect foresight": "With perfect foresight",
 }
 
 
@@ -227,12 +227,9 @@ def views(voice: Voice) -> list[Section]:
 
     views = voice.found.views
     step = {"W": "weeks", "M": "months", "Q": "quarters"}[views.step]
-    shares = ", ".join(
-        f"the best {percent(part)} of those who bought brought {percent(found)}"
-        if at == 0
-        else f"the best {percent(part)} {percent(found)}"
-        for at, (part, found) in enumerate(views.concentration.items())
-    )
+    shares = [f"the best {percent(part)}, {percent(found)}" for part, found in views.concentration.items()]
+    if shares:
+        shares[0] = shares[0].replace(",", " of those who bought brought", 1) + " of the revenue"
     now, _, before = views.span.partition(", after ")
     changes, (_, then, again, _) = views.periods.iloc[:-1], views.periods.iloc[-1]
     names = [str(name) for name in views.cohorts.columns]
@@ -241,7 +238,7 @@ def views(voice: Voice) -> list[Section]:
     return [
         Section(
             "View 1: how customers differ",
-            [f"From {now}, {shares} of the revenue." if shares else f"From {now}, there was no revenue."],
+            [f"From {now}, {'; '.join(shares) or 'there was no revenue'}."],
             tables=[
                 Table(
                     "Customers by number of orders in the period",
@@ -327,7 +324,7 @@ def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
     """A row for each ranking, a column for each budget, and in each cell the number with its interval."""
     of = "more_than_past" if which == "more" else which
     spans = _span(earned[f"{which}_lower"], earned[f"{which}_upper"], form)
-    cells = [f"{write_value(one, form)} ({span})" for one, span in zip(earned[of], spans, strict=True)]
+    cells = [f"{write_value(one, form)}\n({span})" for one, span in zip(earned[of], spans, strict=True)]
     budgets = [f"{size:,} customers" for size in earned["budget"]]
     table = pd.DataFrame({"chosen by": earned["ranking"], "budget": budgets, "cell": cells})
     wide = table.pivot_table(index="chosen by", columns="budget", values="cell", aggfunc="first")
@@ -349,8 +346,11 @@ def _by_age(name: str) -> str:
 
 
 def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
-    """Both ends of intervals in a cell."""
+    """Both ends of intervals in a cell, a unit that they share behind the second alone."""
+    unit = "\N{NO-BREAK SPACE}%" if form.endswith("%") else ""
     return [
-        f"{write_value(low, form)} to {write_value(high, form)}" if low == low and high == high else "n/a"
+        f"{write_value(low, form).removesuffix(unit)} to {write_value(high, form)}"
+        if low == low and high == high
+        else "n/a"
         for low, high in zip(lower, upper, strict=True)
     ]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -30,6 +31,7 @@ from lifeworth.report.content import (
 from lifeworth.report.images import Image, to_image
 
 _MOST_IMAGES: Final = 1_300_000  # characters; the whole page is to stay below 1.5 MB
+_WRITTEN: Final = re.compile(r"(n/a|[+−]?[\d,]+(\.\d+)?(\N{NO-BREAK SPACE}%)?)(\n\(.*\))?")
 _VERDICTS: Final = {
     "ok": ("good", "✓", "Sound"),
     "warn": ("careful", "!", "Use with care"),
@@ -198,8 +200,7 @@ def _table(table: Table) -> _TableView:
     # By position: two columns may have one name.
     values = [shown.iloc[:, place].tolist() for place in range(shown.shape[1])]
     numeric = [
-        any(map(numbers.is_number, column)) and all(numbers.is_number(v) or numbers.is_missing(v) for v in column)
-        for column in values
+        any(map(_counts, column)) and all(_counts(v) or numbers.is_missing(v) for v in column) for column in values
     ]
     names = [str(name) for name in frame.columns]
     if numeric:
@@ -216,6 +217,11 @@ def _table(table: Table) -> _TableView:
     if frame.empty:
         notes.append("There is nothing to list.")
     return _TableView(table.title, columns, rows, " ".join(notes))
+
+
+def _counts(value: Any) -> bool:
+    """Whether a cell holds a number, or one that is written already, with its interval in a line below."""
+    return numbers.is_number(value) or (isinstance(value, str) and bool(_WRITTEN.fullmatch(value)))
 
 
 def _comparison(comparison: Comparison) -> _TableView:
