@@ -87,19 +87,18 @@ def make(folder: Path, sample: bool = False) -> None:
     """
     refuse_to_replace(folder)
     purchases = lw.load_cdnow(sample=sample)
-    calibration, _ = lw.train_test_split(purchases, train_end=TRAIN_END, currency="USD")
-    clv = lw.fit_clv(calibration, seed=0)
-    if clv.verdict == "fail":
-        raise FitError("The fit failed its diagnostics: no model was written.")
-    # The same priors, draws and seed make the same posterior as of the cut-off.
     judged = lw.backtest(
         purchases, [TRAIN_END], HORIZON, baselines=["own_rate"], method="auto", draws=1000, currency="USD", bootstrap=0
     )
+    (cut,) = judged.cuts
+    model = cut.forecasts[0]
+    if model.clv is None or model.clv.spend is None:
+        raise FitError(f"{model.reason} No model was written.")
     with replacing(folder, folder=True) as whole:
-        tracking = track_purchases(clv.purchases, calibration, purchases)
+        tracking = track_purchases(model.clv.purchases, cut.rfm, purchases)
         lw.plots.save(lw.plots.plot_tracking_both(tracking, train_end=TRAIN_END), whole / "tracking.png", scale=1.5)
-        write_clv(clv, whole)
-        card = render_card("CDNOW 1/10 sample" if sample else "CDNOW", clv, calibration, judged)
+        write_clv(model.clv, whole)
+        card = render_card("CDNOW 1/10 sample" if sample else "CDNOW", model.clv, cut.rfm, judged)
         (whole / "README.md").write_text(card, encoding="utf-8")
 
 
