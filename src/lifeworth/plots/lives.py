@@ -31,6 +31,7 @@ from lifeworth.plots.style import (
     own_axes,
     percent_ticks,
     say,
+    scale_beside,
     share,
 )
 
@@ -176,12 +177,8 @@ def plot_cohorts(
     ax.set_yticks(range(0, len(wide), every), [f"{day:{form}}" for day in days[::every]])
     ax.set_ylim(len(wide) - 0.5, -0.5)
     number_ticks(ax.xaxis, 9)
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        bar = figure.colorbar(mesh, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=MUTED, labelsize=8.5)
-        bar.set_label(f"{value} over those at age 0" if relative else value, color=MUTED, fontsize=9, labelpad=8)
+    bar = scale_beside(ax, mesh, f"{value} over those at age 0" if relative else value)
+    if bar is not None:
         if relative:
             bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda level, _position: f"{100 * level:.0f} %"))
         else:

@@ -164,6 +164,18 @@ def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
     return 1
 
 
+def scale_beside(ax: Axes, drawn: Any, name: str) -> Any:
+    """Put the scale of a map's colours beside it; give it for its ticks, or None where the axes have no figure."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return None
+    bar = figure.colorbar(drawn, ax=ax, fraction=0.045, pad=0.03, aspect=28)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(which="both", length=0, colors=MUTED, labelsize=8.5)
+    bar.set_label(name, color=MUTED, fontsize=9, labelpad=8)
+    return bar
+
+
 def say(ax: Axes, sentence: str) -> Axes:
     """Write a sentence where the data would have been."""
     ax.set_xticks([])

@@ -94,6 +94,12 @@ def money_question(voice: Voice) -> Section:
                 for name in comparison.earned["ranking"]
             ]
         )
+        # Who gives all the same value chooses blindly, as the table of shares shows.
+        equal = (
+            comparison.customers[[name for name in comparison.rankings if name.startswith("forecast_")]].nunique() < 2
+        )
+        blind = {_RANKINGS[name] for name in ("past_value", "anybody", "perfect foresight")}
+        blind |= {method_name(str(name).removeprefix("forecast_")) for name in equal.index[equal]}
         when, sure = day(comparison.train_end), percent(comparison.confidence)
         tables += [
             Table(
@@ -104,7 +110,7 @@ def money_question(voice: Voice) -> Section:
             ),
             Table(
                 f"What that is more than by past value{voice.in_money}",
-                _by_budget(earned[earned["ranking"] != _RANKINGS["past_value"]], "more", "+,.0f"),
+                _by_budget(earned[~earned["ranking"].isin(blind)], "more", "+,.0f"),
                 note=f"Where the {sure} interval holds 0, the difference may be chance.",
             ),
         ]
@@ -347,7 +353,7 @@ def _by_age(name: str) -> str:
 
 def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
     """Both ends of intervals in a cell, a unit that they share behind the second alone."""
-    unit = "\N{NO-BREAK SPACE}%" if form.endswith("%") else ""
+    unit = " %" if form.endswith("%") else ""
     return [
         f"{write_value(low, form).removesuffix(unit)} to {write_value(high, form)}"
         if low == low and high == high

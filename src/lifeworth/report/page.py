@@ -31,7 +31,7 @@ from lifeworth.report.content import (
 from lifeworth.report.images import Image, to_image
 
 _MOST_IMAGES: Final = 1_300_000  # characters; the whole page is to stay below 1.5 MB
-_WRITTEN: Final = re.compile(r"(n/a|[+−]?[\d,]+(\.\d+)?(\N{NO-BREAK SPACE}%)?)(\n\(.*\))?")
+_WRITTEN: Final = re.compile(r"(n/a|[+−]?[\d,]+(\.\d+)?( %)?)(\n\(.*\))?")
 _VERDICTS: Final = {
     "ok": ("good", "✓", "Sound"),
     "warn": ("careful", "!", "Use with care"),
