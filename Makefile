@@ -44,7 +44,7 @@ format: $(READY) ## put the code into shape
 	$(BIN)/ruff format
 
 models: $(READY) ## fit again the model that ships, models/cdnow/1
-	$(BIN)/lifeworth demo --out build/demo --model models/cdnow/1
+	$(BIN)/python tools/models.py
 
 notebooks: $(READY) ## run the notebooks again, outputs and all (ARGS="rfm posterior")
 	@$(BIN)/python tools/notebooks.py $(ARGS)

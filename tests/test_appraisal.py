@@ -1,26 +1,26 @@
 """A customer base appraised: its five views, its page, and the commands that write it."""
 
-import json
-import shutil
 import subprocess
 import sys
-from html import unescape
+from html import escape
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lifeworth as lw
+from browser import DESK, PHONE, Sight, browser, misplaced, pictures, sight, words_of
 from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate import alive_paths
 from lifeworth.evaluate.appraisal import appraise
 from lifeworth.evaluate.views import five_views
+from lifeworth.palette import ON_DARK_HEAT, ON_LIGHT_HEAT
 from lifeworth.report import render_report
 from lifeworth.report.appraisal import appraisal_report
 
 NASTY = "<script>document.title='gone'</script><img src=x onerror=\"document.title='gone'\">"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -103,41 +103,150 @@ def test_hostile_names_stay_text_and_pictures_have_words(html):
     assert "&lt;i&gt;EUR&lt;/i&gt;" in html
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="this machine has no Chromium to open the page in")
-def test_a_browser_opens_it_without_a_word(html, tmp_path):
-    """No console messages, nothing run, every picture drawn, and no sideways scrolling on a phone."""
-    # The page forbids scripts to itself; what a browser made of it is asked from a frame around it.
-    page = tmp_path / "report.html"
-    page.write_text(html, encoding="utf-8")
-    asked = """<iframe id="f" src="report.html" style="width:390px;height:800px;border:0"></iframe><script>
-    onload = () => setTimeout(() => { const d = document.getElementById('f').contentDocument;
-      const images = [...d.images];
-      document.title = JSON.stringify([d.title, images.length, images.filter(i => i.naturalWidth > 0).length,
-        d.documentElement.scrollWidth, d.documentElement.clientWidth, d.querySelectorAll('h2').length]) }, 800)
-    </script>"""
-    (tmp_path / "around.html").write_text(asked, encoding="utf-8")
-    common = [CHROMIUM, "--no-sandbox", "--headless", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    opened = subprocess.run(
-        [
-            *common,
-            "--allow-file-access-from-files",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            (tmp_path / "around.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def report(html, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+READERS = pytest.mark.parametrize(
+    ("dark", "viewport"), [(False, DESK), (True, DESK), (False, PHONE), (True, PHONE)], ids=str
+)
+
+
+@READERS
+def test_a_browser_opens_it_without_a_word(chromium, report, dark, viewport):
+    """Nothing on the console, nothing asked of any network, nothing run, every picture drawn."""
+    with sight(chromium, report, dark=dark, viewport=viewport) as seen:
+        assert seen.said == []
+        assert seen.asked == set()
+        assert seen.page.title() == f"Worth {NASTY}"
+        images = seen.page.evaluate("[...document.images].map(i => [i.alt, i.naturalWidth, i.getClientRects().length])")
+        assert len(images) >= 12
+        assert all(alt.strip() and wide > 0 and shown for alt, wide, shown in images)
+
+
+def test_the_browsers_guard_catches_what_it_is_for(chromium, tmp_path):
+    """A page that does what ours must not do is found out."""
+    path = tmp_path / "loud.html"
+    path.write_text(
+        "<body style='color:#999;background:#fff'>pale<img src='https://example.com/x.png' alt='x'>"
+        "<script>console.log('a word')</script></body>"
     )
-    assert "CONSOLE" not in opened.stderr, [line for line in opened.stderr.splitlines() if "CONSOLE" in line]
-    told = opened.stdout.split("<title>")[1].split("</title>")[0]
-    title, images, drawn, wide, room, chapters = json.loads(unescape(told))
-    assert title == f"Worth {NASTY}"
-    assert images == drawn >= 12
-    assert wide <= room
-    assert chapters >= 14
+    context = chromium.new_context()
+    seen = Sight(context.new_page())
+    with pytest.raises(Exception, match="decode"):
+        seen.open(path)
+    assert "a word" in seen.said
+    assert seen.asked == {"https://example.com/x.png"}
+    assert seen.contrasts()[0] == (pytest.approx(2.85, abs=0.01), "pale")
+    context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_its_words_can_be_read(chromium, report, dark):
+    """All text stands out from its ground by 4.5 to 1, as WCAG 2.2 (1.4.3) has it, on the page and in pictures."""
+    with sight(chromium, report, dark=dark) as seen:
+        told = seen.contrasts()
+        assert len(told) > 500
+        assert told[0][0] >= 4.5, told[:5]
+        ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        drawn = pictures(seen.page)
+        assert len(drawn) >= 10
+        # A page of its own: the report's policy also forbids the style of what is put into it.
+        other = Sight(seen.page.context.new_page())
+        on_heat = {f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in (ON_LIGHT_HEAT, ON_DARK_HEAT)}
+        for alt, svg in drawn:
+            words, _ = words_of(other.page, svg)
+            words = [word for word in words if word["fill"] not in on_heat]  # their ground is the cell of a heat map
+            written = "".join(f"<p style='color:{word['fill']}'>{escape(word['text'])}</p>" for word in words)
+            other.page.set_content(f"<body style='background:{ground}'>{written}</body>")
+            weak = [one for one in other.contrasts() if one[0] < 4.5]
+            assert not weak, (alt, weak[:5])
+
+
+@READERS
+def test_nothing_is_cut_off_or_written_over(chromium, report, dark, viewport):
+    """No sideways scrolling of the page; wide tables scroll in their own box; words of pictures have their place."""
+    with sight(chromium, report, dark=dark, viewport=viewport) as seen:
+        wide, room = seen.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= room
+        outside = seen.page.evaluate(
+            """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, .unseen'))
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 80))"""
+        )
+        assert outside == []
+        boxes = seen.page.evaluate(
+            "[...document.querySelectorAll('.scroll')].map(e => [e.tabIndex, getComputedStyle(e).overflowX])"
+        )
+        assert len(boxes) > 10
+        assert all(box == [0, "auto"] for box in boxes)
+        captions = seen.page.evaluate(
+            "[...document.querySelectorAll('caption > *')].map(e => e.getBoundingClientRect().right - innerWidth)"
+        )
+        assert len(captions) == len(boxes)
+        assert max(captions) <= 0
+        if dark:
+            return
+        other = seen.page.context.new_page()
+        problems = {alt: found for alt, svg in pictures(seen.page) if (found := misplaced(*words_of(other, svg)))}
+        assert not problems
+
+
+def test_headings_come_in_order(chromium, report):
+    with sight(chromium, report) as seen:
+        levels = seen.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert levels.count(2) >= 14
+        assert all(lower - upper <= 1 for upper, lower in pairwise(levels))
+        assert seen.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].every(h => h.innerText.trim())")
+        assert seen.page.evaluate("document.documentElement.lang") == "en"
+        targets = seen.page.evaluate(
+            "[...document.querySelectorAll('a[href^=\"#\"]')].map(a => !!document.querySelector(a.hash))"
+        )
+        assert len(targets) > 12
+        assert all(targets)
+
+
+def test_it_prints(chromium, report, tmp_path):
+    """On white paper, also for a reader of dark pages, and with every table and picture whole in its width."""
+    with sight(chromium, report, dark=True) as seen:
+        seen.page.emulate_media(media="print", color_scheme="dark")
+        seen.page.set_viewport_size({"width": 642, "height": 971})  # A4 without its margins, in CSS pixels
+        grounds = seen.page.evaluate(
+            "['html', 'body', 'main'].map(s => getComputedStyle(document.querySelector(s)).backgroundColor)"
+        )
+        assert set(grounds) == {"rgba(0, 0, 0, 0)"}
+        told = seen.contrasts()
+        assert told[0][0] >= 4.5, told[:5]
+        cut = seen.page.evaluate(
+            """() => [...document.querySelectorAll('.scroll, table, img, p, h1, h2:not(.unseen), h3')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > e.clientWidth + 1)
+            .map(e => e.outerHTML.slice(0, 120))"""
+        )
+        assert cut == []
+        printed = seen.page.pdf(path=tmp_path / "page.pdf", format="A4", prefer_css_page_size=True)
+        assert printed.startswith(b"%PDF")
+        assert 5 < printed.count(b"/Type /Page\n") < 40
+        assert not seen.said
+        assert not seen.asked
+
+
+def test_a_hostile_shop_stays_text(chromium, report):
+    with sight(chromium, report) as seen:
+        assert "gone" not in seen.page.title().removeprefix(f"Worth {NASTY}")
+        assert seen.page.evaluate("document.scripts.length") == 0
+        assert seen.page.inner_text("h1") == f"Worth {NASTY}"
+        assert "<i>EUR</i>" in seen.page.inner_text("main")
+        assert seen.page.evaluate("document.querySelectorAll('main i, [onerror]').length") == 0
 
 
 def test_small_data_are_told_in_a_sentence():

@@ -1,13 +1,12 @@
-"""Scores, deciles and tracking: against hand-made cases, and against counts that must add up."""
+"""Scores and tracking: against hand-made cases, and against counts that must add up."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth.errors import DataError, UsageError
-from lifeworth.evaluate.evidence import PREDICTIVE, weigh_evidence
-from lifeworth.evaluate.holdout import by_frequency, deciles, join_actuals, score
+from lifeworth.errors import UsageError
+from lifeworth.evaluate.holdout import score
 from lifeworth.evaluate.tracking import track_purchases
 
 
@@ -26,31 +25,6 @@ def test_what_cannot_be_said_is_nan():
     silent = score(np.array([1.0, 2.0]), np.zeros(2))
     assert np.isnan([silent.bias, silent.spearman, silent.top_decile_share, silent.coverage]).all()
     assert np.isnan(score(np.ones(3), np.array([0.0, 1.0, 2.0])).spearman)
-
-
-def test_deciles_hold_every_customer_once():
-    rng = np.random.default_rng(1)
-    predicted, actual = rng.gamma(1, 1, 1003), rng.gamma(1, 1, 1003)
-    table = deciles(predicted, actual)
-    assert table["customers"].sum() == 1003
-    assert (table["customers"] * table["predicted"]).sum() == pytest.approx(predicted.sum())
-    assert (table["customers"] * table["actual"]).sum() == pytest.approx(actual.sum())
-    assert table["predicted"].is_monotonic_decreasing
-    assert len(deciles(np.arange(3.0), np.arange(3.0))) == 3
-
-
-def test_groups_by_frequency():
-    table = by_frequency(np.array([0, 0, 1, 9, 12]), np.array([1.0, 3.0, 1.0, 5.0, 7.0]), np.arange(5.0))
-    assert table["group"].to_list() == ["0", "1", "7+"]
-    assert table["customers"].to_list() == [2, 1, 2]
-    assert table["predicted"].to_list() == [2.0, 1.0, 6.0]
-    assert table["actual"].to_list() == [0.5, 2.0, 3.5]
-
-
-def test_actuals_of_other_customers_are_refused():
-    predictions = pd.DataFrame({"customer_id": [1, 2]})
-    with pytest.raises(DataError, match="same customers"):
-        join_actuals(predictions, pd.DataFrame({"customer_id": [2, 1], "frequency": [0, 0]}))
 
 
 @pytest.fixture(scope="module")
@@ -105,20 +79,3 @@ def test_tracking_needs_days_and_an_end(split):
     with pytest.raises(UsageError, match=r"the period of this one is not known: RFM.from_frame takes it"):
         track_purchases(fit, lw.RFM.from_frame(table, "W", end), data)
     assert len(track_purchases(fit, lw.RFM.from_frame(table, "W", end, "D"), data, simulations=2))
-
-
-def test_the_evidence_hangs_together():
-    evidence = weigh_evidence(lw.load_cdnow(sample=True), train_end="1997-09-30", method="map", currency="USD")
-    assert next(iter(evidence.verdicts)) == PREDICTIVE
-    assert len(evidence.customers) == 2357
-    assert evidence.actual_purchases == evidence.customers["actual_purchases"].sum() == 1882
-    predictive = evidence.verdicts[PREDICTIVE]
-    assert predictive.said == pytest.approx(evidence.customers["clv"].mean())
-    assert predictive.scores.bias == pytest.approx(evidence.totals.of_value.expected / evidence.actual_value - 1)
-    # The classic formula: everybody is given the revenue per customer so far.
-    revenue = evidence.verdicts["Revenue per customer"]
-    assert revenue.said == pytest.approx(evidence.customers["past_spend"].mean())
-    assert np.isnan(revenue.scores.top_decile_share)
-    assert evidence.horizon == "39 weeks"
-    assert evidence.nearest == PREDICTIVE
-    assert evidence.comparison.loc[PREDICTIVE, "mae"] == predictive.scores.mae

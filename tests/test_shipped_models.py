@@ -1,5 +1,7 @@
 """The models that ship load, score, and say what they are."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,14 @@ def test_a_shipped_model_scores_and_has_a_card(folder):
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "## Not to be used for" in card
     assert "## On the holdout" in card
+
+
+def test_how_it_is_made(tmp_path):
+    """`make models`, on the published sample: a model, its picture, and a card that says how it did."""
+    made = tmp_path / "made"
+    subprocess.run([sys.executable, MODELS.parent / "tools" / "models.py", "--sample", made], check=True, timeout=500)
+    assert lw.load(made).verdict == "ok"
+    assert (made / "tracking.png").exists()
+    card = (made / "README.md").read_text(encoding="utf-8")
+    for part in ("fitted on | 2,357 customers", "| purchases | 1,65", "## Not to be used for", "k-hat"):
+        assert part in card

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,24 +15,15 @@ import typer.main
 
 from lifeworth import __version__, cli_batch, cli_evaluate, cli_models
 from lifeworth.cli_input import (
-    Amount,
+    Columns,
     Currency,
-    CustomerId,
-    Date,
-    DateFormat,
-    Decimal,
-    Duplicates,
-    Encoding,
-    ObservationEnd,
-    Period,
-    Refunds,
+    Rows,
     Seed,
-    TimeUnit,
-    TimeZone,
     check_rfm_file,
     encoded,
     is_rfm_file,
     read_rfm,
+    with_options,
 )
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError, is_interruption
 
@@ -83,38 +75,11 @@ def _main(
 
 
 @app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lifeworth-demo"),
-    sample: Annotated[bool, typer.Option("--sample", help="The published 1/10 sample only: quicker.")] = False,
-    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
-    seed: Seed = 0,
-    model: Annotated[
-        Path | None, typer.Option(help="Folder to write the model to as well.", show_default=False)
-    ] = None,
-) -> None:
-    """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
-    from lifeworth.demo import run_demo
-
-    run_demo(out, sample=sample, draws=draws, seed=seed, model=model)
-
-
-@app.command()
+@with_options
 def rfm(
     input: Input,  # noqa: A002
     out: Annotated[Path, typer.Option(help="Where the table goes: .parquet (with its units) or .csv.")],
-    customer_id: CustomerId = "customer_id",
-    date: Date = "date",
-    amount: Amount = "amount",
-    date_format: DateFormat = None,
-    time_zone: TimeZone = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
-    period: Period = "D",
-    time_unit: TimeUnit = "W",
-    observation_end: ObservationEnd = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    currency: Currency = None,
+    rows: Rows,
     threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
     memory_limit: Annotated[
         str | None,
@@ -132,19 +97,8 @@ def rfm(
     kind = _output_kind(out)
     with terminal.progress(terminal.console(stderr=True)) as report:
         table = rfm_summary(
-            encoded(input, encoding),
-            customer_id,
-            date,
-            amount or None,
-            period,  # type: ignore[arg-type]
-            time_unit,  # type: ignore[arg-type]
-            observation_end,
-            refunds,  # type: ignore[arg-type]
-            duplicates=duplicates,  # type: ignore[arg-type]
-            date_format=date_format,
-            time_zone=time_zone,
-            decimal=decimal,  # type: ignore[arg-type]
-            currency=currency,
+            encoded(input, rows.encoding),
+            **rows.settings(),
             threads=threads,
             memory_limit=memory_limit,
             progress=report,
@@ -163,23 +117,16 @@ def rfm(
 
 
 @app.command()
+@with_options
 def fit(
     input: Input,  # noqa: A002
     model: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
-    customer_id: CustomerId = "customer_id",
-    date: Date = "date",
-    amount: Amount = "amount",
-    date_format: DateFormat = None,
-    time_zone: TimeZone = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
+    columns: Columns,
     period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
         typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
     ] = None,
-    observation_end: ObservationEnd = None,
-    refunds: Refunds = "net",
     currency: Currency = None,
     purchases: Annotated[
         str,
@@ -202,8 +149,6 @@ def fit(
 
     With --amount "" the model of purchases is fitted alone.
     """
-    from dataclasses import replace
-
     from lifeworth import terminal
     from lifeworth.model import fit_clv
     from lifeworth.model.specs import purchase_model
@@ -211,23 +156,8 @@ def fit(
 
     chosen = purchase_model(purchases, "--purchases")
     refuse_to_replace(model)
-    table = read_rfm(
-        input,
-        customer_id,
-        date,
-        amount,
-        date_format,
-        time_zone,
-        decimal,
-        period,
-        time_unit,
-        observation_end,
-        refunds,
-        currency,
-        "D",
-        encoding=encoding,
-    )
-    if not amount:
+    table = read_rfm(input, columns, period, time_unit, currency, "D")
+    if not columns.amount:
         table = replace(table, monetary_value=None, past_spend=None)
     typer.echo(str(table.audit))
     with terminal.progress(terminal.console(stderr=True)) as report:
@@ -242,20 +172,13 @@ def fit(
 
 
 @app.command()
+@with_options
 def predict(
     model: Annotated[Path, typer.Option(help="Folder of a fitted model.")],
     input: Annotated[Path, typer.Option(help="Transactions or an RFM table: .parquet or .csv.")],  # noqa: A002
     out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    columns: Columns,
     horizon: Annotated[str, typer.Option(help='How far ahead: "39W", "12M", "365D".')] = "12M",
-    customer_id: CustomerId = "customer_id",
-    date: Date = "date",
-    amount: Amount = "amount",
-    date_format: DateFormat = None,
-    time_zone: TimeZone = None,
-    encoding: Encoding = None,
-    decimal: Decimal = None,
-    observation_end: ObservationEnd = None,
-    refunds: Refunds = "net",
     discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
     margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
     cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
@@ -279,23 +202,13 @@ def predict(
     if not isinstance(loaded, CLV):
         raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
     fitted = loaded.purchases
-    settings = (
-        customer_id,
-        date,
-        amount if loaded.spend is not None else "",
-        date_format,
-        time_zone,
-        decimal,
-        fitted.origin.period,
-        fitted.time_unit,
-        observation_end,
-        refunds,
-        fitted.posterior.currency,
-    )
+    if loaded.spend is None:
+        columns = replace(columns, amount="")
+    settings = (fitted.time_unit, fitted.posterior.currency)
     # An RFM table of ours need not fit in memory.
-    table = None if is_rfm_file(input) else read_rfm(input, *settings, encoding=encoding)
+    table = None if is_rfm_file(input) else read_rfm(input, columns, fitted.origin.period, *settings)
     if table is None:
-        check_rfm_file(input, *settings)
+        check_rfm_file(input, columns, *settings)
     with terminal.progress(terminal.console(stderr=True)) as report:
         scored = loaded.score(
             input if table is None else table,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,30 +52,76 @@ Currency = Annotated[str | None, typer.Option(help="Name of the currency, carrie
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The columns of transactions, and how they are read."""
+
+    customer_id: CustomerId = "customer_id"
+    date: Date = "date"
+    amount: Amount = "amount"
+    date_format: DateFormat = None
+    time_zone: TimeZone = None
+    encoding: Encoding = None
+    decimal: Decimal = None
+    observation_end: ObservationEnd = None
+    refunds: Refunds = "net"
+
+
+@dataclass(frozen=True)
+class Rows(Columns):
+    """Transactions, and what becomes of them."""
+
+    period: Period = "D"
+    time_unit: TimeUnit = "W"
+    duplicates: Duplicates = "keep"
+    currency: Currency = None
+
+    def settings(self) -> dict[str, Any]:
+        """These, as `rfm_summary` and its like take them."""
+        settings = {**vars(self), "amount": self.amount or None}
+        del settings["encoding"]  # goes with the files: `encoded`
+        return settings
+
+
+def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
+    """A command that takes the fields of its dataclasses as options: those that commands share are written once."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+    options: list[inspect.Parameter] = []
+    for one in own:
+        if one.name in groups:
+            # In the order of the fields; a field's annotation is what typer reads.
+            options += inspect.signature(groups[one.name], eval_str=True).parameters.values()
+        else:
+            options.append(one)
+    options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in options]
+
+    @wraps(command)
+    def run(**given: Any) -> R:
+        taken = {}
+        for name, group in groups.items():
+            taken[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        return command(**given, **taken)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run
+
+
 def read_rfm(
     path: Path,
-    customer_id: str,
-    date: str,
-    amount: str,
-    date_format: str | None,
-    time_zone: str | None,
-    decimal: str | None,
+    columns: Columns,
     period: str | None,
     time_unit: str | None,
-    observation_end: str | None,
-    refunds: str,
     currency: str | None,
     default_period: str | None = None,
-    encoding: str | None = None,
 ) -> RFM:
     """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
-    from dataclasses import replace
-
     from lifeworth import terminal
     from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
     from lifeworth.tables import column_names
 
-    data = encoded(path, encoding)
+    data = encoded(path, columns.encoding)
     names = column_names(data)
     if not set(RFM_COLUMNS) <= set(names):
         counted = period or default_period
@@ -80,42 +130,17 @@ def read_rfm(
                 f"{path} holds transactions, and the model does not say within which period purchases are one: make "
                 "an RFM table of them with lifeworth rfm, and give that."
             )
-        settings: dict[str, Any] = {"period": counted, "time_unit": time_unit or "W", "refunds": refunds}
+        rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
         with terminal.progress(terminal.console(stderr=True)) as report:
-            return rfm_summary(
-                data,
-                customer_id,
-                date,
-                amount or None,
-                observation_end=observation_end,
-                date_format=date_format,
-                time_zone=time_zone,
-                decimal=decimal,  # type: ignore[arg-type]
-                currency=currency,
-                progress=report,
-                **settings,
-            )
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, time_zone, decimal, refunds)
+            return rfm_summary(data, **rows.settings(), progress=report)
+    _refuse_settings_of_transactions(path, columns)
     if is_rfm_file(path):
-        check_rfm_file(
-            path,
-            customer_id,
-            date,
-            amount,
-            date_format,
-            time_zone,
-            decimal,
-            period,
-            time_unit,
-            observation_end,
-            refunds,
-            currency,
-        )
+        check_rfm_file(path, columns, time_unit, currency)
         table = RFM.read_parquet(path)
         return table if currency is None else replace(table, currency=currency)
     if time_unit is None:
         raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(data, time_unit, observation_end, period, currency)  # type: ignore[arg-type]
+    return RFM.from_frame(data, time_unit, columns.observation_end, period, currency)  # type: ignore[arg-type]
 
 
 def encoded(path: Path, encoding: str | None) -> Path | Files:
@@ -132,29 +157,17 @@ def is_rfm_file(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None
 
 
-def check_rfm_file(
-    path: Path,
-    customer_id: str,
-    date: str,
-    amount: str,
-    date_format: str | None,
-    time_zone: str | None,
-    decimal: str | None,
-    period: str | None,
-    time_unit: str | None,
-    observation_end: str | None,
-    refunds: str,
-    currency: str | None,
-) -> None:
+def check_rfm_file(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> None:
     """Refuse settings that contradict what an RFM table of ours says of itself."""
     from lifeworth.rfm import rfm_metadata
     from lifeworth.timeunits import to_timestamp
 
-    _refuse_settings_of_transactions(path, customer_id, date, date_format, time_zone, decimal, refunds)
+    _refuse_settings_of_transactions(path, columns)
     told = rfm_metadata(path)
     assert told is not None
     if time_unit not in (None, told["time_unit"]):
         raise UsageError(f'{path} is an RFM table in the time unit "{told["time_unit"]}", and not in "{time_unit}".')
+    observation_end = columns.observation_end
     end = None if told["observation_end"] is None else to_timestamp(told["observation_end"], "observation_end")
     if observation_end is not None and to_timestamp(observation_end, "observation_end") != end:
         raise UsageError(f"{path} is an RFM table up to {end}: its end cannot be set any more.")
@@ -162,23 +175,12 @@ def check_rfm_file(
         raise UsageError(f"{path} is an RFM table in {told['currency']}, and not in {currency}.")
 
 
-def _refuse_settings_of_transactions(
-    path: Path,
-    customer_id: str,
-    date: str,
-    date_format: str | None,
-    time_zone: str | None,
-    decimal: str | None,
-    refunds: str,
-) -> None:
-    given = {
-        "--customer-id": customer_id != "customer_id",
-        "--date": date != "date",
-        "--date-format": date_format is not None,
-        "--time-zone": time_zone is not None,
-        "--decimal": decimal is not None,
-        "--refunds": refunds != "net",
-    }
-    if any(given.values()):
-        named = " and ".join(option for option, is_given in given.items() if is_given)
-        raise UsageError(f"{path} is an RFM table already: {named} would change nothing; leave it away.")
+def _refuse_settings_of_transactions(path: Path, columns: Columns) -> None:
+    usual = Columns()
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("customer_id", "date", "date_format", "time_zone", "decimal", "refunds")
+        if getattr(columns, name) != getattr(usual, name)
+    ]
+    if given:
+        raise UsageError(f"{path} is an RFM table already: {' and '.join(given)} would change nothing; leave it away.")

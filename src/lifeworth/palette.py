@@ -44,7 +44,7 @@ SERIES: Final[tuple[str, ...]] = ("model", "actual", "third", "fourth", "fifth",
 """Roles in the order in which curves of equal rank take them."""
 
 HEAT: Final[tuple[str, ...]] = ("#efece2", "#b9d3d6", "#6aa6b8", "#17698b", "#0c3550")
-"""Low to high, lightness falling all the way; the same on light and dark pages."""
+"""Low to high, lightness falling all the way; a page turns it over for readers of dark ones."""
 
 ON_LIGHT_HEAT: Final = "#10202c"
 ON_DARK_HEAT: Final = "#fdfdfb"

@@ -239,3 +239,20 @@ def _length(
     if not math.isfinite(length) or length < 0 or (length == 0 and least == "longer than nothing"):
         raise UsageError(f"{argument}={horizon!r} must be {least} and finite.")
     return length
+
+
+def horizon_in_words(horizon: str | float, unit: TimeUnit) -> str:
+    """A horizon as a sentence says it, number and unit held together by a space that does not break.
+
+    Examples
+    --------
+    >>> [horizon_in_words(one, "W").replace("\u00a0", " ") for one in ("12M", "1Y", 39)]
+    ['12 months', '1 year', '39 weeks']
+    """
+    text = str(horizon).strip()
+    names = {**UNIT_NAMES, "H": "hour", "Y": "year", "y": "year"}
+    number, name = (text[:-1], names[text[-1]]) if text[-1:] in names else (text, UNIT_NAMES[unit])
+    try:
+        return f"{float(number):g}\u00a0{name}{'' if float(number) == 1 else 's'}"
+    except ValueError:
+        return text

@@ -16,15 +16,14 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate.baselines import Known, baselines_of, checked
 from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
-from lifeworth.evaluate.windows import Calendar
+from lifeworth.evaluate.windows import Calendar, check_resamples, check_shares
 from lifeworth.guesses import helpful
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, Report, silent, watched
 from lifeworth.rfm import RFM
-from lifeworth.tables.frames import open_table
-from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal, period_start, to_timestamp
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
+from lifeworth.timeunits import TimeUnit, period_ordinal, period_start, to_timestamp
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds
 
 Array = npt.NDArray[np.float64]
 
@@ -176,36 +175,30 @@ def compare_clv(
     >>> found.earned.set_index("ranking")["share"].round(2).to_dict()    # doctest: +NORMALIZE_WHITESPACE
     {'clv': 0.47, 'past_value': 0.43, 'forecast_own_rate': 0.45, 'anybody': 0.08, 'perfect foresight': 0.72}
     """
-    check_time_unit(period, "period")
-    check_time_unit(time_unit)
-    for name, share in (("interval", interval), ("confidence", confidence), ("top", top)):
-        if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
-            raise UsageError(f"{name}={share!r} must be between 0 and 1.")
-    if isinstance(bootstrap, bool) or not isinstance(bootstrap, (int, np.integer)) or bootstrap < 0 or bootstrap == 1:
-        raise UsageError(f"bootstrap={bootstrap!r} must be 0, or a whole number of at least 2.")
+    check_shares(interval=interval, confidence=confidence, top=top)
+    check_resamples(bootstrap=bootstrap)
     rules = baselines_of(baselines)
-    settings = {
-        "customer_id": customer_id,
-        "date": date,
-        "amount": amount,
-        "period": period,
-        "time_unit": time_unit,
-        "refunds": refunds,
-        "duplicates": duplicates,
-        "date_format": date_format,
-        "time_zone": time_zone,
-        "decimal": decimal,
-        "currency": currency,
-        "progress": False,  # what is told here is told of the whole
-    }
     if train_end is None and horizon is None:
         raise UsageError('Say how far ahead to look (horizon="12M"), or up to when the past is known (train_end).')
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        with columns_named(customer_id, date, amount):
-            table = open_table(data, [customer_id, date, amount])
-        calendar = Calendar(table, settings, horizon or 1, observation_end)
+        calendar = Calendar.read(
+            data,
+            horizon or 1,
+            observation_end,
+            customer_id=customer_id,
+            date=date,
+            amount=amount,
+            period=period,
+            time_unit=time_unit,
+            refunds=refunds,
+            duplicates=duplicates,
+            date_format=date_format,
+            time_zone=time_zone,
+            decimal=decimal,
+            currency=currency,
+        )
         actual: Array | None = None
         window_end: pd.Timestamp | None = None
         if train_end is None:

@@ -126,7 +126,9 @@ def groups_of(rfm: RFM) -> dict[str, tuple[list[str], npt.NDArray[Any]]]:
     labels = [*(str(k) for k in range(_MOST_FREQUENCY)), f"{_MOST_FREQUENCY}+"]
     groups = {"frequency": (labels, np.minimum(rfm.frequency, _MOST_FREQUENCY))}
     pause = rfm.T - rfm.recency
-    edges = np.unique(np.quantile(pause, np.linspace(0, 1, _PAUSES + 1)).round(1))
+    cuts = np.quantile(pause, np.linspace(0, 1, _PAUSES + 1))
+    # Whole time units where these tell the groups apart: shorter to read.
+    edges = max((np.unique(cuts.round(digits)) for digits in (0, 1)), key=len)
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0]])
     code = np.clip(np.searchsorted(edges, pause, side="right") - 1, 0, len(edges) - 2)

@@ -16,7 +16,7 @@ from lifeworth.evaluate import calibrating, judging
 from lifeworth.evaluate.forecasts import Cut
 from lifeworth.evaluate.metrics import METRICS
 from lifeworth.model.calibration import Calibration
-from lifeworth.timeunits import UNIT_NAMES, TimeUnit
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit, horizon_in_words
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +251,7 @@ class Backtest:
             (table["target"] == target) & (table["method"] == self._method(method)) & (table["cutoff"] == when)
         ]
         kind = "purchases" if target == "purchases" else "spend"
-        period = f"the {self.horizon} after {when:%Y-%m-%d}"
+        period = f"the {horizon_in_words(self.horizon, self.time_unit)} after {when:%Y-%m-%d}"
         return _plots().plot_deciles(rows, kind, ax, currency=self.currency or "", period=period)
 
     def plot_calibration(
@@ -268,7 +268,8 @@ class Backtest:
             "cohort": "first purchase",
             "time": "cut-off",
         }
-        return _plots().plot_calibration_by_frequency(rows, ax, x=names[by], y=f"mean {target} in the window")
+        where = ", all cut-offs together" if by in ("frequency", "cohort") and len(self.cutoffs) > 1 else ""
+        return _plots().plot_calibration_by_frequency(rows, ax, x=names[by], y=f"mean {target} in the window", of=where)
 
     def plot_gains(self, target: str = "value", cutoff: Any = None, ax: Any = None) -> Any:
         """How much the best-ranked customers brought, by up to six methods: `lifeworth.plots.plot_gains`."""

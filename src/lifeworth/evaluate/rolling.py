@@ -13,13 +13,12 @@ from lifeworth.evaluate import judging
 from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
 from lifeworth.evaluate.outcome import Backtest
-from lifeworth.evaluate.windows import Calendar
+from lifeworth.evaluate.windows import Calendar, check_resamples, check_shares
 from lifeworth.guesses import helpful
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.progress import Progress, silent, watched
-from lifeworth.tables.frames import open_table
-from lifeworth.timeunits import TimeUnit, check_time_unit, period_ordinal
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
+from lifeworth.timeunits import TimeUnit, period_ordinal
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds
 
 
 @helpful
@@ -98,41 +97,33 @@ def backtest(
     >>> bt.summary("purchases")["mae"].round(2).to_dict()
     {'bg_nbd': 0.79, 'own_rate': 1.02}
     """
-    check_time_unit(period, "period")
-    check_time_unit(time_unit)
-    for name, share in (("interval", interval), ("confidence", confidence), ("top", top)):
-        if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
-            raise UsageError(f"{name}={share!r} must be between 0 and 1.")
-    for name, number in (("bootstrap", bootstrap), ("futures", futures)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0 or number == 1:
-            raise UsageError(f"{name}={number!r} must be 0, or a whole number of at least 2.")
+    check_shares(interval=interval, confidence=confidence, top=top)
+    check_resamples(bootstrap=bootstrap, futures=futures)
     pairs, rules = models_of(models), baselines_of(baselines)
     methods = dict.fromkeys(pairs, "model") | dict.fromkeys(rules, "baseline")
     if not methods:
         raise UsageError("There is nothing to judge: name models, baselines or both.")
     if len(methods) < len(pairs) + len(rules):
         raise UsageError(f"A model and a baseline are both named {', '.join(pairs.keys() & rules.keys())}.")
-    columns = [customer_id, date, *([] if amount is None else [amount])]
-    settings = {
-        "customer_id": customer_id,
-        "date": date,
-        "amount": amount,
-        "period": period,
-        "time_unit": time_unit,
-        "refunds": refunds,
-        "duplicates": duplicates,
-        "date_format": date_format,
-        "time_zone": time_zone,
-        "decimal": decimal,
-        "currency": currency,
-        "progress": False,  # what is told here is told of the whole
-    }
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        with columns_named(customer_id, date, amount):
-            table = open_table(data, columns)
-        calendar = Calendar(table, settings, horizon, observation_end)
+        calendar = Calendar.read(
+            data,
+            horizon,
+            observation_end,
+            customer_id=customer_id,
+            date=date,
+            amount=amount,
+            period=period,
+            time_unit=time_unit,
+            refunds=refunds,
+            duplicates=duplicates,
+            date_format=date_format,
+            time_zone=time_zone,
+            decimal=decimal,
+            currency=currency,
+        )
         edges = calendar.cutoffs(cutoffs)
         manner = Manner(method, draws, interval, futures, seed)
         tables = _Tables()

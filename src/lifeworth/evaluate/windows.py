@@ -13,7 +13,17 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate.baselines import Known
 from lifeworth.evaluate.forecasts import Cut
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
-from lifeworth.timeunits import TimeUnit, horizon_length, hours_per, period_ordinal, period_start, to_timestamp
+from lifeworth.tables.frames import open_table
+from lifeworth.timeunits import (
+    TimeUnit,
+    check_time_unit,
+    horizon_length,
+    hours_per,
+    period_ordinal,
+    period_start,
+    to_timestamp,
+)
+from lifeworth.transactions import columns_named
 
 # Cut-offs that are chosen here leave so much of the data before the first of them.
 _FIRST_SHARE = 0.25
@@ -45,6 +55,22 @@ class Calendar:
         self.start = period_ordinal(whole.observation_end - age, self.period)
         if whole.time_unit == self.period:
             self.start = self.end - round(float(whole.T.max()))
+
+    @classmethod
+    def read(cls, data: Any, horizon: str | float, observation_end: Any, **settings: Any) -> Calendar:
+        """The calendar of transactions that are not in memory yet; settings as `rfm_summary` takes them.
+
+        Raises
+        ------
+        DataError, UsageError : as `rfm_summary`.
+        """
+        check_time_unit(settings["period"], "period")
+        check_time_unit(settings["time_unit"])
+        columns = [settings["customer_id"], settings["date"], settings["amount"]]
+        with columns_named(*columns):
+            table = open_table(data, [name for name in columns if name is not None])
+        # What is told of progress is told of the whole.
+        return cls(table, {**settings, "progress": False}, horizon, observation_end)
 
     @property
     def period(self) -> TimeUnit:
@@ -156,3 +182,17 @@ class Calendar:
     def _split(self, edge: int, last: int) -> tuple[RFM, pd.DataFrame]:
         ends = period_start(edge, self.period), period_start(last, self.period)
         return train_test_split(self.table, **self.settings, train_end=ends[0], test_end=ends[1])
+
+
+def check_shares(**shares: Any) -> None:
+    """Refuse arguments that are not between 0 and 1."""
+    for name, share in shares.items():
+        if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
+            raise UsageError(f"{name}={share!r} must be between 0 and 1.")
+
+
+def check_resamples(**counts: Any) -> None:
+    """Refuse arguments that are neither 0 nor so many that they say how far things scatter."""
+    for name, number in counts.items():
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0 or number == 1:
+            raise UsageError(f"{name}={number!r} must be 0, or a whole number of at least 2.")

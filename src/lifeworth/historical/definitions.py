@@ -84,7 +84,7 @@ CLASSIC: tuple[Formula, ...] = (
         assumes="Costs can be told apart by customer, order, revenue or year; what was paid once for customers who "
         "came before the window is not charged to it.",
         trap="Young customers look like losses, as their acquisition is paid and their orders are to come. Do not "
-        "compare it with acquisition cost again: that is taken off already (ltv_to_cac adds it back).",
+        "compare it with acquisition cost again: that is taken off already.",
         source="Customer profitability: Mulhern (1999), Journal of Interactive Marketing 13(1); on acquisition "
         "spending Pfeifer, Haskins & Conroy (2005), Journal of Managerial Issues 17(1).",
         takes=_ALWAYS | {"margin", "costs"},

@@ -1,5 +1,6 @@
 """Backtests: scores, totals and parameters over the cut-offs, and whether intervals were right."""
 
+import textwrap
 from typing import Final
 
 import numpy as np
@@ -27,11 +28,12 @@ from lifeworth.plots.style import (
 )
 
 _MOST_METHODS: Final = 24
+_LONGEST_NAME: Final = 20
 _NAMES: Final = {
     "bias": "error of the total (0 is perfect)",
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
-    "nmae": "mean absolute error over the actual mean",
+    "nmae": "mean absolute error, over the mean that happened",
     "spearman": "Spearman's rank correlation",
     "gini": "Gini over that of perfect foresight",
     "money_found": "share of the money found by the best-ranked tenth",
@@ -83,7 +85,7 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
     cutoffs = sorted(rows["cutoff"].unique())
     ax = own_axes(ax, height=1.2 + 0.42 * len(methods))
     dress(ax, grid="x")
-    label_axes(ax, _NAMES.get(metric, metric), "")
+    label_axes(ax, _NAMES.get(metric, metric), "method")
     if not np.isfinite(numbers(rows["value"], "value")).any():
         return say(ax, "This score could not be told of any method.")
     unknown = []
@@ -106,7 +108,7 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
         ax.text(left, at, "not enough data", color=MUTED, fontsize=8, va="center")
     if metric in ("bias", "pit_error"):
         ax.axvline(0, color=MUTED, linewidth=1)
-    ax.set_yticks(range(len(methods)), methods)
+    ax.set_yticks(range(len(methods)), [textwrap.fill(str(name), _LONGEST_NAME) for name in methods])
     ax.set_ylim(len(methods) - 0.4, -0.6)
     number_ticks(ax.xaxis, 5)
     for kind, colour in (("models", MODEL), ("baselines", ACTUAL)):

@@ -30,6 +30,7 @@ from lifeworth.plots.style import (
     numbers,
     own_axes,
     say,
+    scale_beside,
     share,
 )
 
@@ -199,12 +200,8 @@ def plot_alive_heatmap(
         rasterized=True,
         linewidth=0,
     )
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        bar = figure.colorbar(mesh, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=MUTED, labelsize=8.5)
-        bar.set_label(what, color=MUTED, fontsize=9, labelpad=8)
+    bar = scale_beside(ax, mesh, what)
+    if bar is not None:
         if (bottom, top) == (0.0, 1.0):
             bar.set_ticks([0, 0.25, 0.5, 0.75, 1.0])
             bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{100 * value:.0f} %"))
@@ -302,17 +299,14 @@ def plot_past_future(
     )
     most = float(np.max(drawn.get_array()))  # type: ignore[arg-type]
     drawn.set_norm(LogNorm(1, max(most, 2.0)))
-    margin_x, margin_y = (right / left) ** 0.04, (top / bottom) ** 0.05
+    # Above and below all hexagons there is room for the words in the corners.
+    margin_x, margin_y = (right / left) ** 0.04, (top / bottom) ** 0.13
     ax.set_xlim(left / margin_x, right * margin_x)
     ax.set_ylim(bottom / margin_y, top * margin_y)
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis)
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        bar = figure.colorbar(drawn, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(which="both", length=0, colors=MUTED, labelsize=8.5)
-        bar.set_label("customers in a hexagon", color=MUTED, fontsize=9, labelpad=8)
+    bar = scale_beside(ax, drawn, "customers in a hexagon")
+    if bar is not None:
         log_ticks(bar.ax.yaxis)
     if medians[0] > 0 and medians[1] > 0:
         ax.axvline(medians[0], color=INK, linewidth=0.9, linestyle=(0, (3, 2)))

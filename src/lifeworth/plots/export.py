@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from lifeworth.errors import UsageError
 from lifeworth.files import replacing
-from lifeworth.plots.palette import DARK, LIGHT
+from lifeworth.plots.palette import DARK, LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT
 from lifeworth.plots.style import PAPER
 
 _FONTS: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+_ON_HEAT: Final = {"on-light-heat": ON_LIGHT_HEAT, "on-dark-heat": ON_DARK_HEAT}
 _NO_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 Picture = Figure | Axes | Sequence[Axes] | NDArray[Any]
@@ -162,16 +163,22 @@ def _wrap_labels(figure: Figure, width: float, height: float) -> list[tuple[Text
     for ax in figure.axes:
         place = ax.get_subplotspec()
         down, across = place.get_gridspec().get_geometry() if place is not None else (1, 1)
-        for label, room in ((ax.xaxis.label, width / across - 0.7), (ax.yaxis.label, height / down - 0.7)):
+        for label, room in ((ax.xaxis.label, _room_below(ax, width / across)), (ax.yaxis.label, height / down - 0.7)):
             characters = max(12, int(room * 72 / (0.56 * float(label.get_fontsize()))))
             lines = (textwrap.fill(line, characters, break_on_hyphens=False) for line in label.get_text().split("\n"))
             wrapped.append((label, "\n".join(lines)))
     return wrapped
 
 
+def _room_below(ax: Axes, width: float) -> float:
+    """How many inches are left for the horizontal axis beside the names on the vertical one."""
+    ticks = [line for label in ax.get_yticklabels() for line in label.get_text().split("\n")]
+    return width - 0.35 - max(0.35, 8.5 / 72 * 0.56 * max(map(len, ticks), default=0))
+
+
 def _themed(svg: str) -> str:
     """Turn the house's colours into variables with a light and a dark value."""
-    role = {color: name for name, color in LIGHT.items()}
+    role = {color: name for name, color in (LIGHT | _ON_HEAT).items()}
 
     def variable(match: re.Match[str]) -> str:
         name = role.get(match[2])
@@ -186,8 +193,12 @@ def _themed(svg: str) -> str:
 def _with_style(svg: str, themed: bool) -> str:
     sheet = f"text{{font-family:{_FONTS}}}"
     if themed:
-        light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in (LIGHT, DARK))
-        sheet += f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+        turned = dict(zip(_ON_HEAT, reversed(_ON_HEAT.values()), strict=True))
+        themes = (LIGHT | _ON_HEAT, DARK | turned)
+        light, dark = ("".join(f"--{name}:{color};" for name, color in theme.items()) for theme in themes)
+        # What is drawn as pixels, such as heat maps, is turned over: on dark paper, too, the least is near the paper.
+        turn = "image{filter:invert(1) hue-rotate(180deg)}"
+        sheet += f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}{turn}}}"
     end = svg.index(">") + 1
     return f"{svg[:end]}<style>{sheet}</style>{svg[end:]}"
 

@@ -13,10 +13,12 @@ from lifeworth.errors import UsageError
 from lifeworth.plots.palette import LIGHT, SERIES
 from lifeworth.plots.style import (
     ACTUAL,
+    DASHES,
     HAIR,
     INK,
     MODEL,
     MUTED,
+    alike,
     compact,
     currency_label,
     dress,
@@ -34,7 +36,6 @@ from lifeworth.plots.style import (
 
 _MOST_GROUPS: Final = 40
 _CURVE_POINTS: Final = 201
-_DASHES: Final = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (8, 3)))
 
 
 @in_style
@@ -108,16 +109,17 @@ def plot_deciles(
         known = ~np.isnan(lower + upper)
         ax.hlines((place - height / 2)[known], lower[known], upper[known], color=INK, linewidth=1.1)
         reach = np.fmax(reach, np.nan_to_num(upper))
+    ends = np.concatenate([reach, np.nan_to_num(actual), np.nan_to_num(predicted)])
+    decimals = alike(ends)
     for at, (model, reality, end) in enumerate(zip(predicted, actual, reach, strict=True)):
-        _beside(ax, float(end), at - height / 2, compact(float(model)), MODEL)
-        _beside(ax, max(0.0, float(np.nan_to_num(reality))), at + height / 2, compact(float(reality)), ACTUAL)
+        _beside(ax, float(end), at - height / 2, compact(float(model), decimals), MODEL)
+        _beside(ax, max(0.0, float(np.nan_to_num(reality))), at + height / 2, compact(float(reality), decimals), ACTUAL)
 
     labels = [str(label) for label in frame["decile"]]
     if len(labels) > 1:
         labels[0], labels[-1] = f"highest  {labels[0]}", f"lowest  {labels[-1]}"
     ax.set_yticks(place, labels)
     ax.set_ylim(len(frame) - 0.4, -0.6)
-    ends = np.concatenate([reach, np.nan_to_num(actual), np.nan_to_num(predicted)])
     top, bottom = float(ends.max()), float(min(ends.min(), 0.0))
     ax.set_xlim(bottom, top + 0.14 * (top - bottom) if top > bottom else 1.0)
     ax.axvline(0, color=MUTED, linewidth=1)
@@ -138,6 +140,7 @@ def plot_calibration_by_frequency(
     group: str = "group",
     x: str = "repeat purchases in the calibration period",
     y: str = "mean repeat purchases in the holdout",
+    of: str = "",
 ) -> Axes:
     """Draw predicted and actual means for customers grouped by what they had done before.
 
@@ -150,8 +153,8 @@ def plot_calibration_by_frequency(
         Where to draw.
     group : str
         The column with the groups' labels.
-    x, y : str
-        What the groups and the means are, for the axes.
+    x, y, of : str
+        What the groups and the means are, for the axes; and which customers are counted, such as ", all cut-offs".
 
     Returns
     -------
@@ -172,7 +175,7 @@ def plot_calibration_by_frequency(
     need_columns(frame, [group, "customers", "predicted", "actual"], "frame")
     _few_groups(len(frame), "groups")
     ax = own_axes(ax, height=3.7)
-    label_axes(ax, f"{x}; below, the number of customers", y)
+    label_axes(ax, f"{x}; below, the number of customers{of}", y)
     if frame.empty:
         return say(ax, "There are no customers to group.")
     predicted, actual = numbers(frame["predicted"], "predicted"), numbers(frame["actual"], "actual")
@@ -203,7 +206,7 @@ def plot_calibration_by_frequency(
         markeredgewidth=0,
         label="actual",
     )
-    counts = [f"{count:,.0f}" if np.isfinite(count) else "n/a" for count in customers]
+    counts = [_short(count) for count in customers]
     ax.set_xticks(place, [f"{label}\n{count}" for label, count in zip(frame[group], counts, strict=True)])
     if len(frame) > 12:  # every other label, or they run into each other
         ax.xaxis.set_major_locator(FixedLocator(place[::2].tolist()))
@@ -295,7 +298,7 @@ def plot_gains(
             found,
             color=LIGHT[SERIES[position]],
             linewidth=1.9,
-            linestyle=_DASHES[position],
+            linestyle=DASHES[position],
             label=_found(name, at, found, mark),
         )
     ax.set_xlim(0, 1)
@@ -326,6 +329,13 @@ def gains_curve(
     found = np.concatenate([[0.0], total[ends] / total[-1]])
     grid = np.linspace(0, 1, points)
     return grid, np.interp(grid, at, found)
+
+
+def _short(count: float) -> str:
+    """A number of customers that fits below a group: 8,271, and 55k from ten thousand on."""
+    if not np.isfinite(count):
+        return "n/a"
+    return f"{count:,.0f}" if count < 10_000 else f"{count / 1000:,.0f}k"
 
 
 def _few_groups(count: int, name: str) -> None:

@@ -10,14 +10,16 @@ from matplotlib.ticker import FuncFormatter
 
 from lifeworth.errors import UsageError
 from lifeworth.plots.customers import plot_alive_heatmap
-from lifeworth.plots.palette import ON_DARK_HEAT, ON_LIGHT_HEAT
+from lifeworth.plots.palette import LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT, SERIES
 from lifeworth.plots.style import (
     ACTUAL,
     BAND_ALPHA,
+    DASHES,
     HEAT_MAP,
     INK,
     MODEL,
     MUTED,
+    PAPER,
     compact,
     dress,
     in_style,
@@ -29,6 +31,7 @@ from lifeworth.plots.style import (
     own_axes,
     percent_ticks,
     say,
+    scale_beside,
     share,
 )
 
@@ -101,7 +104,7 @@ def plot_customer_timelines(paths: pd.DataFrame, ax: Axes | None = None) -> Axes
 
 @in_style
 def plot_cohorts(
-    cohorts: pd.DataFrame, value: str = "customers", ax: Axes | None = None, *, relative: bool = True
+    cohorts: pd.DataFrame, value: str = "customers", ax: Axes | None = None, *, relative: bool = True, unit: str = ""
 ) -> Axes:
     """Draw the cohort triangle: a row for each cohort, a column for each age, the darker the more.
 
@@ -116,6 +119,8 @@ def plot_cohorts(
     relative : bool
         Over the cohort's own number at age 0, so that cohorts of different sizes compare. Age 0 is then 1 for all
         and sets no colour.
+    unit : str
+        What age is counted in, such as "months", for the axis.
 
     Returns
     -------
@@ -140,7 +145,7 @@ def plot_cohorts(
     ax = own_axes(ax, height=1.4 + 0.26 * max(len(wide), 5))
     dress(ax, grid="")
     ax.spines["bottom"].set_visible(False)
-    label_axes(ax, "age", "first purchase")
+    label_axes(ax, f"age ({unit})" if unit else "age", "first purchase")
     if wide.empty:
         return say(ax, "There are no cohorts to draw.")
     cells = wide.to_numpy(dtype=np.float64)
@@ -172,12 +177,8 @@ def plot_cohorts(
     ax.set_yticks(range(0, len(wide), every), [f"{day:{form}}" for day in days[::every]])
     ax.set_ylim(len(wide) - 0.5, -0.5)
     number_ticks(ax.xaxis, 9)
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        bar = figure.colorbar(mesh, ax=ax, fraction=0.045, pad=0.03, aspect=28)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=MUTED, labelsize=8.5)
-        bar.set_label(f"{value} over those at age 0" if relative else value, color=MUTED, fontsize=9, labelpad=8)
+    bar = scale_beside(ax, mesh, f"{value} over those at age 0" if relative else value)
+    if bar is not None:
         if relative:
             bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda level, _position: f"{100 * level:.0f} %"))
         else:
@@ -296,9 +297,17 @@ def plot_interval_coverage(coverage: pd.DataFrame, interval: float = 0.9, ax: Ax
             if of != "customers":
                 told = f"{round(values.sum())} of {len(values)}"
                 left = values.mean() > 0.8
-                at = values.mean() + (-0.02 if left else 0.02)
-                side = "right" if left else "left"
-                ax.text(at, place + shift, told, color=colour, fontsize=8, va="center", ha=side)
+                ax.annotate(
+                    told,
+                    (values.mean(), place + shift),
+                    xytext=(-7 if left else 7, 0),
+                    textcoords="offset points",
+                    color=colour,
+                    fontsize=8,
+                    va="center",
+                    ha="right" if left else "left",
+                    bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
+                )
         labels.append(f"{'customers' if of == 'customers' else 'total'}: {target}")
     ax.axvline(
         interval, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"as often as they say: {share(interval)}"
@@ -333,8 +342,6 @@ def plot_lift(deciles: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> plot_lift(pd.DataFrame({"decile": [1, 2], "lift": [1.8, 0.2]})).get_ylabel()
     'times the average of all'
     """
-    from lifeworth.plots.palette import LIGHT, SERIES
-
     need_columns(deciles, ["decile", "lift"], "deciles")
     ax = own_axes(ax)
     label_axes(ax, "tenth of customers, best-ranked first", "times the average of all")
@@ -348,7 +355,16 @@ def plot_lift(deciles: pd.DataFrame, ax: Axes | None = None) -> Axes:
         name = None if method is None else str(method)
         colour = LIGHT[SERIES[number]]
         lift = numbers(rows["lift"], "lift")
-        ax.plot(numbers(rows["decile"], "decile"), lift, "o-", color=colour, markersize=4, linewidth=1.4, label=name)
+        ax.plot(
+            numbers(rows["decile"], "decile"),
+            lift,
+            color=colour,
+            linestyle=DASHES[number],
+            linewidth=1.4,
+            marker="o",
+            markersize=4,
+            label=name,
+        )
     ax.axhline(1, color=MUTED, linewidth=1)
     ax.set_ylim(bottom=0)
     ax.set_xticks(sorted(set(deciles["decile"])))

@@ -33,6 +33,7 @@ _SERIES: Final = (
     ("future_share", "expected future value", "D", MODEL, MODEL, 0.14, 3),
 )
 _WIDEST: Final = 84
+_COLUMN: Final = 46.0  # points from the axes to the right edge of the column of counts
 _STEPS: Final = (0.05, 0.1, 0.2, 0.25)
 
 
@@ -99,11 +100,14 @@ def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     percent_ticks(ax.xaxis, [float(tick) for tick in np.arange(0, min(top * 1.04, 1) + 1e-9, step)])
     ax.set_xlim(-0.025 * top, top * 1.04)
     # How many they are stands in a column of its own, right of all points.
-    style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "color": MUTED, "fontsize": 8.5}
+    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
+    style |= {"color": MUTED, "fontsize": 8.5, "annotation_clip": False}
     for row, count in zip(rows, counts[counts > 0], strict=True):
-        ax.text(1.13, row, f"{count:,.0f}", va="center_baseline", **style)
-    ax.text(1.13, -0.66, "customers", va="bottom", **style)
-    legend_above(ax)
+        ax.annotate(f"{count:,.0f}", (1, row), (_COLUMN, 0), va="center_baseline", **style)
+    ax.annotate("customers", (1, -0.66), (_COLUMN, 0), va="bottom", **style)
+    legend = legend_above(ax)
+    if legend is not None:  # above the heading of that column
+        legend.set_bbox_to_anchor((0.0, 1.015 + 0.62 / (len(shown) + 0.2)), transform=ax.transAxes)
     empty = [str(name) for name in table.index[counts == 0]]
     footnote(ax, [f"Nobody is in: {', '.join(empty)}", *notes] if empty else notes)
     return ax

@@ -25,6 +25,8 @@ PAPER: Final = LIGHT["paper"]
 MODEL: Final = LIGHT["model"]
 ACTUAL: Final = LIGHT["actual"]
 BAND_ALPHA: Final = 0.2
+DASHES: Final = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (8, 3)))
+"""How curves of equal rank differ beside their colours, in the order of `SERIES`."""
 WIDTH: Final = 6.8
 """Width of a picture in inches; with text of 9 points it is meant to be shown about 750 pixels wide."""
 
@@ -162,6 +164,18 @@ def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
     return 1
 
 
+def scale_beside(ax: Axes, drawn: Any, name: str) -> Any:
+    """Put the scale of a map's colours beside it; give it for its ticks, or None where the axes have no figure."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return None
+    bar = figure.colorbar(drawn, ax=ax, fraction=0.045, pad=0.03, aspect=28)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(which="both", length=0, colors=MUTED, labelsize=8.5)
+    bar.set_label(name, color=MUTED, fontsize=9, labelpad=8)
+    return bar
+
+
 def say(ax: Axes, sentence: str) -> Axes:
     """Write a sentence where the data would have been."""
     ax.set_xticks([])
@@ -177,12 +191,20 @@ def footnote(ax: Axes, sentences: Sequence[str]) -> None:
         ax.set_xlabel("\n".join([ax.get_xlabel(), *sentences]), linespacing=1.5)
 
 
-def compact(value: float) -> str:
-    """Write a number for a label: three or four digits that count, thousands apart, a real minus sign."""
+def alike(values: ArrayLike) -> int:
+    """How many decimals the labels of a picture have in common: few, and enough for its small numbers."""
+    greatest = float(np.max(np.abs(values), initial=0.0))
+    return next((decimals for decimals, least in enumerate((1000, 10, 0.1)) if greatest >= least), 3)
+
+
+def compact(value: float, decimals: int | None = None) -> str:
+    """Write a number for a label: three or four digits that count, or so many decimals; a real minus sign."""
     if not np.isfinite(value):
         return "n/a"
     size = abs(value)
-    if size >= 1000:
+    if decimals is not None:
+        text = f"{round(value, decimals) + 0.0:,.{decimals}f}"
+    elif size >= 1000:
         text = f"{value:,.0f}"
     elif size >= 100:
         text = f"{value:.0f}"

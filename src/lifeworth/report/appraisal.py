@@ -21,9 +21,12 @@ from lifeworth.report.content import (
     Table,
     Trap,
 )
-from lifeworth.report.evidence import fit_table, percent
+from lifeworth.report.fits import fit_table
+from lifeworth.report.numbers import percent
 from lifeworth.report.voice import Voice, method_name
-from lifeworth.timeunits import UNIT_NAMES
+from lifeworth.report.voice import day as _day
+from lifeworth.rfm import RFM
+from lifeworth.timeunits import UNIT_NAMES, hours_per
 
 _TRAPS = (
     Trap(
@@ -47,6 +50,7 @@ _TRAPS = (
     ),
     Trap("Value is spend here.", "No margin, cost or discount is taken off: the figures are revenue."),
 )
+_TARGETS = {"value": "Spend per customer", "purchases": "Purchases per customer", "spend": "Spend per purchase"}
 _SOURCES = (
     Source('Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2), 275-284.'),
     Source('Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025.'),
@@ -58,22 +62,23 @@ _SOURCES = (
 )
 
 
-def appraisal_report(found: Appraisal, title: str = "What the customers are worth") -> ReportContent:
-    """A page about everything an appraisal has found."""
-    return _Page(found).content(title)
+def appraisal_report(found: Appraisal, title: str = "What the customers are worth", about: str = "") -> ReportContent:
+    """A page about everything an appraisal has found; `about` stands below its title."""
+    return _Page(found).content(title, about)
 
 
 class _Page(Voice):
     """The page."""
 
-    def content(self, title: str) -> ReportContent:
+    def content(self, title: str, about: str) -> ReportContent:
         """The page, from top to bottom."""
         found, audit, end = self.found, self.found.rfm.audit, self.found.rfm.observation_end
         fits, unit = [found.clv.purchases, found.clv.spend], UNIT_NAMES[found.rfm.time_unit]
         return ReportContent(
             title=title,
-            subtitle=f"{len(found.rfm):,} customers, seen until {_day(end)}; forecasts for the {self.horizon} "
-            f"that follow, judged at {len(self.bt.cutoffs)} past dates.",
+            subtitle=about
+            or f"{len(found.rfm):,} customers, seen until {_day(end)}; forecasts for the {self.horizon} that follow, "
+            f"judged at {_count(len(self.bt.cutoffs), 'past date')}.",
             generated=pd.Timestamp.now().strftime("%Y-%m-%d"),
             headlines=self.headlines(),
             summary=self.in_short(),
@@ -94,7 +99,7 @@ class _Page(Voice):
                 left_out=audit.left_out,
                 customers=audit.customers,
                 notes=[*audit.notes, *found.notes],
-                span=f"up to {end:%Y-%m-%d}; cut-offs {', '.join(f'{cutoff:%Y-%m-%d}' for cutoff in self.bt.cutoffs)}",
+                span=f"{_day(_start(found.rfm))} to {_day(end)}; cut-offs: {', '.join(map(_day, self.bt.cutoffs))}",
             ),
             traps=_TRAPS,
             sources=_SOURCES,
@@ -110,13 +115,17 @@ class _Page(Voice):
         mine = self.summary.loc[found.method].to_dict()
         alive = float(found.customers["probability_alive"].sum())
         return [
-            Headline(f"Spent so far{self.in_money}", f"{past:,.0f}", f"{past / len(found.rfm):,.2f} a customer"),
+            Headline(f"Spent so far{self.in_money}", f"{past:,.0f}", f"{past / len(found.rfm):,.2f} for each customer"),
             Headline(
                 f"Expected in {self.horizon}{self.in_money}",
                 f"{value.expected:,.0f}",
                 f"{self.interval} interval {value.lower:,.0f} to {value.upper:,.0f}",
             ),
-            Headline("Still customers", f"{alive:,.0f}", f"{percent(alive / len(found.rfm))} of all who ever bought"),
+            Headline(
+                "Still customers (estimate)",
+                f"{alive:,.0f}",
+                f"{percent(alive / len(found.rfm))} of all who ever bought",
+            ),
             Headline(
                 "Found in the top tenth",
                 percent(float(mine["money_found"])) if np.isfinite(mine["money_found"]) else "n/a",
@@ -137,23 +146,21 @@ class _Page(Voice):
         ]
         if best is not None:
             told.append(
-                f"Going back to {len(self.bt.cutoffs)} past dates and forecasting the {self.horizon} that followed, "
-                f"{method_name(best)} was closest customer by customer"
-                + ("" if best == found.method else f" (the model used here: {method_name(found.method)})")
-                + f". Its total was off by {percent(self.number(best, 'bias'), signed=True)} on average. "
-                + self._fairness(best)
+                f"We went back to {_count(len(self.bt.cutoffs), 'past date')} and forecast the {self.horizon} that "
+                f"followed. {method_name(best)} came closest, customer by customer"
+                + ("" if best == found.method else f" (the model used here is {method_name(found.method)})")
+                + f". {self._off(best)} {self._fairness(best)}"
             )
         if np.isfinite(mine["money_found"]):
             told.append(
-                f"The tenth of customers that the model ranks highest brought {percent(float(mine['money_found']))} of "
-                "the money. " + self._earned_in_words()
+                f"The tenth of customers that the model had ranked highest brought "
+                f"{percent(float(mine['money_found']))} of the money. " + self._earned_in_words()
             )
         raw = found.raw_totals.of_value
         if found.clv.calibration is not None and "value" in found.clv.calibration.totals:
             told.append(
-                f"The model alone would say {self.amount(raw.lower)} to {self.amount(raw.upper)}. At past dates such "
-                "intervals were too sure of themselves, or not sure enough, and they have been widened or narrowed to "
-                "what would have held."
+                f"On its own, the model would have said between {self.amount(raw.lower)} and {self.amount(raw.upper)}. "
+                f"{self._corrected(raw.upper - raw.lower, value.upper - value.lower)}"
             )
         return told
 
@@ -161,15 +168,36 @@ class _Page(Voice):
         """A score's mean over cut-offs."""
         return float(self.summary[metric].to_dict()[method])
 
+    def _off(self, method: str) -> str:
+        """How far a method's totals were off: signs of different dates do not cancel."""
+        rows = self.bt.totals[(self.bt.totals["target"] == "value") & (self.bt.totals["method"] == method)]
+        errors = rows["error"].dropna()
+        if errors.empty:
+            return ""
+        if len(errors) == 1:
+            return f"It missed the total by {percent(float(errors.iloc[0]), signed=True)}."
+        return (
+            f"It missed the total by {percent(float(errors.abs().mean()))} on average: between "
+            f"{percent(float(errors.min()), signed=True)} and {percent(float(errors.max()), signed=True)}."
+        )
+
+    def _corrected(self, raw: float, calibrated: float) -> str:
+        """What calibration has done to the interval of the total."""
+        if abs(calibrated - raw) <= 0.01 * raw:
+            return "At past dates such intervals held as often as they said, so that nothing had to be changed."
+        wide = calibrated > raw
+        sure, done = ("too narrow", "widened") if wide else ("wider than they had to be", "narrowed")
+        return f"At past dates such intervals were {sure}; the one above has been {done} to what would have held."
+
     def _fairness(self, best: str) -> str:
         if self.bt.methods[best] == "baseline":
-            return "A simple rule won here: the model earns its keep by its ranking and its intervals, or not at all."
+            return "It is a simple rule: here a model is worth its effort only for its ranking and its intervals."
         rules = self.summary[(self.summary["kind"] == "baseline") & self.summary["mae"].notna()]
         if rules.empty:
             return ""
         gain = 1 - self.number(best, "mae") / float(rules["mae"].min())
         rule = method_name(str(rules["mae"].idxmin()))
-        return f"The best simple rule, {rule}, erred by {percent(gain / (1 - gain))} more."
+        return f"The best simple rule, \u201c{rule}\u201d, was off by {percent(gain / (1 - gain))} more per customer."
 
     def _earned_in_words(self) -> str:
         earned = self.found.comparison.earned
@@ -180,12 +208,12 @@ class _Page(Voice):
         by = rows.set_index("ranking")
         more = by.loc["clv"]
         told = (
-            f"With money for {int(more['budget']):,} customers on {_day(self.last)}, choosing by predictive value "
-            f"reached customers who then spent {self.amount(float(more['earned']))}; choosing by past value, "
-            f"{self.amount(float(by.loc['past_value', 'earned']))}."
+            f"Suppose that on {_day(self.last)} there was a budget to look after {int(more['budget']):,} customers. "
+            f"Those chosen by predictive value then spent {self.amount(float(more['earned']))}; those chosen by past "
+            f"value, {self.amount(float(by.loc['past_value', 'earned']))}."
         )
         if np.isfinite(more["more_lower"]) and more["more_lower"] <= 0 <= more["more_upper"]:
-            told += " The difference is within chance."
+            told += " That difference may be chance."
         return told
 
     # ---- who was right --------------------------------------------------------------------------------------------
@@ -204,15 +232,15 @@ class _Page(Voice):
                     error=row["error"],
                     lower=row["lower"],
                     upper=row["upper"],
-                    note=str(row["kind"]),
+                    note="model" if row["kind"] == "model" else "simple rule",
                     best=at == nearest,
                 )
                 for at, row in rows.to_dict("index").items()
             ],
             quantity=f"Foretold{self.in_money}",
             format=",.0f",
-            note="Each saw what was known on that day, and nothing later. Baselines give no interval. Intervals here "
-            "are the model's own, not yet calibrated.",
+            note="Each method saw what was known on that day, and nothing later. Simple rules give no interval. The "
+            "interval here is the model's own, not yet calibrated.",
         )
 
     def pictures(self) -> list[Picture]:
@@ -223,17 +251,18 @@ class _Page(Voice):
         made = [
             Picture(
                 "Who was closest, date by date",
-                f"Mean absolute error over the actual mean, of each method at each of {len(bt.cutoffs)} cut-offs. "
+                f"Mean absolute error, over the mean that happened, of each method at each of {len(bt.cutoffs)} dates. "
                 f"Smallest on average: {method_name(str(self.summary.index[0]))}.",
                 plots.figure_of(self._scores()),
-                "Each dot is a date in the past, with its bootstrap interval; left is better. 1 is an error as large "
-                f"as the average customer's spend.{self._beyond()}",
+                "Left is better. Each dot is a date in the past, the latest lowest and darkest, and its line the "
+                f"bootstrap interval. At 1 the error is as large as what the average customer spent.{self._beyond()}",
             ),
             Picture(
                 "Totals foretold, and what happened",
                 "Foretold and actual spend of all customers in the window after each cut-off.",
                 plots.figure_of(bt.plot_totals("value", method)),
-                "Bars are the model's own intervals. Where what happened lies outside, the world has moved.",
+                f"Bars are the model's own {self.interval} intervals. Where what happened lies outside, the world has "
+                "moved.",
             ),
         ]
         if self.found.tracking is not None:
@@ -250,13 +279,13 @@ class _Page(Voice):
                 "Who is worth how much",
                 f"Mean predicted and actual spend by tenth of customers in the window after {self.last:%Y-%m-%d}.",
                 plots.figure_of(bt.plot_deciles("value", method)),
-                "Customers in tenths by predicted value. A good forecast has both bars alike.",
+                "Customers in tenths by predicted value, the highest first. In a good forecast both bars are alike.",
             ),
             Picture(
                 "Lift",
                 "How many times the average each tenth of customers brought, by the model and by past rates.",
                 plots.figure_of(self._lift()),
-                "The steeper the curve, the better a ranking tells customers apart.",
+                "The higher the first tenth, the better a ranking tells customers apart. At 1 a tenth is like all.",
             ),
         ]
         for by, words in (("frequency", "how often they had bought"), ("recency", "how long ago they last bought")):
@@ -296,33 +325,42 @@ class _Page(Voice):
 
     def tables(self) -> list[Table]:
         """Scores of all methods."""
-        columns = ["bias", "mae", "nmae", "spearman", "gini", "money_found", "top_found", "coverage"]
+        columns = ["bias", "mae", "spearman", "gini", "money_found", "top_found", "coverage"]
         made = []
         for target in ("value", "purchases", "spend"):
             if target not in set(self.bt.scores["target"]):
                 continue
             summary = self.bt.summary(target)
-            frame = summary[["kind", "cutoffs", *columns]].reset_index()
-            frame[columns] = frame[columns].round(9) + 0.0  # no minus before a zero
-            reasons = dict.fromkeys(one for told in summary["reason"] for one in told.split("; ") if one)
+            frame = summary[columns].reset_index()
+            able = summary["cutoffs"] > 0
+            frame = frame[able.to_numpy()].dropna(axis="columns", how="all")
+            silent = [method_name(str(name)) for name in summary.index[~able]]
+            reasons = dict.fromkeys(one for told in summary["reason"][able] for one in told.split("; ") if one)
             frame["method"] = frame["method"].map(method_name)
             made.append(
                 Table(
-                    f"Scores: {'spend per purchase' if target == 'spend' else target}, mean over cut-offs",
+                    f"{_TARGETS[target]}{'' if target == 'purchases' else self.in_money}: means over "
+                    f"{_count(len(self.bt.cutoffs), 'cut-off')}",
                     frame,
-                    {"bias": "+.1%", "mae": ",.3f", "nmae": ".2f", "spearman": ".2f", "gini": ".2f"}
+                    {
+                        "bias": "+.1%",
+                        "mae": ",.3f" if target == "purchases" else ",.2f",
+                        "spearman": ".2f",
+                        "gini": ".2f",
+                    }
                     | dict.fromkeys(["money_found", "top_found"], ".0%")
                     | {"coverage": ".1%"},
-                    "Closest customer by customer first. bias: the total's error; Gini: 1 is a perfect ranking; "
-                    "found: by the top tenth." + (f" n/a: {'; '.join(reasons)}." if reasons else ""),
+                    "The closest customer by customer first. Gini: 1 is a perfect ranking. Money found: by the tenth "
+                    "ranked highest; best found: how many of the true best tenth are in it."
+                    + (f" n/a: {'; '.join(reasons)}." if reasons else "")
+                    + (f" Nothing to judge: {', '.join(silent)}." if silent else ""),
                     {
-                        "cutoffs": "cut-offs",
+                        "bias": "error of total",
                         "mae": "mean error",
-                        "nmae": "over the mean",
-                        "spearman": "rank correlation",
+                        "spearman": "rank corr.",
                         "gini": "Gini",
                         "money_found": "money found",
-                        "top_found": "top found",
+                        "top_found": "best found",
                         "coverage": "in interval",
                     },
                 )
@@ -330,5 +368,12 @@ class _Page(Voice):
         return made
 
 
-def _day(date: pd.Timestamp | None) -> str:
-    return "an unknown day" if date is None else f"{date.day} {date:%B %Y}"
+def _start(rfm: RFM) -> pd.Timestamp | None:
+    """The day of the first purchase."""
+    if rfm.observation_end is None:
+        return None
+    return (rfm.observation_end - pd.Timedelta(hours=round(float(rfm.T.max()) * hours_per(rfm.time_unit)))).normalize()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from lifeworth.report.content import Picture, Section, Table
-from lifeworth.report.evidence import percent
-from lifeworth.report.numbers import write_value
-from lifeworth.report.voice import Voice, method_name, spaced
+from lifeworth.report.numbers import percent, write_value
+from lifeworth.report.voice import Voice, day, method_name, spaced
 
 _RANKINGS = {
-    "clv": "predictive value",
-    "past_value": "past value",
-    "anybody": "blindly",
-    "perfect foresight": "with perfect foresight",
+    "clv": "Predictive value",
+    "past_value": "Past value",
+    "anybody": "Blindly",
+    "perfect foresight": "With perfect foresight",
 }
 
 
@@ -40,6 +39,8 @@ def worth(voice: Voice) -> Section:
                 "Values to come",
                 "Distribution of predicted value per customer.",
                 plots.figure_of(plots.plot_value_distribution(found.customers["clv"].to_numpy(), currency=voice.money)),
+                "Most customers stand left, where they are worth little; from one mark of the axis to the next, values "
+                "grow ten times.",
             ),
             Picture(
                 "What they spent, and what is to come",
@@ -51,7 +52,8 @@ def worth(voice: Voice) -> Section:
                         currency=voice.money,
                     )
                 ),
-                "Dark where many customers are alike.",
+                "The deeper the colour, the more customers. Lines are the medians; the shares say how many customers "
+                "stand on either side of both.",
             ),
         ],
         [
@@ -59,18 +61,20 @@ def worth(voice: Voice) -> Section:
                 f"All customers, the next {voice.horizon}",
                 pd.DataFrame(rows, columns=names),
                 dict.fromkeys(names[1:], ",.0f"),
-                f"Intervals hold with {voice.interval} probability; calibrated ones know past errors.",
+                f"Intervals are to hold with {voice.interval} probability. The raw ones are the model's own; the "
+                "calibrated ones have learned from its errors at past dates.",
             ),
             Table(
                 "The classic formulas: which number is this?",
                 definitions,
                 {"clv": ",.2f"},
-                "Per customer. They differ because they count different things.",
+                "Per customer. They differ because they count different things. No costs and no margin were given: "
+                "where a formula takes them off, it is revenue here.",
                 {
                     "label": "formula",
                     "counts": "counts the",
                     "clv": f"says{voice.in_money}",
-                    "trap": "misleads when",
+                    "trap": "beware",
                 },
             ),
         ],
@@ -90,44 +94,52 @@ def money_question(voice: Voice) -> Section:
                 for name in comparison.earned["ranking"]
             ]
         )
-        shown = pd.DataFrame(
-            {
-                "chosen by": earned["ranking"],
-                "customers": earned["budget"],
-                f"they spent{voice.in_money}": earned["earned"],
-                "of all money": earned["share"],
-                "interval": _span(earned["share_lower"], earned["share_upper"], ".0%"),
-                "more than by past value": earned["more_than_past"],
-                "its interval": _span(earned["more_lower"], earned["more_upper"], "+,.0f"),
-            }
+        # Who gives all the same value chooses blindly, as the table of shares shows.
+        equal = (
+            comparison.customers[[name for name in comparison.rankings if name.startswith("forecast_")]].nunique() < 2
         )
-        tables.append(
+        blind = {_RANKINGS[name] for name in ("past_value", "anybody", "perfect foresight")}
+        blind |= {method_name(str(name).removeprefix("forecast_")) for name in equal.index[equal]}
+        when, sure = day(comparison.train_end), percent(comparison.confidence)
+        tables += [
             Table(
-                f"With a budget for so many customers on {comparison.train_end:%Y-%m-%d}",
-                shown,
-                {f"they spent{voice.in_money}": ",.0f", "of all money": ".0%", "more than by past value": "+,.0f"},
-                f"What the chosen customers then spent in {voice.horizon}. Intervals ({comparison.confidence:.0%}) are "
-                "of resampled customers. Who is ranked equal shares what equals brought.",
-            )
-        )
+                f"Share of the money that so many customers brought, chosen on {when}",
+                _by_budget(earned, "share", ".0%"),
+                note=f"Of all that was spent in {voice.horizon}; with {sure} intervals, of resampled customers. Who is "
+                "ranked equal shares what equals brought.",
+            ),
+            Table(
+                f"What that is more than by past value{voice.in_money}",
+                _by_budget(earned[~earned["ranking"].isin(blind)], "more", "+,.0f"),
+                note=f"Where the {sure} interval holds 0, the difference may be chance.",
+            ),
+        ]
     tables.append(
         Table(
             "Past × future: the four corners",
             comparison.corners.reset_index(),
             dict.fromkeys(["past_value", "clv", "actual_value"], ",.0f"),
-            "High is the top fifth. keep: high past, high future; fading: high past, low future; rising: low past, "
-            "high future; small: neither.",
-            {"past_value": "past value", "clv": "predicted", "actual_value": "then spent"},
+            f"On {day(comparison.train_end)}; high is the top fifth. Keep: high past, high future. Fading: high past, "
+            "low future. Rising: low past, high future. Small: neither.",
+            {
+                "past_value": f"past value{voice.in_money}",
+                "clv": f"predicted{voice.in_money}",
+                "actual_value": f"then spent{voice.in_money}",
+            },
         )
     )
     return Section(
         "What each ranking would have earned",
-        ["With money for so many customers only, whom to choose? Held-out time tells what each choice reached."],
+        [
+            "Where there is money to look after some customers only: whom to choose? What they then spent tells which "
+            "choice was good.",
+        ],
         [
             Picture(
                 "Finding the best customers",
                 "Share of the money found among the customers ranked best, by predicted value and by past value.",
                 plots.figure_of(comparison.plot_gains()),
+                "The higher the curve, the sooner a ranking reaches those who spend.",
             )
         ]
         if comparison.earned is not None
@@ -154,9 +166,9 @@ def trust(voice: Voice) -> Section:
     return Section(
         "Whether intervals held",
         [
-            f"An interval of {voice.interval} is to hold what happens in {voice.interval} of cases. At each past date, "
-            "the model's own intervals stand beside those calibrated by what was over by then: the time they are "
-            "judged on was not learned from.",
+            f"An interval of {voice.interval} is to hold what happens in {voice.interval} of cases. Here is how often "
+            "it did at past dates: raw, as the model has it, and calibrated, as its earlier errors have taught. The "
+            "time that judges an interval was never learned from.",
             *voice.found.notes,
         ],
         [
@@ -164,13 +176,13 @@ def trust(voice: Voice) -> Section:
                 "Raw and calibrated",
                 "Share of customers, and of totals, that lay inside their interval, raw and calibrated.",
                 plots.figure_of(plots.plot_interval_coverage(coverage, voice.bt.interval)),
-                "Small dots are single dates. For totals: in how many of the cut-offs the interval held.",
+                "Small dots are single dates. Beside the marks of totals: at how many of the dates the interval held.",
             ),
             Picture(
                 "How the model's parameters drift",
                 "The model's parameters at each cut-off over their value at the first.",
                 plots.figure_of(voice.bt.plot_parameters(voice.found.method)),
-                "Parameters that move say that customers of later dates are not those of earlier ones.",
+                "With intervals. Where a parameter moves by more than these, customers behave otherwise than before.",
             ),
         ],
         [
@@ -206,7 +218,10 @@ def segments(voice: Voice) -> Section:
                 "Segments",
                 summary,
                 {name: (".0%" if name.endswith("share") else ",.0f") for name in summary.columns[1:]},
-                headings={name: name.replace("_", " ") for name in summary.columns},
+                headings={
+                    name: name.replace("_", " ") + (voice.in_money if name.endswith("value") else "")
+                    for name in summary.columns
+                },
             )
         ],
     )
@@ -218,16 +233,18 @@ def views(voice: Voice) -> list[Section]:
 
     views = voice.found.views
     step = {"W": "weeks", "M": "months", "Q": "quarters"}[views.step]
-    shares = ", ".join(
-        f"the best {percent(part)} brought {percent(found)}" for part, found in views.concentration.items()
-    )
+    shares = [f"the best {percent(part)}, {percent(found)}" for part, found in views.concentration.items()]
+    if shares:
+        shares[0] = shares[0].replace(",", " of those who bought brought", 1) + " of the revenue"
+    now, _, before = views.span.partition(", after ")
+    changes, (_, then, again, _) = views.periods.iloc[:-1], views.periods.iloc[-1]
     names = [str(name) for name in views.cohorts.columns]
     triangle = voice.found.cohorts
     pictured = triangle["cohort"].nunique() <= 60
     return [
         Section(
             "View 1: how customers differ",
-            [f"In the last of two periods ({views.span}), {shares} of the revenue." if shares else ""],
+            [f"From {now}, {'; '.join(shares) or 'there was no revenue'}."],
             tables=[
                 Table(
                     "Customers by number of orders in the period",
@@ -239,19 +256,33 @@ def views(voice: Voice) -> list[Section]:
         ),
         Section(
             "View 2: how this period differs from the last",
-            [f"Compared: {views.span}. Revenue is customers × orders per customer × order value."],
-            tables=[Table("Then and now", views.periods, {"change": "+.1%", "before": ",.2f", "now": ",.2f"})],
+            [
+                f"From {now}, compared with {before}. Revenue is customers × orders per customer × order value. "
+                f"Of the {then:,.0f} customers of the time before, {again:,.0f} came back"
+                + (f" ({percent(again / then)})." if then else "."),
+            ],
+            tables=[
+                Table(
+                    f"Then and now{voice.in_money}",
+                    changes.assign(
+                        before=_plainly(changes["what"], changes["before"]),
+                        now=_plainly(changes["what"], changes["now"]),
+                    ),
+                    {"change": "+.1%"},
+                    headings={"what": ""},
+                )
+            ],
         ),
         Section(
             "View 3: how one cohort ages",
             [f"Customers won in {views.cohort_name}, by age in {step}."],
             tables=[
                 Table(
-                    f"The cohort {views.cohort_name}",
+                    f"The cohort {views.cohort_name}{voice.in_money}",
                     views.cohort,
                     {"active_share": ".1%", "orders_per_active": ".2f"}
                     | dict.fromkeys(["order_value", "revenue_per_customer"], ",.2f"),
-                    headings=spaced(views.cohort),
+                    headings=spaced(views.cohort) | {"age": f"age ({step})"},
                 )
             ],
         ),
@@ -262,19 +293,21 @@ def views(voice: Voice) -> list[Section]:
                 Picture(
                     "Who came back, by cohort and age",
                     "Share of each cohort's customers who bought at each age.",
-                    plots.figure_of(plots.plot_cohorts(triangle)),
-                    "Along a row a cohort ages; down a column cohorts are compared at the same age.",
+                    plots.figure_of(plots.plot_cohorts(triangle, unit="weeks" if views.step == "W" else "months")),
+                    "Along a row a cohort ages; down a column cohorts are compared at the same age. At age 0 everybody "
+                    "buys: it sets no colour.",
                 )
             ]
             if pictured
             else [],
             tables=[
                 Table(
-                    "Cohorts at equal ages",
+                    f"Cohorts at equal ages{voice.in_money}",
                     views.cohorts,
                     {"repeat_share": ".1%", "first_order_value": ",.2f"}
                     | {name: ",.2f" for name in names if name.startswith("revenue")},
-                    headings=spaced(views.cohorts),
+                    headings=spaced(views.cohorts)
+                    | {name: _by_age(name) for name in names if name.startswith("revenue_per_customer_")},
                 )
             ],
         ),
@@ -283,7 +316,7 @@ def views(voice: Voice) -> list[Section]:
             [f"Revenue by {step[:-1]}, of new and of returning customers.", *views.notes],
             tables=[
                 Table(
-                    f"By {step[:-1]}",
+                    f"By {step[:-1]}{voice.in_money}",
                     views.health,
                     {"active_share": ".1%"} | dict.fromkeys(["revenue", "revenue_new", "revenue_returning"], ",.0f"),
                     headings=spaced(views.health),
@@ -293,9 +326,37 @@ def views(voice: Voice) -> list[Section]:
     ]
 
 
+def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
+    """A row for each ranking, a column for each budget, and in each cell the number with its interval."""
+    of = "more_than_past" if which == "more" else which
+    spans = _span(earned[f"{which}_lower"], earned[f"{which}_upper"], form)
+    cells = [f"{write_value(one, form)}\n({span})" for one, span in zip(earned[of], spans, strict=True)]
+    budgets = [f"{size:,} customers" for size in earned["budget"]]
+    table = pd.DataFrame({"chosen by": earned["ranking"], "budget": budgets, "cell": cells})
+    wide = table.pivot_table(index="chosen by", columns="budget", values="cell", aggfunc="first")
+    order = list(dict.fromkeys(table["chosen by"]))
+    return wide.reindex(order)[list(dict.fromkeys(budgets))].reset_index().rename_axis(None, axis="columns")
+
+
+def _plainly(what: pd.Series, values: pd.Series) -> list[str]:
+    """Revenue and customers in whole numbers, what is per order or per customer with cents."""
+    per = [str(name).startswith(("orders per", "order value")) for name in what]
+    return [write_value(value, ",.2f" if cents else ",.0f") for value, cents in zip(values, per, strict=True)]
+
+
+def _by_age(name: str) -> str:
+    """The heading of a cohort's revenue up to an age: "revenue_per_customer_3M"."""
+    age = name.removeprefix("revenue_per_customer_")
+    words = {"W": "weeks", "M": "months", "Q": "quarters"}[age[-1]]
+    return f"revenue per customer in {age[:-1]} {words}"
+
+
 def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
-    """Both ends of intervals in a cell."""
+    """Both ends of intervals in a cell, a unit that they share behind the second alone."""
+    unit = " %" if form.endswith("%") else ""
     return [
-        f"{write_value(low, form)} to {write_value(high, form)}" if low == low and high == high else "n/a"
+        f"{write_value(low, form).removesuffix(unit)} to {write_value(high, form)}"
+        if low == low and high == high
+        else "n/a"
         for low, high in zip(lower, upper, strict=True)
     ]

@@ -1,6 +1,7 @@
 """Values as a reader wants to see them."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
@@ -54,7 +55,7 @@ def write_value(value: Any, form: str | Callable[[Any], str] = "") -> str:
     if is_number(value):
         if math.isinf(value):
             return "∞" if value > 0 else "−∞"
-        text = format(value, form) if form else _plain(value)
+        text = _unsigned_zero(format(value, form)) if form else _plain(value)
         return text.replace("%", " %").replace("-", "−") if form.endswith("%") else text.replace("-", "−")
     if isinstance(value, datetime):  # pandas' Timestamp is one
         midnight = (value.hour, value.minute, value.second) == (0, 0, 0)
@@ -64,6 +65,11 @@ def write_value(value: Any, form: str | Callable[[Any], str] = "") -> str:
     return str(value)
 
 
+def _unsigned_zero(text: str) -> str:
+    """A zero without its sign: nothing was lost, and nothing won."""
+    return text.lstrip("+-") if re.fullmatch(r"[+-][0.]+%?", text) else text
+
+
 def write_percent(value: Any, signed: bool = False) -> str:
     """Write a fraction as a percentage with one decimal."""
     if is_missing(value):
@@ -71,6 +77,12 @@ def write_percent(value: Any, signed: bool = False) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     return f"{100 * value:{'+' if signed else ''}.1f} %".replace("-", "−")
+
+
+def percent(value: float, signed: bool = False) -> str:
+    """A share as a sentence says it: 50 %, −15 %."""
+    share = round(value, 2) + 0.0  # no minus before a zero
+    return f"{share:{'+' if signed and share else ''}.0%}".replace("%", "\u00a0%").replace("-", "−")
 
 
 def _plain(value: Any) -> str:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -30,6 +31,7 @@ from lifeworth.report.content import (
 from lifeworth.report.images import Image, to_image
 
 _MOST_IMAGES: Final = 1_300_000  # characters; the whole page is to stay below 1.5 MB
+_WRITTEN: Final = re.compile(r"(n/a|[+−]?[\d,]+(\.\d+)?( %)?)(\n\(.*\))?")
 _VERDICTS: Final = {
     "ok": ("good", "✓", "Sound"),
     "warn": ("careful", "!", "Use with care"),
@@ -145,6 +147,10 @@ class _Cell:
     text: str
     numeric: bool = False
 
+    @property
+    def long(self) -> bool:
+        return len(self.text) > 60
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -194,8 +200,7 @@ def _table(table: Table) -> _TableView:
     # By position: two columns may have one name.
     values = [shown.iloc[:, place].tolist() for place in range(shown.shape[1])]
     numeric = [
-        any(map(numbers.is_number, column)) and all(numbers.is_number(v) or numbers.is_missing(v) for v in column)
-        for column in values
+        any(map(_counts, column)) and all(_counts(v) or numbers.is_missing(v) for v in column) for column in values
     ]
     names = [str(name) for name in frame.columns]
     if numeric:
@@ -212,6 +217,11 @@ def _table(table: Table) -> _TableView:
     if frame.empty:
         notes.append("There is nothing to list.")
     return _TableView(table.title, columns, rows, " ".join(notes))
+
+
+def _counts(value: Any) -> bool:
+    """Whether a cell holds a number, or one that is written already, with its interval in a line below."""
+    return numbers.is_number(value) or (isinstance(value, str) and bool(_WRITTEN.fullmatch(value)))
 
 
 def _comparison(comparison: Comparison) -> _TableView:
@@ -258,7 +268,10 @@ def _error(row: ComparisonRow) -> float | None:
 def _fit(fit: FitTable) -> dict[str, Any]:
     tail = 50 * (1 - fit.interval)
     with_meaning = any(parameter.meaning for parameter in fit.parameters)
-    titles = ["Mean", "SD", f"{tail:g}\N{NO-BREAK SPACE}%", f"{100 - tail:g}\N{NO-BREAK SPACE}%", "ESS", "R-hat"]
+    # R-hat compares chains, and the fast path has none.
+    chained = any(not numbers.is_missing(parameter.r_hat) for parameter in fit.parameters)
+    titles = ["Mean", "SD", f"{tail:g}\N{NO-BREAK SPACE}%", f"{100 - tail:g}\N{NO-BREAK SPACE}%", "ESS"]
+    titles += ["R\N{NON-BREAKING HYPHEN}hat"] * chained
     columns = [_Column("Parameter"), *(_Column(title, True) for title in titles)]
     columns += [_Column("Meaning")] * with_meaning
     rows = [
@@ -269,7 +282,7 @@ def _fit(fit: FitTable) -> dict[str, Any]:
                 for value in (row.mean, row.sd, row.lower, row.upper)
             ),
             _Cell(numbers.write_value(row.ess, ",.0f"), True),
-            _Cell(numbers.write_value(row.r_hat, ".3f"), True),
+            *([_Cell(numbers.write_value(row.r_hat, ".3f"), True)] * chained),
             *([_Cell(row.meaning)] if with_meaning else []),
         ]
         for row in fit.parameters

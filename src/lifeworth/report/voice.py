@@ -6,7 +6,7 @@ import pandas as pd
 
 from lifeworth.evaluate.appraisal import Appraisal
 from lifeworth.families import FAMILIES
-from lifeworth.timeunits import UNIT_NAMES
+from lifeworth.timeunits import horizon_in_words
 
 
 class Voice:
@@ -24,14 +24,14 @@ class Voice:
         self.found, self.bt = found, found.backtest
         self.money = found.rfm.currency or ""
         self.in_money = f" ({self.money})" if self.money else ""
-        self.horizon = _in_words(str(self.bt.horizon), UNIT_NAMES[self.bt.time_unit])
+        self.horizon = horizon_in_words(self.bt.horizon, self.bt.time_unit)
         self.interval = f"{100 * self.bt.interval:g}\u00a0%"
         self.summary = self.bt.summary("value")
         self.last = self.bt.cutoffs[-1]
 
     def amount(self, value: float) -> str:
         """Money as a sentence says it."""
-        return f"{self.money + ' ' if self.money else ''}{value:,.0f}"
+        return f"{self.money + '\u00a0' if self.money else ''}{value:,.0f}"
 
 
 def spaced(frame: pd.DataFrame) -> dict[str, str]:
@@ -43,24 +43,16 @@ def method_name(name: str) -> str:
     """A method as a reader knows it."""
     known = {
         **{family.name: family.label for family in FAMILIES.values()},
-        "last_period": "the last period again",
-        "own_rate": "own rate carried on",
-        "revenue_per_customer": "revenue per customer",
-        "aov_frequency_duration": "order value × frequency × duration",
-        "rf_table": "recency-frequency table",
-        "boosting": "boosted trees",
+        "last_period": "The last period again",
+        "own_rate": "Own rate carried on",
+        "revenue_per_customer": "Revenue per customer",
+        "aov_frequency_duration": "Order value × frequency × duration",
+        "rf_table": "Recency-frequency table",
+        "boosting": "Boosted trees",
     }
     return known.get(name, name)
 
 
-def _in_words(horizon: str, unit: str) -> str:
-    """A horizon as a sentence says it."""
-    names = {"W": "week", "M": "month", "D": "day", "h": "hour", "H": "hour", "Y": "year", "y": "year"}
-    number, letter = horizon.strip()[:-1], horizon.strip()[-1:]
-    name = names.get(letter)
-    if name is None:
-        number, name = horizon.strip(), unit
-    try:
-        return f"{float(number):g} {name}{'' if float(number) == 1 else 's'}"
-    except ValueError:
-        return horizon
+def day(date: pd.Timestamp | None) -> str:
+    """A day as a sentence says it."""
+    return "an unknown day" if date is None else f"{date.day}\u00a0{date:%B\u00a0%Y}"
