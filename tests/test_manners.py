@@ -1,5 +1,8 @@
 """Manners of others: scikit-learn's parameters and clones, xarray, Polars and PyArrow."""
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -31,6 +34,18 @@ def own(model):
 
 
 # --- scikit-learn ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy], ids=["pickle", "copy"])
+def test_what_users_hold_goes_to_other_processes(way, calibration, purchases):
+    spend = lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44})
+    clv = lw.CLV(purchases, spend)
+    made = way(clv)
+    assert made.purchases.posterior.family is purchases.posterior.family
+    pd.testing.assert_frame_equal(made.predict(calibration, "39W"), clv.predict(calibration, "39W"), check_exact=True)
+    for model in (lw.BetaGeo(), lw.ParetoNBD(priors="flat"), lw.BetaGeo(own(lw.BetaGeo))):
+        assert repr(way(model)) == repr(model)
+    pd.testing.assert_frame_equal(way(calibration).to_pandas(), calibration.to_pandas(), check_exact=True)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,11 @@ class Rows:
         return int(self.counts.sum())
 
 
+def family_named(name: str) -> Family:
+    """The family of that name in the registry."""
+    return cast("Family", import_module("lifeworth.families").FAMILIES[name])
+
+
 @dataclass(frozen=True)
 class Family:
     """A model family.
@@ -161,6 +166,10 @@ class Family:
     arguments: tuple[str, ...] = ()
     counterpart: str = ""
     cost: float = 1.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and sent to other processes by name: there is one of each."""
+        return family_named, (self.name,)
 
     @property
     def parameters(self) -> tuple[str, ...]:

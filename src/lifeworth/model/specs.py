@@ -80,6 +80,10 @@ class Model[F: Fit](Answers):
             self.priors = {name: PriorSpec.of(prior, name) for name, prior in priors.items()}
         self._parametrisation = self.family.parametrisation(self.priors)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and sent to other processes as what it was given."""
+        return type(self), (self._given,)
+
     def __repr__(self) -> str:
         if self.priors is None:
             return f"{type(self).__name__}()"
