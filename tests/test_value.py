@@ -206,7 +206,7 @@ def test_units_that_differ_are_refused(sample):
         ({"horizon": -3}, "longer than nothing"),
         ({"horizon": 39, "discount_rate": 12}, "write 12 % as 0.12"),
         ({"horizon": 39, "discount_rate": -1}, "between -1 and 1"),
-        ({"horizon": 39, "margin": -0.1}, "finite and not negative"),
+        ({"horizon": 39, "margin": -0.1}, "between 0 and 1"),
         ({"horizon": 39, "margin": np.array([0.3, 0.4])}, "2 numbers for 337 customers"),
         ({"horizon": 39, "seed": -1}, "whole number from 0 on"),
         ({"horizon": 39, "seed": 1.5}, "whole number from 0 on"),
