@@ -16,7 +16,7 @@ import numpy as np
 from lifeworth.kernels._jit import fused, njit
 from lifeworth.kernels.beta_integrals import fill_pmf_between, integrate_over_dropout
 from lifeworth.kernels.random import log_gamma_variate, poisson, uniform
-from lifeworth.kernels.simulate import as_count, geometric
+from lifeworth.kernels.simulate import LEAST_CHANCE, MOST_STEPS, NEGLIGIBLE, as_count, geometric
 from lifeworth.kernels.special import (
     digamma_difference,
     fill_negative_binomial,
@@ -27,8 +27,6 @@ from lifeworth.kernels.special import (
 from lifeworth.kernels.vectors import exp, log1p
 
 _LONGEST_SERIES = 1500.0
-# Numbers are drawn by inversion where that takes few steps, and nothing underflows on the way.
-_MOST_STEPS, _LEAST_SILENT, _NEGLIGIBLE = 64.0, 1e-30, 1e-18
 
 
 @njit
@@ -399,13 +397,13 @@ def play(
         return 0, 0.0, t, False
     n = r + x
     c = b + faced
-    if silent > _LEAST_SILENT and n * ratio < _MOST_STEPS * (1.0 - ratio):
+    if silent > LEAST_CHANCE and n * ratio < MOST_STEPS * (1.0 - ratio):
         # By inversion, the rate integrated out: the number of arrivals is negative binomial.
         left = (first - none) / (1.0 - gone)
         arrivals = 1.0
         chance = silent * n * ratio
         step = (n + 1.0) / 2.0 * ratio
-        while left > chance and (chance > _NEGLIGIBLE or step > 1.0):
+        while left > chance and (chance > NEGLIGIBLE or step > 1.0):
             left -= chance
             chance *= step
             arrivals += 1.0
@@ -414,7 +412,7 @@ def play(
         arrivals = 0.0
         while arrivals < 1.0:
             arrivals = poisson(state, _simulate_rate(state, r, alpha, x, T) * t)
-    if arrivals > _MOST_STEPS:
+    if arrivals > MOST_STEPS:
         last = geometric(state, _simulate_log_survival(state, a, c))
         return as_count(arrivals, last), arrivals, t, last <= arrivals
     # The same with the dropout probability integrated out: a chance of a/(a + c) at first, then less.

@@ -20,8 +20,8 @@ from lifeworth.kernels._jit import fused, njit, summing
 from lifeworth.kernels.expectations import expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
-from lifeworth.kernels.random import exponential, log_gamma_variate, poisson
-from lifeworth.kernels.simulate import as_count
+from lifeworth.kernels.random import exponential, log_gamma_variate, poisson, uniform
+from lifeworth.kernels.simulate import as_count, negative_binomial
 from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
 from lifeworth.kernels.vectors import exp, log1p
 
@@ -436,21 +436,10 @@ def play(
     """Draw a future: purchases in (T, T + t], as many arrivals, the time alive in it, and False: all lie within."""
     if first < gone:
         return 0, 0.0, 0.0, False
-    count, arrivals, within, _, _, _ = _simulate_alive(state, r + x, alpha + T, s, beta + T, t)
-    return count, arrivals, within, False
-
-
-@njit
-def _simulate_alive(
-    state: int, n: float, alpha: float, s: float, beta: float, t: float
-) -> tuple[int, float, float, float, float, bool]:
-    """Draw the next t of a living customer whose rates are Gamma(n, alpha) and Gamma(s, beta)."""
-    rate = math.exp(log_gamma_variate(state, n)) / alpha
-    log_dropout = log_gamma_variate(state, s) - math.log(beta)
-    lifetime = math.exp(math.log(exponential(state)) - log_dropout)
-    within = min(lifetime, t)
-    arrivals = poisson(state, rate * within)
-    return as_count(arrivals, arrivals), arrivals, within, rate, math.exp(log_dropout), lifetime > t
+    # Both rates integrated out: the time until dropout is a Lomax number, arrivals within it are negative binomial.
+    within = min((beta + T) * math.expm1(-math.log(uniform(state)) / s), t)
+    arrivals = negative_binomial(state, (first - gone) / (1.0 - gone), r + x, within / (alpha + T + within))
+    return as_count(arrivals, arrivals), arrivals, within, False
 
 
 @njit
@@ -458,7 +447,12 @@ def _simulate_life(
     state: int, r: float, alpha: float, s: float, beta: float, T: float
 ) -> tuple[int, float, float, float, float, bool]:
     """Draw a new customer's life to age T; dropout is the rate mu."""
-    return _simulate_alive(state, r, alpha, s, beta, T)
+    rate = math.exp(log_gamma_variate(state, r)) / alpha
+    log_dropout = log_gamma_variate(state, s) - math.log(beta)
+    lifetime = math.exp(math.log(exponential(state)) - log_dropout)
+    within = min(lifetime, T)
+    arrivals = poisson(state, rate * within)
+    return as_count(arrivals, arrivals), arrivals, within, rate, math.exp(log_dropout), lifetime > T
 
 
 # ---- over customers and draws -----------------------------------------------------------------------------

@@ -5,9 +5,11 @@ import math
 import numpy as np
 
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.random import gamma_variate, uniform
+from lifeworth.kernels.random import gamma_variate, poisson, uniform
 
 _LARGEST_COUNT = 2_147_483_647.0
+# Of inversion: its steps at most on average, the least chance it may begin with, and one not worth another step.
+MOST_STEPS, LEAST_CHANCE, NEGLIGIBLE = 64.0, 1e-30, 1e-18
 
 
 @njit
@@ -20,6 +22,25 @@ def geometric(state: int, log_survival: float) -> float:
 def as_count(arrivals: float, last: float) -> int:
     """Return the smaller of two counts, cut at what int32 holds."""
     return int(min(arrivals, last, _LARGEST_COUNT))
+
+
+@njit
+def negative_binomial(state: int, below: float, shape: float, ratio: float) -> float:
+    """A Poisson number whose mean is a Gamma(shape, 1) number times ratio/(1 - ratio), as float64.
+
+    By inversion: of which `below` of all are less, a uniform number. Where that would take many steps, or the chance
+    of none underflows, both numbers are drawn instead.
+    """
+    chance = math.exp(shape * math.log1p(-ratio))
+    if not (chance > LEAST_CHANCE and shape * ratio < MOST_STEPS * (1.0 - ratio)):
+        return poisson(state, gamma_variate(state, shape) * ratio / (1.0 - ratio))
+    count, step = 0.0, shape * ratio
+    while below > chance and (chance > NEGLIGIBLE or step > 1.0):
+        below -= chance
+        chance *= step
+        count += 1.0
+        step = (shape + count) / (count + 1.0) * ratio
+    return count
 
 
 @njit
