@@ -207,9 +207,11 @@ def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:
 
 def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None) -> list[str]:
     """The wanted columns, or all, if the file has each of them once."""
-    with readable(path):
+    with readable(path), path.open("rb") as file:
+        # A pipe may keep us waiting: here, where Ctrl-C is heard, and not in pandas' parser, which can miss it.
+        file.peek(1)
         how: dict[str, Any] = {"keep_default_na": False, "sep": _separator(kind), "encoding": encoding or "utf-8"}
-        first = pd.read_csv(path, nrows=1, header=None, dtype=str, **how)
+        first = pd.read_csv(file, nrows=1, header=None, dtype=str, **how)
         names = [str(name) for name in first.iloc[0]]
         _check_separator(names, wanted, path)
         wanted = names if wanted is None else wanted
