@@ -315,8 +315,8 @@ def test_the_registry_on_the_command_line(make, tmp_path, command):
 
 # --- kills -----------------------------------------------------------------------------------------------
 
-SLOWLY = {"horizon": "39W", "uncertainty": "customer", "rows_per_block": 60}
-BLOCKS = 40  # of 2,357 customers
+SLOWLY = {"horizon": "39W", "uncertainty": "customer", "rows_per_block": 20}
+BLOCKS = 118  # of 2,357 customers
 
 
 def start(job, limit=None):
@@ -334,11 +334,16 @@ def finished_blocks(folder):
 
 
 def stop_at(process, folder, blocks, how):
-    """Wait until so many blocks are done, or the process is, and send a signal."""
+    """Wait until so many blocks are done, and send a signal: while most are still to come."""
     while process.poll() is None and finished_blocks(folder) < blocks:
         time.sleep(0.002)
+    process.send_signal(signal.SIGSTOP)
+    late = process.poll() is not None or finished_blocks(folder) == BLOCKS
     process.send_signal(how)
-    return process.communicate()
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate()
+    assert not late, f"the job was done before it could be stopped: {err}"
+    return out, err
 
 
 def test_a_run_that_is_killed_goes_on_where_it_fell(make, tmp_path):
@@ -374,8 +379,7 @@ def test_blocks_of_other_settings_are_not_used(make, tmp_path):
 def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     process = start(make(scores=SLOWLY))
     out, err = stop_at(process, tmp_path, 3, how)
-    assert (process.returncode, out) == (130, "")
-    assert err == "lifeworth: Interrupted; nothing was left half-written.\n"
+    assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
     assert not (tmp_path / "out").exists()
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 

@@ -78,11 +78,3 @@ def test_vector_functions_are_exact_to_rounding():
             truth = mp.log1p(mp.mpf(float(y)))
             assert abs(vectors.log1p(y) - truth) <= 5e-16 * truth
     assert vectors.exp(1e9) == pytest.approx(math.exp(708.0), rel=1e-15)
-
-
-def test_what_comes_next_of_pareto_nbd_is_certain_to_be_one_of_two():
-    """The two integrals from an age to infinity, each computed alone, add to one."""
-    for r, alpha, s, beta, x, age in ((0.5, 10.0, 0.6, 12.0, 3.0, 30.0), (0.01, 5.0, 0.01, 500.0, 0.0, 0.0)):
-        gone = s * pareto_nbd._silent_until_dropout(r + x, s, alpha + age, beta + age, math.inf)
-        staying = (r + x) * pareto_nbd._silent_until_dropout(s, r + x, beta + age, alpha + age, math.inf)
-        assert gone + staying == pytest.approx(1.0, rel=1e-13)

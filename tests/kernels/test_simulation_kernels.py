@@ -309,14 +309,15 @@ def some_draws(size, centre):
     return np.random.default_rng(9).gamma(50, 1 / 50, (size, 1, len(centre))) * centre
 
 
-def test_a_number_belongs_to_its_customer():
+@pytest.mark.parametrize("kernels", [bg_nbd, pareto_nbd], ids=["bg_nbd", "pareto_nbd"])
+def test_a_number_belongs_to_its_customer(kernels):
     """Order, company and threads change nothing; seeds, keys and draws do."""
     draws = some_draws(7, CDNOW)
     spend_draws = some_draws(7, SPEND)
     x, t_x, T, t, keys = some_customers(200)
     z = np.where(x > 0, 30.0 + x, 0.0)
 
-    made = future_rows(bg_nbd, gamma_gamma)
+    made = future_rows(kernels, gamma_gamma)
     terms = np.array([[0.3, 0.1, 0.05, 1.0, 1.0]])
 
     def everything(rows, seed=3):

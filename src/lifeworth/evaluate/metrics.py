@@ -80,25 +80,31 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
     n = len(judged)
     if n == 0:
         return dict.fromkeys(METRICS, np.full(1 if times is None else len(times), np.nan))
-    order = np.argsort(judged.predicted, kind="stable")
+    order = np.lexsort((judged.actual, judged.predicted))
     predicted, actual = judged.predicted[order], judged.actual[order]
-    tie = np.zeros(n, dtype=np.int64)
-    np.cumsum(predicted[1:] != predicted[:-1], out=tie[1:])
-    levels, level = np.unique(actual, return_inverse=True)
-    error = predicted - actual
-    columns = [predicted, np.abs(error), error**2]
+    new = np.ones(n, dtype=bool)
+    new[1:] = (predicted[1:] != predicted[:-1]) | (actual[1:] != actual[:-1])
+    starts = np.flatnonzero(new)
+    of_cell = predicted[starts]
+    tie = np.zeros(len(starts), dtype=np.int64)
+    np.cumsum(of_cell[1:] != of_cell[:-1], out=tie[1:])
+    levels, level = np.unique(actual[starts], return_inverse=True)
+    error = of_cell - actual[starts]
+    columns = np.zeros((0, n))
     if judged.lower is not None and judged.upper is not None:
         lower, upper = judged.lower[order], judged.upper[order]
-        columns += [((actual >= lower) & (actual <= upper)).astype(np.float64), upper - lower]
+        columns = np.array([(actual >= lower) & (actual <= upper), upper - lower])
     counted = np.ones((1, n), dtype=np.uint8) if times is None else np.ascontiguousarray(times)
     out = np.asarray(
         kernels.resampled_scores(
             counted,
             np.ascontiguousarray(order, dtype=np.int64),
+            np.append(starts, n),
             tie,
             level.astype(np.int64),
             levels,
-            np.array(columns),
+            np.array([of_cell, np.abs(error), error**2]),
+            columns,
             float(share),
         )
     )
@@ -126,8 +132,9 @@ def _of_draws(judged: Judged, times: Times | None, unknown: Array) -> dict[str, 
     columns = np.column_stack([draws[:, 0], pit_heights(draws[:, 1], draws[:, 2])]).T
     everybody = len(judged)
     counted = np.ones((1, everybody), dtype=np.uint8) if times is None else np.ascontiguousarray(times)
-    alike = np.zeros(len(who), dtype=np.int64)
-    out = kernels.resampled_scores(counted, who, alike, alike, np.zeros(1), np.ascontiguousarray(columns), 0.5)
+    alike, ends = np.zeros(1, dtype=np.int64), np.array([0, len(who)])
+    nothing, columns = np.zeros((0, 1)), np.ascontiguousarray(columns)
+    out = kernels.resampled_scores(counted, who, ends, alike, alike, np.zeros(1), nothing, columns, 0.5)
     means = np.asarray(out)[:, kernels.FIRST_MEAN :]
     error = np.abs(means[:, 1:] - 1).mean(axis=1)
     return {"crps": means[:, 0], "pit_error": error if len(judged) >= FEWEST else unknown}

@@ -10,10 +10,11 @@ the start of an interval and delta its length. Arguments are not checked here.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from lifeworth.kernels._jit import fused, njit
+from lifeworth.kernels._jit import inner, njit
 from lifeworth.kernels.beta_integrals import fill_pmf_between, integrate_over_dropout
 from lifeworth.kernels.random import log_gamma_variate, poisson, uniform
 from lifeworth.kernels.simulate import LEAST_CHANCE, MOST_STEPS, NEGLIGIBLE, as_count, geometric
@@ -257,18 +258,32 @@ def probability_alive(
     return logistic(-log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
 
 
-@njit
-def weights_of_silence(a: float, b: float, faced: float) -> tuple[float, float]:
-    """Odds of a dropout when it was faced last, and 1: what `probability_alive_from` takes."""
-    return (0.0 if faced == 0.0 else a / (b + (faced - 1.0))), 1.0
+class Odds(NamedTuple):
+    """What P(alive) is made of, kept from customer to customer, for parameters (4, draws)."""
+
+    faced: np.ndarray  # (1,), how often the customer before had faced dropout
+    odds: np.ndarray  # (draws,), of a dropout against none when it was faced last
 
 
-@fused
-def probability_alive_from(
-    r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, gone: float, staying: float
-) -> float:
-    """`probability_alive` from `weights_of_silence`, by vector instructions."""
-    return 1.0 / (staying + gone * exp((r + x) * log1p((T - t_x) / (alpha + t_x))))
+@inner
+def make_odds(parameters: np.ndarray, shared: bool) -> Odds:
+    """Nothing known yet, for parameters (4, draws); `shared` by customers or not is all the same."""
+    return Odds(np.full(1, np.nan), np.empty(parameters.shape[1]))
+
+
+@inner
+def fill_alive(
+    memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, faced: float, out: np.ndarray
+) -> None:
+    """Fill out (draws,) with `probability_alive`, by vector instructions."""
+    odds = memory.odds
+    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
+    if memory.faced[0] != faced:
+        memory.faced[0] = faced
+        for s in range(out.size):
+            odds[s] = 0.0 if faced == 0.0 else a[s] / (b[s] + (faced - 1.0))
+    for s in range(out.size):
+        out[s] = 1.0 / (1.0 + odds[s] * exp((r[s] + x) * log1p((T - t_x) / (alpha[s] + t_x))))
 
 
 @njit
@@ -346,9 +361,16 @@ def _simulate_log_survival(state: int, a: float, c: float) -> float:
     return -log_one_plus_exp(log_gamma_variate(state, a) - log_gamma_variate(state, c))
 
 
-@njit
+@inner
 def fill_begin(
-    parameters: np.ndarray, x: float, t_x: float, T: float, t: float, faced: float, begun: np.ndarray
+    memory: Odds,
+    parameters: np.ndarray,
+    x: float,
+    t_x: float,
+    T: float,
+    t: float,
+    faced: float,
+    begun: np.ndarray,
 ) -> None:
     """Fill begun (4, draws) with what all futures of customers alike begin with, for parameters (4, draws).
 
@@ -356,12 +378,12 @@ def fill_begin(
     living customer; and the ratio by which the tail of the number of arrivals falls. Random numbers are multiples
     of 2^-52: what is less, rounding may take.
     """
-    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
+    r, alpha = parameters[0], parameters[1]
     none, gone, silent, ratio = begun[0], begun[1], begun[2], begun[3]
+    fill_alive(memory, parameters, x, t_x, T, faced, none)
     for s in range(none.size):
         tau = t / (alpha[s] + T)
-        odds = 0.0 if faced == 0.0 else a[s] / (b[s] + (faced - 1.0))
-        alive = probability_alive_from(r[s], alpha[s], a[s], b[s], x, t_x, T, odds, 1.0)
+        alive = none[s]
         quiet = exp(-(r[s] + x) * log1p(tau))
         gone[s] = 1.0 - alive
         silent[s] = quiet

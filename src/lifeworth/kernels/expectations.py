@@ -12,33 +12,14 @@ from typing import Any
 
 import numpy as np
 from numba import prange
-from numpy.polynomial.chebyshev import cheb2poly
 
-from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner, inner_at, own_row, rows
+from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner_at, own_row, rows
+from lifeworth.kernels.panels import PANELS_PER_UNIT, TERMS, fill_powers, fill_values, place_in_panel
 from lifeworth.kernels.vectors import log1p
 
 Function = Callable[..., Any]
 
-
-def _powers(degree: int) -> np.ndarray:
-    """Coefficients of a Chebyshev polynomial in powers, of length _TERMS."""
-    powers = np.zeros(_TERMS)
-    powers[: degree + 1] = cheb2poly(np.eye(degree + 1)[degree])
-    return powers
-
-
-# E/w has its nearest pole at a distance of pi: a Chebyshev series on half a unit falls by a factor of 25 from term
-# to term. Longer panels need times further ahead, which take longer.
-_PANELS_PER_UNIT = 2.0
-_TERMS = 12
 _DRAWS = 64  # draws that a thread works on at a time
-_NEGLIGIBLE = 1e-13
-# From the lowest up, as `fill_curve` wants them.
-_TURNS = -np.cos(np.pi * (np.arange(_TERMS) + 0.5) / _TERMS)
-# From values at the zeros of a Chebyshev polynomial to its coefficients, and on to powers of y in (-1, 1).
-_TO_SERIES = np.cos(np.pi * np.outer(np.arange(_TERMS), np.arange(_TERMS)[::-1] + 0.5) / _TERMS) * (2.0 / _TERMS)
-_TO_SERIES[0] /= 2.0
-_TO_POWERS = np.stack([_powers(m) for m in range(_TERMS)], axis=1) @ _TO_SERIES
 
 
 def expectation_rows(home: str, expected_purchases_alive: Function) -> Function:
@@ -62,23 +43,6 @@ def expectation_rows(home: str, expected_purchases_alive: Function) -> Function:
     return expected_purchases_alive_at
 
 
-@inner
-def _fill_panel(heights: np.ndarray, powers: np.ndarray, s: int) -> bool:
-    """Fill powers[:, s] with a polynomial's coefficients from its values; return whether it is exact."""
-    for m in range(_TERMS):
-        total = 0.0
-        for l in range(_TERMS):  # noqa: E741
-            total += _TO_POWERS[m, l] * heights[l]
-        powers[m, s] = total
-    last = 0.0
-    for m in range(_TERMS - 2, _TERMS):
-        total = 0.0
-        for l in range(_TERMS):  # noqa: E741
-            total += _TO_SERIES[m, l] * heights[l]
-        last += abs(total)
-    return bool(last <= _NEGLIGIBLE * min(heights[0], heights[_TERMS - 1]))
-
-
 def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function, curve_of: Function) -> Function:
     """Make the row function of a family whose expectation is a curve of tau.
 
@@ -96,14 +60,14 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
     ) -> bool:
         """Fill powers (terms, draws) of the k-th panel; return whether all draws' are exact."""
         exact = True
-        for m in range(_TERMS):
-            taus[m] = math.expm1((k + 0.5 * (1.0 + _TURNS[m])) / _PANELS_PER_UNIT)
+        for m in range(TERMS):
+            taus[m] = math.expm1(place_in_panel(k, m))
         for s in range(parameters.shape[1]):
             n, a, c, _ = curve_of(parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x, 0.0)
             fill_curve(n, taus, a, c, heights)
-            for m in range(_TERMS):
-                heights[m] /= (k + 0.5 * (1.0 + _TURNS[m])) / _PANELS_PER_UNIT
-            exact &= _fill_panel(heights, powers, s)
+            for m in range(TERMS):
+                heights[m] /= place_in_panel(k, m)
+            exact &= fill_powers(heights, powers, s)
         return exact
 
     @inner_at(home)
@@ -112,10 +76,10 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
     ) -> None:
         """Fill out (customers, n, draws) from draw `first` on, for parameters (4, draws) of some draws."""
         draws, size = parameters.shape[1], times.shape[1]
-        taus, heights = np.empty(_TERMS), np.empty(_TERMS)
+        taus, heights = np.empty(TERMS), np.empty(TERMS)
         w, y, value, ages = np.empty(draws), np.empty(draws), np.empty(draws), np.empty(draws)
         panels = 1
-        powers = np.empty((panels, _TERMS, draws))
+        powers = np.empty((panels, TERMS, draws))
         known = np.zeros(panels, dtype=np.int8)
         for i in range(x.size):
             if i > 0 and x[i] != x[i - 1]:
@@ -126,9 +90,9 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
                     parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x[i], T[i]
                 )
                 youngest, oldest = min(youngest, ages[s]), max(oldest, ages[s])
-            needed = int(_PANELS_PER_UNIT * math.log1p(times[i].max() / youngest)) + 2
+            needed = int(PANELS_PER_UNIT * math.log1p(times[i].max() / youngest)) + 2
             if needed > panels:
-                more = np.empty((needed, _TERMS, draws))
+                more = np.empty((needed, TERMS, draws))
                 more[:panels] = powers
                 flags = np.zeros(needed, dtype=np.int8)
                 flags[:panels] = known
@@ -137,26 +101,20 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
                 for s in range(draws):
                     w[s] = log1p(times[i, j] / ages[s])
                 # Of all draws, and no less than what rounding may make of them.
-                lowest = int(_PANELS_PER_UNIT * math.log1p(times[i, j] / oldest) * (1.0 - 1e-12))
-                highest = int(_PANELS_PER_UNIT * math.log1p(times[i, j] / youngest) * (1.0 + 1e-12))
+                lowest = int(PANELS_PER_UNIT * math.log1p(times[i, j] / oldest) * (1.0 - 1e-12))
+                highest = int(PANELS_PER_UNIT * math.log1p(times[i, j] / youngest) * (1.0 + 1e-12))
                 for k in range(lowest, highest + 1):
                     if known[k] == 0:
                         exact = fill_panel(parameters, x[i], k, taus, heights, powers[k])
                         known[k] = 1 if exact else -1
                     if known[k] > 0:
-                        for s in range(draws):
-                            y[s] = 2.0 * (_PANELS_PER_UNIT * w[s] - k) - 1.0
-                            value[s] = powers[k, _TERMS - 1, s]
-                        for m in range(_TERMS - 2, -1, -1):
-                            row = powers[k, m]
-                            for s in range(draws):
-                                value[s] = row[s] + y[s] * value[s]
+                        fill_values(k, powers[k], w, y, value)
                         if lowest == highest:
                             for s in range(draws):
                                 out[i, j, first + s] = w[s] * value[s]
                             continue
                     for s in range(draws):
-                        if int(_PANELS_PER_UNIT * w[s]) == k:
+                        if int(PANELS_PER_UNIT * w[s]) == k:
                             if known[k] > 0:
                                 out[i, j, first + s] = w[s] * value[s]
                             else:

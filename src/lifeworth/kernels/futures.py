@@ -22,7 +22,6 @@ import numpy.typing as npt
 from numba import prange
 
 from lifeworth.kernels._jit import (
-    BOOLEAN,
     CUBE,
     INTEGER,
     KEYS,
@@ -54,6 +53,7 @@ _NO_DRAW = np.iinfo(np.int64).max
 _PIECES = 64  # of the customers, shared out among threads
 # What a future has by name: the rate of its amounts, their sum, and each of its purchases.
 _RATE, _SUM, _PURCHASES = 0, 1, 2
+_NO_PLACE = np.zeros(0, dtype=np.int64)
 NUMBER = numba.types.float64
 
 
@@ -101,7 +101,7 @@ class FutureRows(NamedTuple):
 @functools.cache
 def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     """Make the functions for a family of purchases and one of spend (None: a purchase is worth one)."""
-    fill_begin, play = purchases.fill_begin, purchases.play
+    make_memory, fill_begin, play = purchases.make_memory, purchases.fill_begin, purchases.play
     home = f"{purchases.__name__}:{'purchases' if spend is None else spend.__name__.rpartition('.')[2]}"
     brings = spend is not None  # whether purchases differ in what they bring
     spread = _unit if spend is None else spend.spread
@@ -109,6 +109,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     @inner_at(home)
     def play_customer(
         room: Room,
+        memory: Any,
         state: Any,
         theta: np.ndarray,
         row: int,
@@ -129,8 +130,10 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         draws = theta.shape[0]
         known = room.customer
         if theta.shape[1] > 1 or not (known[0] == x and known[1] == t_x and known[2] == T and known[3] == length):
-            fill_columns(theta, row, room.parameters)
-            fill_begin(room.parameters, x, t_x, T, length, room.begun)
+            if theta.shape[1] > 1:
+                fill_columns(theta, row, room.parameters)
+                memory = make_memory(room.parameters, False)
+            fill_begin(memory, room.parameters, x, t_x, T, length, room.begun)
             known[0], known[1], known[2], known[3] = x, t_x, T, length
         begun, parameters = room.begun, room.parameters
         shift = begin_evenly(state, seed, key)
@@ -294,6 +297,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
     @inner_at(home)
     def live(
         room: Room,
+        memory: Any,
         state: Any,
         theta: np.ndarray,
         spend_theta: np.ndarray,
@@ -320,7 +324,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         row, spend_row = own_row(theta.shape[1], i), own_row(spend_theta.shape[1], i)
         dated = decay != 0.0 or per_time != 0.0 or edges.size > 2
         never = per_time == 0.0 and at_once == 0.0
-        size = play_customer(room, state, theta, row, x, t_x, T, key, seed, length, never, dated)
+        size = play_customer(room, memory, state, theta, row, x, t_x, T, key, seed, length, never, dated)
         if brings:
             fill_spread(room, size, spend_theta, spend_row, x, z)
         if not dated:
@@ -346,7 +350,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         OFFSETS,
         INTEGER,
         INTEGER,
-        BOOLEAN,
+        OFFSETS,
         parallel=True,
         home=home,
     )
@@ -368,13 +372,13 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         chunks: np.ndarray,
         lower: int,
         upper: int,
-        keep: bool,
+        place: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What `summarise_futures` says, and, kept and no quantiles made of it, what `simulate_futures` says."""
+        """What `summarise_futures` says, or, where each customer has a place, what `simulate_futures` says there."""
         draws = theta.shape[0]
         periods = edges.size - 1
         pieces = chunks.size - 1
-        kept = x.size if keep else 0
+        kept = place.size
         all_counts, all_values = np.zeros((kept, draws)), np.zeros((kept, draws))
         reported = np.empty((x.size, 5))
         total_counts = np.zeros((pieces, number_of_groups, periods, draws))
@@ -384,16 +388,18 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         for task in prange(pieces):
             piece = task * stride % pieces
             room, state = make_room(draws), two_words()
+            fill_columns(theta, 0, room.parameters)
+            memory = make_memory(room.parameters, theta.shape[1] == 1)
             for i in range(chunks[piece], chunks[piece + 1]):
                 of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
                 size = live(
-                    room, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i], decay,
-                    terms, edges, of_counts, of_values,
+                    room, memory, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i],
+                    decay, terms, edges, of_counts, of_values,
                 )  # fmt: skip
-                if keep:
+                if kept > 0:
                     for k in range(size):
-                        all_counts[i, room.draw[k]] = room.counts[k]
-                        all_values[i, room.draw[k]] = room.values[k]
+                        all_counts[place[i], room.draw[k]] = room.counts[k]
+                        all_values[place[i], room.draw[k]] = room.values[k]
                     continue
                 if periods == 1:
                     for k in range(size):
@@ -433,8 +439,13 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
         """
         n = len(x)
-        customers = (x, t_x, T, z, keys, seed, length, decay, terms, np.zeros(n, dtype=np.int64), 1)
-        rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, True)
+        # Customers alike stand together, so that what they share is computed once.
+        order = np.lexsort((t_x, T, x)).astype(np.int64)
+        theta, spend_theta = (own if own.shape[1] == 1 else own[:, order] for own in (theta, spend_theta))
+        terms = terms if len(terms) == 1 else terms[order]
+        columns = (np.ascontiguousarray(column[order]) for column in (x, t_x, T, z, keys))
+        customers = (*columns, seed, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1)
+        rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, order)
         found: Any = all_futures(*(theta, spend_theta, *customers, *rest))
         return found[3], found[4]
 
@@ -475,7 +486,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         counts, values : (pieces, groups, periods, draws), summed over customers.
         """
         customers = (x, t_x, T, z, keys, seed, length, decay, terms, groups, number_of_groups)
-        found: Any = all_futures(*(theta, spend_theta, *customers, edges, chunks, lower, upper, False))
+        found: Any = all_futures(*(theta, spend_theta, *customers, edges, chunks, lower, upper, _NO_PLACE))
         return found[0], found[1], found[2]
 
     return FutureRows(simulate_futures, summarise_futures)

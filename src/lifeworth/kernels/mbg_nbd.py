@@ -15,12 +15,13 @@ described in `purchase_rows`; their parameters are in the order r, alpha, a, b.
 import numpy as np
 
 from lifeworth.kernels import beta_dropout
-from lifeworth.kernels._jit import njit
+from lifeworth.kernels._jit import inner, njit
 from lifeworth.kernels.beta_dropout import (
+    Odds,
     expected_between,
     expected_until_dropout,
     fill_expected_until_dropout,
-    probability_alive_from,
+    make_odds,
 )
 from lifeworth.kernels.expectations import tabulated_expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
@@ -79,10 +80,10 @@ def probability_alive(r: float, alpha: float, a: float, b: float, x: float, t_x:
     return beta_dropout.probability_alive(r, alpha, a, b, x, t_x, T, x + 1.0)
 
 
-@njit
-def weights_of_silence(r: float, alpha: float, a: float, b: float, x: float, age: float) -> tuple[float, float]:
-    """What P(alive) is made of: the odds of a dropout at the last purchase against none, at any age."""
-    return beta_dropout.weights_of_silence(a, b, x + 1.0)
+@inner
+def fill_alive(memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, out: np.ndarray) -> None:
+    """Fill out (draws,) with `probability_alive`, for parameters (4, draws)."""
+    beta_dropout.fill_alive(memory, parameters, x, t_x, T, x + 1.0, out)
 
 
 @njit
@@ -142,13 +143,18 @@ def _curve_of(r: float, alpha: float, a: float, b: float, x: float, T: float) ->
     return r + x, a, b + (x + 1.0), alpha + T
 
 
+make_memory = make_odds
+
+
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
-@njit
-def fill_begin(parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray) -> None:
+@inner
+def fill_begin(
+    memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
+) -> None:
     """Fill begun (4, draws) with what all futures of customers alike begin with, for `play`."""
-    beta_dropout.fill_begin(parameters, x, t_x, T, t, x + 1.0, begun)
+    beta_dropout.fill_begin(memory, parameters, x, t_x, T, t, x + 1.0, begun)
 
 
 @njit
@@ -202,14 +208,7 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-_means = mean_rows(
-    __name__,
-    weights_of_silence,
-    probability_alive_from,
-    probability_alive,
-    expected_purchases_alive_between,
-    silence_ages=False,
-)
+_means = mean_rows(__name__, make_odds, fill_alive, expected_purchases_alive_between)
 alive_and_purchases_mean = _means.alive_and_purchases_mean
 alive_and_flows_mean = _means.alive_and_flows_mean
 

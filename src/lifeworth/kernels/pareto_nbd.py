@@ -16,140 +16,28 @@ import math
 
 import numpy as np
 
-from lifeworth.kernels._jit import fused, njit, summing
+from lifeworth.kernels._jit import inner, njit
 from lifeworth.kernels.expectations import expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 from lifeworth.kernels.random import exponential, log_gamma_variate, poisson, uniform
+from lifeworth.kernels.silence import (
+    LONGEST_PANEL,
+    LONGEST_TIME,
+    NODES,
+    STEEPEST_PANEL,
+    WEIGHTS,
+    Silence,
+    fill_alive_by_table,
+    integrate,
+    make_silence,
+    silent_until_dropout,
+    sum_of_times,
+)
 from lifeworth.kernels.simulate import as_count, negative_binomial
 from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
-from lifeworth.kernels.vectors import exp, log1p
 
-# Gauss-Legendre on a panel. Eight points reach rounding where the integrand spans a factor of e^2.5 or less.
-_MANY_NODES, _MANY_WEIGHTS = (0.5 * values for values in np.polynomial.legendre.leggauss(16))
-_MANY_NODES = _MANY_NODES + 0.5
-_FEW_NODES, _FEW_WEIGHTS = (0.5 * values for values in np.polynomial.legendre.leggauss(8))
-_FEW_NODES = _FEW_NODES + 0.5
-_LONGEST_PANEL = 2.5  # the integrand's poles are pi away from the line
-_STEEPEST_PANEL = 12.0  # 16 points integrate exp(12 y) over (0, 1) to rounding
-_FOR_EVER = 700.0  # exp() of the longest time in logs
-
-
-# ---- the time of dropout ----------------------------------------------------------------------------------
-
-
-@njit
-def _integrate(
-    n: float, s: float, alpha: float, beta: float, length: float, moments: bool
-) -> tuple[float, float, float, float, float, float, float]:
-    """Integrate g(u) = (1 + u/alpha)^-n (1 + u/beta)^-s / (beta + u) over u in (0, length).
-
-    Returns the integral and, if `moments`, under the density that g is then, the means of log(1 + u/alpha),
-    alpha/(alpha + u) and u/(alpha + u), and the same three of beta; all zero where length is.
-
-    Over y = log(1 + u/m), m the smaller of alpha and beta and M the larger, g du is exp(-c y - d log(1 + (m/M)
-    expm1(y))) dy, up to a factor: log-concave, and analytic in a strip of half-width pi. Panels walk from y = 0
-    towards the tail and stop where it no longer counts.
-    """
-    if alpha < beta:
-        m, ratio, c, d = alpha, alpha / beta, n - 1.0, s + 1.0
-    else:
-        m, ratio, c, d = beta, beta / alpha, s, n
-    end = min(math.log1p(length / m), _FOR_EVER)
-    total = 0.0
-    log_small, early_small, late_small = 0.0, 0.0, 0.0
-    log_large, early_large, late_large = 0.0, 0.0, 0.0
-    nodes, weights = _MANY_NODES, _MANY_WEIGHTS
-    if end <= 1.25 and end * (abs(c) + d) <= 2.5:
-        nodes, weights = _FEW_NODES, _FEW_WEIGHTS
-    at = 0.0
-    while at < end:
-        grown = ratio * math.expm1(at)
-        share = (ratio + grown) / (1.0 + grown)  # -(c + d share) is the slope of the integrand's logarithm
-        slope = c + d * share
-        if total * slope * 1e-17 > math.exp(-c * at - d * math.log1p(grown)):
-            break
-        step = min(_LONGEST_PANEL, _STEEPEST_PANEL / (abs(c) + d * share))
-        if step < end - at or nodes.size == 16:
-            reach = min(share * math.exp(step), 1.0)
-            curved = min(reach, 1.0 - share, 0.25)
-            step = min(step, _STEEPEST_PANEL / (abs(c) + d * reach), 4.5 / math.sqrt(1.0 + d * curved))
-        step = min(step, end - at)
-        for i in range(nodes.size):
-            y = at + step * nodes[i]
-            small = math.expm1(y)
-            large = ratio * small
-            log_ratio = math.log1p(large)
-            weight = step * weights[i] * math.exp(-c * y - d * log_ratio)
-            total += weight
-            if not moments:
-                continue
-            log_small += weight * y
-            log_large += weight * log_ratio
-            early = weight / (1.0 + small)
-            early_small += early
-            late_small += early * small
-            early = weight / (1.0 + large)
-            early_large += early
-            late_large += early * large
-        at += step
-    if not total > 0.0:
-        return end - end, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0  # nothing, or nan
-    scale = 1.0 / total
-    log_small, early_small, late_small = log_small * scale, early_small * scale, late_small * scale
-    log_large, early_large, late_large = log_large * scale, early_large * scale, late_large * scale
-    if alpha < beta:
-        return ratio * total, log_small, early_small, late_small, log_large, early_large, late_large
-    return total, log_large, early_large, late_large, log_small, early_small, late_small
-
-
-@summing
-def _silent_panel(lower: float, step: float, ratio: float, c: float, d: float) -> float:
-    """Integral of exp(-c y - d log(1 + ratio expm1(y))) over (lower, lower + step), by vector instructions."""
-    total = 0.0
-    for i in range(16):
-        y = lower + step * _MANY_NODES[i]
-        total += _MANY_WEIGHTS[i] * exp(-c * y - d * log1p(ratio * max(exp(y) - 1.0, 0.0)))
-    return step * total
-
-
-@njit
-def _silent_until_dropout(n: float, s: float, alpha: float, beta: float, length: float) -> float:
-    """Return the integral that `_dropped_out` does, alone and sooner; `length` may be infinite."""
-    if alpha < beta:
-        m, ratio, c, d = alpha, alpha / beta, n - 1.0, s + 1.0
-    else:
-        m, ratio, c, d = beta, beta / alpha, s, n
-    limit = math.log1p(length / m)
-    end = min(limit, _FOR_EVER)
-    total = 0.0
-    at = 0.0
-    while at < end:
-        grown = ratio * math.expm1(at)
-        share = (ratio + grown) / (1.0 + grown)
-        slope = c + d * share
-        value = math.exp(-c * at - d * math.log1p(grown))
-        if total * slope * 1e-17 > value:
-            break
-        if share > 1.0 - 1e-15 and limit == math.inf:
-            total += value / (n + s)  # a plain exponential from here on
-            break
-        step = min(_LONGEST_PANEL, _STEEPEST_PANEL / (abs(c) + d * share))
-        reach = min(share * math.exp(step), 1.0)
-        curved = min(reach, 1.0 - share, 0.25)
-        step = min(step, _STEEPEST_PANEL / (abs(c) + d * reach), 4.5 / math.sqrt(1.0 + d * curved))
-        step = min(step, end - at)
-        total += _silent_panel(at, step, ratio, c, d)
-        at += step
-    if not total > 0.0:
-        return end - end  # nothing, or nan
-    return ratio * total if alpha < beta else total
-
-
-@njit
-def _dropped_out(n: float, s: float, alpha: float, beta: float, length: float) -> float:
-    """The integral of `_integrate` alone."""
-    return _integrate(n, s, alpha, beta, length, False)[0]
+# ---- P(alive) as odds -------------------------------------------------------------------------------------
 
 
 @njit
@@ -163,7 +51,7 @@ def _log_odds(r: float, alpha: float, s: float, beta: float, x: float, t_x: floa
 @njit
 def _log_odds_dropped_out(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
     """Log odds that a customer has dropped out since t_x: the ratio of the likelihood's two terms."""
-    integral = _silent_until_dropout(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    integral = silent_until_dropout(r + x, s, alpha + t_x, beta + t_x, T - t_x)
     return _log_odds(r, alpha, s, beta, x, t_x, T, integral)
 
 
@@ -202,7 +90,7 @@ def _sum_of_terms(
 @njit
 def _of_times(r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float) -> float:
     """Return the part of the log-likelihood with the times."""
-    integral = _dropped_out(r + x, s, alpha + t_x, beta + t_x, T - t_x)
+    integral = integrate(r + x, s, alpha + t_x, beta + t_x, T - t_x, False)[0]
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
     return _sum_of_terms(r, alpha, s, beta, x, t_x, T, integral, log_odds)
 
@@ -217,7 +105,7 @@ def _times_with_gradient(
     """
     alpha_x = alpha + t_x
     beta_x = beta + t_x
-    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = _integrate(
+    integral, log_alpha, early_alpha, late_alpha, log_beta, early_beta, late_beta = integrate(
         r + x, s, alpha_x, beta_x, T - t_x, True
     )
     log_odds = _log_odds(r, alpha, s, beta, x, t_x, T, integral)
@@ -261,28 +149,14 @@ def probability_alive(r: float, alpha: float, s: float, beta: float, x: float, t
     return logistic(-_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
 
 
-@njit
-def weights_of_silence(r: float, alpha: float, s: float, beta: float, x: float, age: float) -> tuple[float, float]:
-    """What is next of one alive at an age, a dropout or a purchase: the probabilities P(alive) is made of.
-
-    The likelihood's second term is an integral from t_x to T. Taken from t_x to infinity, less that from T to
-    infinity, it turns 1/P(alive) into staying(T) + gone(t_x) L(t_x)/L(T), where nothing is subtracted and each
-    part depends on one age alone.
-    """
-    gone = s * _silent_until_dropout(r + x, s, alpha + age, beta + age, math.inf)
-    if gone <= 0.5:
-        return gone, 1.0 - gone
-    return gone, (r + x) * _silent_until_dropout(s, r + x, beta + age, alpha + age, math.inf)
-
-
-@fused
-def probability_alive_from(
-    r: float, alpha: float, s: float, beta: float, x: float, t_x: float, T: float, gone: float, staying: float
-) -> float:
-    """P(alive) from `weights_of_silence`: gone at the age t_x, staying at T."""
-    gap = T - t_x
-    silence = (r + x) * log1p(gap / (alpha + t_x)) + s * log1p(gap / (beta + t_x))
-    return 1.0 / (staying + gone * exp(silence))
+@inner
+def fill_alive(memory: Silence, parameters: np.ndarray, x: float, t_x: float, T: float, out: np.ndarray) -> None:
+    """Fill out (draws,) with `probability_alive`, for parameters (4, draws)."""
+    if fill_alive_by_table(memory, parameters, x, t_x, T, out):
+        return
+    for k in range(out.size):
+        r, alpha, s, beta = parameters[0, k], parameters[1, k], parameters[2, k], parameters[3, k]
+        out[k] = probability_alive(r, alpha, s, beta, x, t_x, T)
 
 
 @njit
@@ -329,7 +203,7 @@ def probability_no_purchase(
     log_survival = -s * math.log1p(start / (beta + T))
     aged = beta + T + start
     stayed = math.exp(-(r + x) * math.log1p(t / (alpha + T)) - s * math.log1p(t / aged))
-    integral = _silent_until_dropout(r + x, s, alpha + T, aged, t)
+    integral = silent_until_dropout(r + x, s, alpha + T, aged, t)
     of_living = math.exp(log_survival) * (stayed + s * integral) - math.expm1(log_survival)
     return logistic(log_odds) + logistic(-log_odds) * of_living
 
@@ -347,7 +221,7 @@ def _add_pmf_of_dropped_out(n: float, s: float, alpha: float, beta: float, t: fl
         m, ratio = alpha, alpha / beta
     else:
         m, ratio = beta, beta / alpha
-    end = min(math.log1p(t / m), _FOR_EVER)
+    end = min(math.log1p(t / m), LONGEST_TIME)
     k = out.size - 1.0
     at = end
     while at > 0.0:
@@ -356,12 +230,12 @@ def _add_pmf_of_dropped_out(n: float, s: float, alpha: float, beta: float, t: fl
         tau = beyond if alpha < beta else ratio * beyond
         silence = 1.0 / (1.0 + tau)
         narrow = 3.5 * of_small / math.sqrt(1.0 + n * tau * silence + (s + 1.0) * of_small)
-        rising = max(_STEEPEST_PANEL * of_small / (k * silence + 1e-9), 0.3 * (end - at))
-        below = max(at - min(_LONGEST_PANEL, narrow, rising), 0.0)
+        rising = max(STEEPEST_PANEL * of_small / (k * silence + 1e-9), 0.3 * (end - at))
+        below = max(at - min(LONGEST_PANEL, narrow, rising), 0.0)
         if below < 0.05 * at:
             below = 0.0
-        for i in range(_MANY_NODES.size):
-            y = below + (at - below) * _MANY_NODES[i]
+        for i in range(NODES.size):
+            y = below + (at - below) * NODES[i]
             beyond = math.expm1(y)
             if alpha < beta:
                 tau = beyond
@@ -369,7 +243,7 @@ def _add_pmf_of_dropped_out(n: float, s: float, alpha: float, beta: float, t: fl
             else:
                 tau = ratio * beyond
                 density = math.exp(-s * y)
-            add_negative_binomial((at - below) * _MANY_WEIGHTS[i] * s * density, n, tau, out)
+            add_negative_binomial((at - below) * WEIGHTS[i] * s * density, n, tau, out)
         at = below
 
 
@@ -405,16 +279,21 @@ def purchase_pmf(
     out[0] += logistic(log_odds) - alive * math.expm1(log_survival)
 
 
+make_memory = make_silence
+
+
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
-@njit
-def fill_begin(parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray) -> None:
+@inner
+def fill_begin(
+    memory: Silence, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
+) -> None:
     """Fill begun (4, draws), for `play`: the probability to have dropped out, twice."""
     begun[2:] = 0.0
+    fill_alive(memory, parameters, x, t_x, T, begun[0])
     for k in range(begun.shape[1]):
-        r, alpha, s, beta = parameters[0, k], parameters[1, k], parameters[2, k], parameters[3, k]
-        begun[:2, k] = logistic(_log_odds_dropped_out(r, alpha, s, beta, x, t_x, T))
+        begun[:2, k] = 1.0 - begun[0, k]
 
 
 @njit
@@ -457,7 +336,7 @@ def _simulate_life(
 
 # ---- over customers and draws -----------------------------------------------------------------------------
 
-_likelihood = likelihood_rows(__name__, _of_count, _gradient_of_count, _of_times, _times_with_gradient)
+_likelihood = likelihood_rows(__name__, _of_count, _gradient_of_count, _of_times, _times_with_gradient, sum_of_times)
 log_likelihood_rows = _likelihood.log_likelihood_rows
 log_likelihood_gradient_rows = _likelihood.log_likelihood_gradient_rows
 log_likelihood_sum = _likelihood.log_likelihood_sum
@@ -479,14 +358,7 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-_means = mean_rows(
-    __name__,
-    weights_of_silence,
-    probability_alive_from,
-    probability_alive,
-    expected_purchases_alive_between,
-    silence_ages=True,
-)
+_means = mean_rows(__name__, make_silence, fill_alive, expected_purchases_alive_between)
 alive_and_purchases_mean = _means.alive_and_purchases_mean
 alive_and_flows_mean = _means.alive_and_flows_mean
 expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)

@@ -135,21 +135,15 @@ def _add_products(alive: np.ndarray, products: np.ndarray, sums: np.ndarray) -> 
 
 
 def mean_rows(
-    home: str,
-    weights_of_silence: Function,
-    probability_alive_from: Function,
-    probability_alive: Function,
-    expected_purchases_alive_between: Function,
-    silence_ages: bool,
+    home: str, make_memory: Function, fill_alive: Function, expected_purchases_alive_between: Function
 ) -> MeanRows:
     """Make a family's kernels of means; `home` is its module.
 
     Parameters
     ----------
-    weights_of_silence(4 parameters, x, age) : what P(alive) is made of, (gone, staying).
-    probability_alive_from(4 parameters, x, t_x, T, gone, staying) : P(alive) from `gone` at the age t_x and
-        `staying` at the age T, written for vector instructions.
-    silence_ages : whether these weights depend on the age; the fourth parameter is then a time, as the second.
+    make_memory(parameters, shared) : what `fill_alive` keeps from customer to customer, for parameters (4, draws).
+    fill_alive(memory, parameters, x, t_x, T, out) : fills P(alive) of a customer under each draw, the same numbers
+        whoever was asked about before.
     """
 
     @inner_at(home)
@@ -159,32 +153,6 @@ def mean_rows(
         for s in range(out.size):
             p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
             out[s] = expected_purchases_alive_between(p, q, u, v, x, age, start, length)
-
-    @inner_at(home)
-    def fill_silence(parameters: np.ndarray, x: float, age: float, gone: np.ndarray, staying: np.ndarray) -> None:
-        for s in range(gone.size):
-            p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
-            gone[s], staying[s] = weights_of_silence(p, q, u, v, x, age)
-
-    @inner_at(home)
-    def fill_alive(
-        parameters: np.ndarray,
-        x: float,
-        t_x: float,
-        T: float,
-        gone: np.ndarray,
-        staying: np.ndarray,
-        out: np.ndarray,
-    ) -> None:
-        p, q, u, v = parameters[0], parameters[1], parameters[2], parameters[3]
-        for s in range(out.size):
-            out[s] = probability_alive_from(p[s], q[s], u[s], v[s], x, t_x, T, gone[s], staying[s])
-
-    @inner_at(home)
-    def fill_alive_one_by_one(parameters: np.ndarray, x: float, t_x: float, T: float, out: np.ndarray) -> None:
-        for s in range(out.size):
-            p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
-            out[s] = probability_alive(p, q, u, v, x, t_x, T)
 
     @inner_at(home)
     def add_chunk(
@@ -199,22 +167,17 @@ def mean_rows(
         """Add the sums over some draws, (4, draws): of P(alive), and of it times what the living will buy."""
         draws = parameters.shape[1]
         shift = parameters[1].min()
-        if silence_ages:
-            shift = min(shift, parameters[3].min())
         ages, places, weights = np.empty(_POINTS), np.empty(_POINTS), np.empty(_POINTS)
-        silent_ages, silent_places = np.empty(_POINTS), np.empty(_POINTS)
         table = np.empty((_POINTS, draws))
-        gone_table, staying_table = np.empty((_POINTS, draws)), np.empty((_POINTS, draws))
-        alive, expected, gone, staying = np.empty(draws), np.zeros(draws), np.empty(draws), np.empty(draws)
+        alive, expected, memory = np.empty(draws), np.zeros(draws), make_memory(parameters, True)
         begin = 0
         while begin < x.size:
             end = begin
-            lower, upper, youngest, runs = T[begin], T[begin], T[begin], 0
+            lower, upper, runs = T[begin], T[begin], 0
             while end < x.size and x[end] == x[begin]:
                 if end == begin or T[end] != T[end - 1]:
                     runs += 1
                 lower, upper = min(lower, T[end]), max(upper, T[end])
-                youngest = min(youngest, t_x[end])
                 end += 1
             stride = 0  # of the table of expectations; 0: none
             if length > 0.0 and runs >= _POINTS:
@@ -226,18 +189,6 @@ def mean_rows(
                     for k in range(1, _POINTS, 2):
                         fill_expected(parameters, x[begin], ages[k], start, length, table[k])
                     stride = 1 if _is_exact(table, 1) else 0
-            silent_stride = 0
-            if silence_ages and end - begin >= _POINTS:
-                _fill_ages(min(youngest, lower), upper, shift, silent_ages, silent_places)
-                for k in range(0, _POINTS, 2):
-                    fill_silence(parameters, x[begin], silent_ages[k], gone_table[k], staying_table[k])
-                silent_stride = 2
-                if not (_is_exact(gone_table, 2) and _is_exact(staying_table, 2)):
-                    for k in range(1, _POINTS, 2):
-                        fill_silence(parameters, x[begin], silent_ages[k], gone_table[k], staying_table[k])
-                    silent_stride = 1 if _is_exact(gone_table, 1) and _is_exact(staying_table, 1) else 0
-            if not silence_ages:
-                fill_silence(parameters, x[begin], 0.0, gone, staying)
             for i in range(begin, end):
                 if i == begin or T[i] != T[i - 1]:
                     if stride > 0:
@@ -245,16 +196,7 @@ def mean_rows(
                         _interpolate(table, weights, stride, expected)
                     elif length > 0.0:
                         fill_expected(parameters, x[i], T[i], start, length, expected)
-                    if silent_stride > 0:
-                        _fill_weights(T[i], shift, silent_places, silent_stride, weights)
-                        _interpolate(staying_table, weights, silent_stride, staying)
-                if silent_stride > 0:
-                    _fill_weights(t_x[i], shift, silent_places, silent_stride, weights)
-                    _interpolate(gone_table, weights, silent_stride, gone)
-                if silence_ages and silent_stride == 0:
-                    fill_alive_one_by_one(parameters, x[i], t_x[i], T[i], alive)
-                else:
-                    fill_alive(parameters, x[i], t_x[i], T[i], gone, staying, alive)
+                fill_alive(memory, parameters, x[i], t_x[i], T[i], alive)
                 _add(alive, expected, sums[i])
             begin = end
 
@@ -296,17 +238,11 @@ def mean_rows(
         """Add the sums over some draws, parameters (4, draws) from the first-th on."""
         draws = parameters.shape[1]
         products = np.empty((sums.shape[1] - 1, draws))
-        alive, gone, staying = np.empty(draws), np.empty(draws), np.empty(draws)
+        alive, memory = np.empty(draws), make_memory(parameters, True)
         for i in range(x.size):
             if i == 0 or pair[i] != pair[i - 1]:
                 _fill_products(flows[pair[i]], line[of_pair[pair[i]]], first, priced, products)
-            if silence_ages:
-                # No tables: they would depend on who else is asked about, in the last bits.
-                fill_alive_one_by_one(parameters, x[i], t_x[i], T[i], alive)
-            else:
-                if i == 0 or x[i] != x[i - 1]:
-                    fill_silence(parameters, x[i], 0.0, gone, staying)
-                fill_alive(parameters, x[i], t_x[i], T[i], gone, staying, alive)
+            fill_alive(memory, parameters, x[i], t_x[i], T[i], alive)
             _add_products(alive, products, sums[i])
 
     @rows(CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, parallel=True, home=home)

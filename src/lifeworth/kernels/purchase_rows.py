@@ -75,8 +75,29 @@ def _distinct_counts(x: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarra
     return values, place
 
 
+@njit
+def _sum_of_none(
+    p: float,
+    q: float,
+    u: float,
+    v: float,
+    x: np.ndarray,
+    t_x: np.ndarray,
+    T: np.ndarray,
+    counts: np.ndarray,
+    done: np.ndarray,
+) -> float:
+    """Leave all customers to be done one by one."""
+    return 0.0
+
+
 def likelihood_rows(
-    home: str, of_count: Function, gradient_of_count: Function, of_times: Function, times_with_gradient: Function
+    home: str,
+    of_count: Function,
+    gradient_of_count: Function,
+    of_times: Function,
+    times_with_gradient: Function,
+    sum_of_times: Function = _sum_of_none,
 ) -> LikelihoodRows:
     """Make the row functions of a log-likelihood that is a part of x alone plus a part with the times.
 
@@ -86,6 +107,8 @@ def likelihood_rows(
     of_count(4 parameters, x) : the part of x alone; gradient_of_count gives its four derivatives.
     of_times(4 parameters, x, t_x, T) : the other part; times_with_gradient gives it and its derivatives, bit
         for bit the same value.
+    sum_of_times(4 parameters, x, t_x, T, counts, done) : the sum of the other part over those customers whom it can
+        do sooner together, for which it sets `done`.
     """
 
     @rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
@@ -128,10 +151,14 @@ def likelihood_rows(
             table[k] = of_count(p, q, u, v, values[k])
         total = 0.0
         lost = 0.0
+        done = np.zeros(x.size, dtype=np.bool_)
+        if parameters.shape[0] == 1:
+            p, q, u, v = parameters[0]
+            total = sum_of_times(p, q, u, v, x, t_x, T, counts, done)
         for i in range(x.size):
             p, q, u, v = parameters[own_row(parameters.shape[0], i)]
-            term = counts[i] * (table[place[i]] + of_times(p, q, u, v, x[i], t_x[i], T[i]))
-            total, lost = add_compensated(total, lost, term)
+            times = 0.0 if done[i] else of_times(p, q, u, v, x[i], t_x[i], T[i])
+            total, lost = add_compensated(total, lost, counts[i] * (table[place[i]] + times))
         return total + lost
 
     @rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)

@@ -50,53 +50,70 @@ def _gini(sizes: np.ndarray, sums: np.ndarray, total: float, money: float) -> fl
     return 2.0 * area / (total * money) - 1.0
 
 
-@rows(TIMES, OFFSETS, OFFSETS, OFFSETS, VECTOR, MATRIX, NUMBER, parallel=True)
+@rows(TIMES, OFFSETS, OFFSETS, OFFSETS, OFFSETS, VECTOR, MATRIX, MATRIX, NUMBER, parallel=True)
 def resampled_scores(
     times: np.ndarray,
     order: np.ndarray,
+    starts: np.ndarray,
     tie: np.ndarray,
     level: np.ndarray,
     levels: np.ndarray,
+    of_cells: np.ndarray,
     columns: np.ndarray,
     share: float,
 ) -> np.ndarray:
     """Scores of customers who are each counted so many times, once per row of `times`.
 
+    Customers of whom the same was predicted, and who did the same, are one cell.
+
     Parameters
     ----------
     times : (resamples, people).
-    order : (customers,) places in a row of `times` of those judged; they ascend by what was predicted of them, as all
-        that follows does.
-    tie : (customers,), number of the distinct prediction, ascending.
-    level, levels : (customers,) number of the distinct outcome, and (distinct,) the outcomes, ascending.
-    columns : (k, customers), whose means are wanted.
+    order : (customers,) places in a row of `times` of those judged; they ascend by what was predicted of them, then
+        by what they did.
+    starts : (cells + 1,), where in `order` the cells begin.
+    tie : (cells,), number of the distinct prediction, ascending.
+    level, levels : (cells,) number of the distinct outcome, and (distinct,) the outcomes, ascending.
+    of_cells, columns : (k, cells) and (l, customers), whose means are wanted.
     share : of the customers, who are the top.
 
     Returns
     -------
-    (resamples, FIRST_MEAN + k): customers, mean outcome, Spearman's rank correlation, Gini over the Gini of perfect
-    foresight, share of the outcome found among the top by prediction, share of the top by outcome found among
-    them, and means. NaN where a score has no meaning. Within a tie of predictions nobody stands first.
+    (resamples, FIRST_MEAN + k + l): customers, mean outcome, Spearman's rank correlation, Gini over the Gini of
+    perfect foresight, share of the outcome found among the top by prediction, share of the top by outcome found
+    among them, and means. NaN where a score has no meaning. Within a tie of predictions nobody stands first.
     """
-    resamples, n = times.shape[0], order.size
-    ties, many = tie[n - 1] + 1, levels.size
-    out = np.empty((resamples, FIRST_MEAN + columns.shape[0]))
+    resamples, n, cells = times.shape[0], order.size, tie.size
+    ties, many = tie[cells - 1] + 1, levels.size
+    first, second = of_cells.shape[0], columns.shape[0]
+    out = np.empty((resamples, FIRST_MEAN + first + second))
     for b in prange(resamples):
         sizes, sums = np.zeros(ties), np.zeros(ties)
         counts, worth = np.zeros(many), np.zeros(many)
-        means = np.zeros(columns.shape[0])
-        drawn = np.empty(n)
+        means = np.zeros(first + second)
+        weight = np.empty(cells)
+        row = times[b]
+        for c in range(cells):
+            drawn_here = 0
+            for i in range(starts[c], starts[c + 1]):
+                drawn_here += np.int64(row[order[i]])
+            weight[c] = drawn_here
         total = 0.0
         # Whoever is not drawn adds nothing: leaving them out would cost more than adding it.
-        for i in range(n):
-            w = float(times[b, order[i]])
-            drawn[i] = w
+        for c in range(cells):
+            w = weight[c]
             total += w
-            sizes[tie[i]] += w
-            sums[tie[i]] += w * levels[level[i]]
-            counts[level[i]] += w
-        for j in range(columns.shape[0]):
-            means[j] = _dot(drawn, columns[j])
+            sizes[tie[c]] += w
+            sums[tie[c]] += w * levels[level[c]]
+            counts[level[c]] += w
+        for j in range(first):
+            means[j] = _dot(weight, of_cells[j])
+        if second > 0:
+            drawn = np.empty(n)
+            for i in range(n):
+                drawn[i] = row[order[i]]
+            for j in range(second):
+                means[first + j] = _dot(drawn, columns[j])
         money = 0.0
         winners = 0.0
         for h in range(many):
@@ -122,15 +139,15 @@ def resampled_scores(
             above += counts[lowest]
             lowest -= 1
         product, clear, at_edge = 0.0, 0.0, 0.0
-        for i in range(n):
-            product += drawn[i] * ranks[tie[i]] * actual_ranks[level[i]]
-        for i in range(n - 1, -1, -1):
-            if tie[i] < edge:
+        for c in range(cells):
+            product += weight[c] * ranks[tie[c]] * actual_ranks[level[c]]
+        for c in range(cells - 1, -1, -1):
+            if tie[c] < edge:
                 break
-            chosen = drawn[i] if tie[i] > edge else drawn[i] * part
-            if level[i] > lowest:
+            chosen = weight[c] if tie[c] > edge else weight[c] * part
+            if level[c] > lowest:
                 clear += chosen
-            elif level[i] == lowest:
+            elif level[c] == lowest:
                 at_edge += chosen
         out[b, CUSTOMERS] = total
         out[b, ACTUAL] = money / total
@@ -139,7 +156,7 @@ def resampled_scores(
         out[b, GINI] = _gini(sizes, sums, total, money) / perfect if perfect > 1e-12 else np.nan
         out[b, MONEY_FOUND] = found / money if money > 0.0 else np.nan
         out[b, TOP_FOUND] = (clear + min(at_edge, wanted - above)) / wanted if wanted > 0.0 else np.nan
-        for j in range(columns.shape[0]):
+        for j in range(first + second):
             out[b, FIRST_MEAN + j] = means[j] / total
     return out
 
