@@ -15,7 +15,7 @@ from browser import browser, misplaced, words_of
 from lifeworth import plots
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.plots.holdout import gains_curve
-from lifeworth.plots.palette import DARK, LIGHT
+from lifeworth.plots.palette import DARK, LIGHT, SERIES
 from lifeworth.plots.posterior import kernel_density
 from lifeworth.plots.style import PAPER, compact, share, style
 
@@ -680,3 +680,39 @@ def test_coverage_counts_totals_and_says_where_history_was_too_short():
     assert "1 of 4" in told
     assert "2 of 3" in told
     assert "history too short" in words(plots.plot_interval_coverage(coverage().assign(calibrated=np.nan)))
+
+
+# Linear red, green and blue as seen without one kind of cone: Machado, Oliveira & Fernandes (2009), IEEE TVCG 15(6).
+SIGHTS = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def oklab(colour, sight):
+    """Ottosson (2020): a space in which equal distances look about equal; black and white are 1 apart."""
+    values = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    cones = [
+        [0.41222147, 0.53633254, 0.05144599],
+        [0.21190350, 0.68069955, 0.10739696],
+        [0.08830246, 0.28171884, 0.62997870],
+    ]
+    axes = [
+        [0.21045426, 0.79361778, -0.00407205],
+        [1.97799850, -2.42859221, 0.45059371],
+        [0.02590404, 0.78277177, -0.80867577],
+    ]
+    return np.array(axes) @ np.cbrt(np.array(cones) @ np.clip(np.array(SIGHTS[sight]) @ linear, 0, 1))
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_curves_differ_for_every_kind_of_colour_vision(theme, sight):
+    """By 0.12, six times what is just noticed side by side; they differ in their dashes, too."""
+    seen = [oklab(theme[role], sight) for role in SERIES]
+    for k, one in enumerate(seen):
+        for other in seen[:k]:
+            assert np.linalg.norm(one - other) > 0.12

@@ -441,7 +441,9 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         n = len(x)
         # Customers alike stand together, so that what they share is computed once.
         order = np.lexsort((t_x, T, x)).astype(np.int64)
-        theta, spend_theta = (own if own.shape[1] == 1 else own[:, order] for own in (theta, spend_theta))
+        theta, spend_theta = (
+            own if own.shape[1] == 1 else np.ascontiguousarray(own[:, order]) for own in (theta, spend_theta)
+        )
         terms = terms if len(terms) == 1 else terms[order]
         columns = (np.ascontiguousarray(column[order]) for column in (x, t_x, T, z, keys))
         customers = (*columns, seed, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1)
