@@ -231,6 +231,18 @@ def notes(data, **how):
     return " ".join(lw.rfm_summary(data, **how).audit.notes)
 
 
+def test_ids_that_were_made_fractions_are_pointed_at():
+    rows = lw.load_cdnow(sample=True)
+    whole = rows["customer_id"]
+    rows["customer_id"] = whole.astype(float).astype(str)
+    assert "Customer ids are written as fractions (1.0)" in notes(rows)
+    rows["customer_id"] = whole.astype(str)
+    assert notes(rows) == ""
+    rows["customer_id"] = whole.astype(float)  # whole numbers again, without a word
+    assert lw.rfm_summary(rows).customer_id.dtype == np.int64
+    assert notes(rows) == ""
+
+
 def test_a_table_that_is_in_order_has_no_notes():
     rfm = lw.rfm_summary(MANY)
     assert rfm.audit.notes == ()

@@ -682,6 +682,15 @@ def test_coverage_counts_totals_and_says_where_history_was_too_short():
     assert "history too short" in words(plots.plot_interval_coverage(coverage().assign(calibrated=np.nan)))
 
 
+def test_long_names_of_methods_end_their_lines_between_words():
+    from lifeworth.plots.backtest import _in_lines
+
+    assert _in_lines("bg_nbd") == "bg_nbd"
+    assert _in_lines("aov_frequency_duration") == "aov_frequency_\nduration"
+    assert _in_lines("revenue_per_customer") == "revenue_per_customer"
+    assert _in_lines("mean of the last three years") == "mean of the last\nthree years"
+
+
 # Linear red, green and blue as seen without one kind of cone: Machado, Oliveira & Fernandes (2009), IEEE TVCG 15(6).
 SIGHTS = {
     "usual": np.eye(3),

@@ -45,6 +45,11 @@ _NAMES: Final = {
 }
 
 
+def _in_lines(name: str) -> str:
+    """A long name in lines, which end at a blank or an underline where there is one."""
+    return textwrap.fill(name.replace("_", "_ "), _LONGEST_NAME + name.count("_")).replace("_ ", "_")
+
+
 @in_style
 def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | None = None) -> Axes:
     """Draw a score of every method: a dot with its bootstrap interval for each cut-off, the latest lowest and darkest.
@@ -108,7 +113,7 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
         ax.text(left, at, "not enough data", color=MUTED, fontsize=8, va="center")
     if metric in ("bias", "pit_error"):
         ax.axvline(0, color=MUTED, linewidth=1)
-    ax.set_yticks(range(len(methods)), [textwrap.fill(str(name), _LONGEST_NAME) for name in methods])
+    ax.set_yticks(range(len(methods)), [_in_lines(str(name)) for name in methods])
     ax.set_ylim(len(methods) - 0.4, -0.6)
     number_ticks(ax.xaxis, 5)
     for kind, colour in (("models", MODEL), ("baselines", ACTUAL)):

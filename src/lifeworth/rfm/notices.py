@@ -28,13 +28,14 @@ _MOST_PURCHASES = 0.2
 _SAMPLE = 10_000
 _ROWS, _BATCHES = 1 << 16, 8
 _EDGES = r"^\s|\s$"
+_FRACTION = r"^[0-9]+\.0$"
 _CURRENCY_COLUMNS = {"currency", "currency_code", "currencycode", "currency code", "waehrung", "währung", "devise",
                      "divisa", "moneda", "valuta"}  # fmt: skip
 
 
 def with_notices(rfm: RFM) -> RFM:
     """The table, with what there is to say of its customers in its audit."""
-    notes = (*_on_totals(rfm), *_on_everybody(rfm), *_on_spelling(rfm.customer_id))
+    notes = (*_on_totals(rfm), *_on_everybody(rfm), *_on_spelling(rfm.customer_id), *_on_fractions(rfm.customer_id))
     return rfm if not notes else replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
 
 
@@ -111,6 +112,20 @@ def _on_spelling(ids: pd.Index[Any]) -> tuple[str, ...]:
     way = ".str.strip().str.lower(), or lower(trim(...))" if addresses else ".str.strip(), or trim(...)"
     many = f"{double:,} ids are each that of another customer" if double > 1 else "1 id is that of another customer"
     return (f"{many} but for {case}: to make one customer of both, clean the column first ({way} in SQL).",)
+
+
+def _on_fractions(ids: pd.Index[Any]) -> tuple[str, ...]:
+    """Numbers that went through a column with missing values came out as fractions, and match no other table."""
+    if str(ids.dtype) != "str" or not len(ids):
+        return ()
+    text = pa.array(ids.array[:_SAMPLE], from_pandas=True)
+    if not pc.all(pc.match_substring_regex(text, _FRACTION)).as_py():
+        return ()
+    first = text[0].as_py()
+    return (
+        f"Customer ids are written as fractions ({first}), so that a table with {first.partition('.')[0]} matches none "
+        "of them: cut their ending off first (.str.removesuffix(\".0\"), or regexp_replace(id, '\\.0$', '') in SQL).",
+    )
 
 
 def _distinct(data: Any, name: str) -> list[str]:
