@@ -319,9 +319,10 @@ SLOWLY = {"horizon": "39W", "uncertainty": "customer", "rows_per_block": 20}
 BLOCKS = 118  # of 2,357 customers
 
 
-def start(job, limit=None):
-    """The installed command's own function in a process of its own."""
+def start(job, limit=None, hang_up="SIG_DFL"):
+    """The installed command's own function in a process of its own; the tests themselves may run under nohup."""
     code = "import sys; from lifeworth.cli import main; sys.argv = ['lifeworth', 'run', sys.argv[1]]; main()"
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.{hang_up}); {code}"
     if limit is not None:
         code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {code}"
     return subprocess.Popen(
@@ -382,6 +383,13 @@ def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
     assert not (tmp_path / "out").exists()
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
+
+
+def test_under_nohup_a_job_outlives_its_terminal(make, tmp_path):
+    process = start(make(scores=SLOWLY), hang_up="SIG_IGN")
+    stop_at(process, tmp_path, 3, signal.SIGHUP)
+    assert process.returncode == 0
+    assert len(pd.read_parquet(tmp_path / "out/scores.parquet")) == 2357
 
 
 def test_a_signal_that_meets_compiled_code_is_an_interruption(make, tmp_path, command, monkeypatch):
