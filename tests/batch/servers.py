@@ -10,13 +10,14 @@ import pytest
 def until(started, seconds=120):
     """What `started` gives, asked again while a PostgreSQL server is still on its way up or down.
 
-    The wheel that carries the server gives it ten seconds, and none to one that is about to stop.
+    The wheel that carries the server gives it ten seconds, and none to one that is about to stop: that may take its
+    file with the process number away between the wheel's look and its reading.
     """
     end = time.monotonic() + seconds
     while True:
         try:
             return started()
-        except (AssertionError, subprocess.SubprocessError):
+        except (AssertionError, FileNotFoundError, subprocess.SubprocessError):
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
