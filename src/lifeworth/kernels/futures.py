@@ -446,7 +446,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         )
         terms = terms if len(terms) == 1 else terms[order]
         columns = (np.ascontiguousarray(column[order]) for column in (x, t_x, T, z, keys))
-        customers = (*columns, seed, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1)
+        customers: tuple[Any, ...] = (*columns, seed, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1)
         rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, order)
         found: Any = all_futures(*(theta, spend_theta, *customers, *rest))
         return found[3], found[4]

@@ -94,7 +94,7 @@ def resampled_scores(
         weight = np.empty(cells)
         row = times[b]
         for c in range(cells):
-            drawn_here = 0
+            drawn_here = np.int64(0)
             for i in range(starts[c], starts[c + 1]):
                 drawn_here += np.int64(row[order[i]])
             weight[c] = drawn_here
