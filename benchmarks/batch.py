@@ -3,7 +3,7 @@
     python -m benchmarks.batch job               # a tenth: 400,000 customers, about a million purchases
     python -m benchmarks.batch job --share 1     # 4 million customers, about 10 million purchases: minutes
     python -m benchmarks.batch start             # scoring in a fresh process beside the bare imports that it needs
-    python -m benchmarks.batch night             # today's rows into yesterday's table, beside all rows anew
+    python -m benchmarks.batch night             # the same nights into a table and into one ten times as large
 
 Every measurement is a fresh process. CPU time stands beside wall time: on a machine that others use, it is what the
 work costs. The cache of machine code is warm, and so is Python's bytecode, as in an installed package (it is kept in
@@ -101,31 +101,48 @@ def start(folder: Path, repeats: int = 7) -> None:
     print(f"{'scoring after imports':24s} {statistics.median(gone):6.2f} s (median of {repeats} pairs)")
 
 
-def night(share: float, folder: Path) -> None:
-    """A night of one row in a thousand into a table, beside all rows anew; then ten times the rows, the same night."""
+def night(share: float, folder: Path, nights: int = 5) -> None:
+    """The same nights, of one row in a thousand of the larger table, into a table and into one of ten times the rows.
+
+    Medians; taking in and giving the table apart, beside all rows anew from memory and from their file.
+    """
     import pandas as pd
 
     import lifeworth as lw
 
+    def timed(way) -> tuple[float, object]:
+        begun = time.process_time()
+        found = way()
+        return time.process_time() - begun, found
+
     for customers in (int(CUSTOMERS * share / 10), int(CUSTOMERS * share)):
         shop(customers, folder)
         table = pd.read_parquet(folder / "transactions.parquet").sort_values("date", ignore_index=True)
-        today = CUSTOMERS * share / 400
-        old, new = table.iloc[: -int(today)], table.iloc[-int(today) :]
-        lw.rfm_summary(old.head(100_000))
-        state = folder / f"state-{customers}"
-        lw.RFMState(state).update(old)
-        found, clocks = None, {}
-        for name, way in (
-            ("anew", lambda rows=table: lw.rfm_summary(rows)),
-            ("grown", lambda where=state, rows=new: lw.RFMState(where).update(rows)),
-        ):
-            begun = time.process_time()
-            other, clocks[name] = way(), time.process_time() - begun
-            assert found is None or found.to_pandas().equals(other.to_pandas())
-            found = other
-        print(f"{len(table):,} rows, {len(new):,} of them new: anew {clocks['anew']:.2f} s of cores, "
-              f"grown {clocks['grown']:.2f} s")  # fmt: skip
+        today = int(CUSTOMERS * share / 400)
+        before = len(table) - nights * today
+        lw.rfm_summary(table.head(100_000))
+        for kind in ("whole numbers", "text"):
+            if kind == "text":
+                table["customer_id"] = "customer-" + table["customer_id"].astype("str")
+            state = folder / f"state-{customers}-{kind[:4]}"
+            lw.RFMState(state).take_in(table.iloc[:before])
+            clocks: dict[str, list[float]] = {"taken in": [], "table": [], "anew": [], "from file": []}
+            for last in range(before + today, len(table) + 1, today):
+                new, rows = table.iloc[last - today : last], table.iloc[:last]
+                rows.to_parquet(folder / "tonight.parquet", index=False)
+                clocks["taken in"].append(timed(lambda rows=new, at=state: lw.RFMState(at).take_in(rows))[0])
+                for name, way in (
+                    ("table", lambda at=state: lw.RFMState(at).table()),
+                    ("anew", lambda rows=rows: lw.rfm_summary(rows)),
+                    ("from file", lambda: lw.rfm_summary(folder / "tonight.parquet")),
+                ):
+                    seconds, found = timed(way)
+                    clocks[name].append(seconds)
+                    if name == "table":
+                        wanted = found.to_pandas()
+                    assert found.to_pandas().equals(wanted)
+            told = ", ".join(f"{name} {statistics.median(found):.3f} s" for name, found in clocks.items())
+            print(f"{len(table):,} rows, {today:,} new ones a night, ids {kind}, of cores: {told}", flush=True)
 
 
 def main() -> None:

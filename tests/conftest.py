@@ -1,5 +1,6 @@
 """What several test files share: CDNOW, and a table in every form that tables come in."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ import lifeworth as lw
 # Examples take their time where kernels are compiled or two cores are shared; nothing is measured here.
 hypothesis.settings.register_profile("house", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("house")
+
+# Started in the background, the tests ignore Ctrl-C, and so would the commands that they start: what is ignored here is
+# ignored there. What is handled here is at its default there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,8 @@ def test_control_c_leaves_nothing(tmp_path):
     )
     writer = os.open(tmp_path / "tx.csv", os.O_WRONLY)  # returns as soon as the command opens the other end
     try:
+        # A signal just before Python's read would be noticed after it only, which is never here: let it begin to wait.
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     finally:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +66,15 @@ def same(found, wanted):
     refunds=st.sampled_from(["net", "drop"]),
     money=st.booleans(),
     ends=st.lists(st.sampled_from([None, "2024-01-10", "2024-02-20", "2024-06-01"]), min_size=7, max_size=7),
-    most=st.sampled_from([2, 32]),
+    times=st.sampled_from([0, 2, 1000]),
 )
-def test_every_night_is_as_counted_from_the_start(nights, period, time_unit, refunds, money, ends, most):
-    from lifeworth.rfm import state as module
+def test_every_night_is_as_counted_from_the_start(nights, period, time_unit, refunds, money, ends, times):
+    from lifeworth.rfm import levels as module
 
     told = {"amount": "amount" if money else None, "period": period, "time_unit": time_unit, "refunds": refunds}
     told["currency"] = "EUR"
-    folder, before = Path(tempfile.mkdtemp()), module._MOST_PIECES
-    module._MOST_PIECES = most
+    folder, before = Path(tempfile.mkdtemp()), module.TIMES
+    module.TIMES = times  # levels are never brought together, or as they are, or always
     try:
         for number in range(len(nights)):
             rows, end = pd.concat(nights[: number + 1]), ends[number]
@@ -93,7 +94,7 @@ def test_every_night_is_as_counted_from_the_start(nights, period, time_unit, ref
             same(found, wanted)
         same(lw.RFMState(folder, **told).table(), wanted)
     finally:
-        module._MOST_PIECES = before
+        module.TIMES = before
         shutil.rmtree(folder)
 
 
@@ -129,6 +130,35 @@ def test_only_customers_who_are_spoken_of_are_counted_anew(tmp_path, cdnow_sampl
     of_them = cdnow_sample["customer_id"].isin(new["customer_id"]).sum()
     assert sum(counted) == of_them + (of_them - len(new)) + 2  # as they are and as they were, and nobody, twice
     assert sum(counted) < len(cdnow_sample) / 4
+
+
+@pytest.mark.parametrize("ids", ["numbers", "text"])
+def test_a_night_writes_what_has_changed(tmp_path, cdnow_sample, ids):
+    """And brings together what was written before as often as that has doubled: files are few."""
+    rows = cdnow_sample.astype({"customer_id": "str"}) if ids == "text" else cdnow_sample
+    rows = rows.sort_values("date", kind="stable")
+    state = lw.RFMState(tmp_path)
+    state.take_in(rows.iloc[:4000])
+    written, edges = 0, np.linspace(4000, len(rows), 101).astype(int)
+    for first, last in pairwise(edges):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+        lw.RFMState(tmp_path).take_in(rows.iloc[first:last])
+        after = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "state.json"]
+        written += sum(path.stat().st_size for path in after if path.stat().st_mtime_ns != before.get(path))
+        assert len(list(tmp_path.iterdir())) <= 2 * np.log2(len(rows)) + 1
+    same(lw.RFMState(tmp_path).table(), lw.rfm_summary(rows))
+    whole = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert written < 12 * whole  # where every night wrote all there is, it would be a hundred times
+
+
+def test_what_cannot_be_counted_is_not_taken_in(tmp_path, cdnow_sample):
+    """Not into the object that was asked, either."""
+    state = lw.RFMState(tmp_path, refunds="error")
+    wanted = state.update(cdnow_sample.iloc[:3000])
+    with pytest.raises(DataError, match="1 rows have a negative amount"):
+        state.update(cdnow_sample.iloc[3000:].assign(amount=np.r_[-1.0, np.ones(len(cdnow_sample) - 3001)]))
+    same(state.table(), wanted)
+    same(state.update(cdnow_sample.iloc[3000:]), lw.rfm_summary(cdnow_sample))
 
 
 def test_a_night_that_cannot_be_read_changes_nothing(tmp_path, cdnow_sample):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +81,3 @@ class Piece:
 def gather(pieces: Iterable[Piece], codes: Integers | None = None) -> Rows:
     """The rows of some customers from all pieces."""
     return Rows.joined(piece.rows(codes) for piece in pieces)
-
-
-def find(ids: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Where values stand, or would stand, in ascending ones; and which of them are there."""
-    at = np.searchsorted(ids, wanted)
-    known = at < len(ids)
-    known[known] = ids[at[known]] == wanted[known]
-    return at, known

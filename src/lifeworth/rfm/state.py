@@ -1,7 +1,7 @@
 """An RFM table that grows: yesterday's state and today's transactions give today's table, as counted from the start.
 
 Rows are kept by customer. New rows, late ones and refunds alike, have just their customers counted anew from all of
-their rows, by the same kernels; everybody else grows older, and nothing more.
+their rows, by the same kernels, and only what has changed is written; everybody else grows older, and nothing more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lifeworth import display
 from lifeworth.errors import DataError, SourceError, UsageError
@@ -26,8 +25,9 @@ from lifeworth.files import replacing
 from lifeworth.rfm.account import note_on_gap
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
+from lifeworth.rfm.levels import Customers, Levels, ids_of, index_of, too_small, union
 from lifeworth.rfm.notices import with_notices
-from lifeworth.rfm.rowstore import Integers, Piece, Rows, find, gather
+from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import (
@@ -41,16 +41,7 @@ from lifeworth.timeunits import (
 )
 from lifeworth.transactions import Audit, DecimalMark, Refunds, read_transactions, wall_clock_edge
 
-_FORMAT = 1
-# Pieces are brought together when there are so many of them, or when the later ones hold this share of the rows.
-_MOST_PIECES, _MOST_LATER = 32, 0.5
-_TABLE = {
-    "frequency": np.int64,
-    "recency": np.float64,
-    "born": np.int64,
-    "mean_spend": np.float64,
-    "past_spend": np.float64,
-}
+_FORMAT = 2
 _SENTINEL = -1
 _REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
@@ -60,22 +51,37 @@ _REASONS = (
 
 
 @dataclass
-class _Counts:
-    """How many rows there are of which fate."""
+class _Facts:
+    """What state.json says."""
 
+    generation: int = 0
+    pieces: list[str] = field(default_factory=list)  # of rows, and how many each has
+    sizes: list[int] = field(default_factory=list)
+    levels: list[str] = field(default_factory=list)  # of customers, and how many each has
+    level_sizes: list[int] = field(default_factory=list)
+    pending: str | None = None  # customers with rows after the end
+    taken: dict[str, Any] = field(default_factory=dict)
+    ids: str | None = None  # their type
+    zone: str | None = None
+    end: int | None = None
+    last: int | None = None  # of all rows, those after the end with them
+    times: list[int] = field(default_factory=list)  # the last two, in microseconds
+    customers: int = 0
+    there: int = 0  # in the table: whoever has a purchase up to its end
+    rows_in: int = 0
     used: int = 0
     refunds: int = 0
-    left_out: dict[str, int] | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: _Counts, times: int = 1) -> None:
-        """Add, or with -1 take away."""
-        self.used += times * other.used
-        self.refunds += times * other.refunds
-        mine = self.left_out or {}
-        self.left_out = {
-            reason: mine.get(reason, 0) + times * (other.left_out or {}).get(reason, 0)
-            for reason in {**mine, **(other.left_out or {})}
-        }
+    def copy(self) -> _Facts:
+        return replace(self, taken=dict(self.taken), left_out=dict(self.left_out))
+
+    def add(self, counts: Audit, times: int = 1) -> None:
+        """Add what became of rows, or with -1 take it away."""
+        self.used += times * counts.rows_used
+        self.refunds += times * counts.refunds
+        for reason, count in counts.left_out.items():
+            self.left_out[reason] = self.left_out.get(reason, 0) + times * count
 
 
 class RFMState:
@@ -87,10 +93,6 @@ class RFMState:
     customer_id, date, amount, period, time_unit, refunds, date_format, time_zone, decimal, currency : as in
         `rfm_summary`.
 
-    Attributes
-    ----------
-    taken : what has been taken in, by the names given to `update`.
-
     Raises
     ------
     UsageError : a folder whose state was begun with other settings.
@@ -99,8 +101,10 @@ class RFMState:
     Notes
     -----
     The table is that of `rfm_summary` over all rows taken in, to the last bit, audit included but for its examples.
-    The time it takes goes with the new rows and with what their customers have bought before; giving everybody's age,
-    and writing the table, goes with the customers. A folder holds 24 bytes a row and 60 a customer.
+    Taking in costs what the new rows and their customers' earlier purchases cost, not what there was before (what has
+    been written is brought together from time to time, each row about as often as the table has doubled). The table
+    itself has a row for every customer, each a day older: to give it costs as much as to copy it, and `take_in` does
+    without. A folder holds 24 bytes a row and 60 a customer, and up to half as much again until it is brought together.
 
     Examples
     --------
@@ -142,7 +146,6 @@ class RFMState:
             time_zone=time_zone,
         )
         self.folder = Path(folder)
-        self.taken: dict[str, Any] = {}
         self._about: dict[str, Any] = {
             "period": period,
             "time_unit": time_unit,
@@ -153,40 +156,38 @@ class RFMState:
             self._about["decimal"] = decimal
         if time_zone is not None:
             self._about["time_zone"] = time_zone
-        self._ids: pd.Index[Any] = pd.Index([])
-        self._code = np.empty(0, dtype=np.int64)
-        self._there = np.empty(0, dtype=bool)  # in the table: whoever has a purchase up to its end
-        self._columns: dict[str, npt.NDArray[Any]] = {k: np.empty(0, dtype=kind) for k, kind in _TABLE.items()}
-        self._pieces: list[str] = []
-        self._counts, self._rows_in = _Counts(left_out={}), 0
-        self._end: int | None = None
-        self._last: int | None = None  # of all rows, those after the end with them
-        self._times: list[int] = []  # the last two, in microseconds
-        self._zone: str | None = None
-        self._pending = np.empty(0, dtype=np.int64)  # customers with rows after the end
-        self._generation = 0
+        self._facts = _Facts()
+        self._levels = Levels([])
+        self._pieces: list[Piece] = []
+        self._pending: Customers | None = None
         if (self.folder / "state.json").exists():
             self._read()
 
     def __len__(self) -> int:
-        return int(self._there.sum())
+        return self._facts.there
 
     def __repr__(self) -> str:
-        return f"RFMState({str(self.folder)!r}, {', '.join(self._facts)})"
+        return f"RFMState({str(self.folder)!r}, {', '.join(self._told)})"
 
     def _repr_html_(self) -> str:
-        account = self._audit()._account() if self._rows_in else ""
-        return display.card("An RFM table that grows", [self.folder, *self._facts], account)
+        account = self._audit()._account() if self._facts.rows_in else ""
+        return display.card("An RFM table that grows", [self.folder, *self._told], account)
 
     @property
-    def _facts(self) -> list[str]:
-        end = [] if self._end is None else [f"up to {period_start(self._end, self.settings.period):%Y-%m-%d}"]
-        return [f"{self._rows_in:,} rows", f"{len(self):,} customers", *end]
+    def _told(self) -> list[str]:
+        facts = self._facts
+        end = [] if facts.end is None else [f"up to {period_start(facts.end, self.settings.period):%Y-%m-%d}"]
+        return [f"{facts.rows_in:,} rows", f"{len(self):,} customers", *end]
+
+    @property
+    def taken(self) -> dict[str, Any]:
+        """What has been taken in, by the names given to `update`."""
+        return dict(self._facts.taken)
 
     @property
     def is_text(self) -> bool:
         """Whether ids are text."""
-        return str(self._ids.dtype) == "str"
+        return self._facts.ids == "str"
 
     def update(self, data: Any, observation_end: Any = None, *, taken: Mapping[str, Any] | None = None) -> RFM:
         """Take in transactions, and give the RFM table of all that have been.
@@ -201,50 +202,59 @@ class RFMState:
         ------
         DataError : transactions that cannot be read, or ids of another kind than those before. Nothing was taken in.
         """
-        new = Rows.joined([])
-        if data is not None:
-            new = self._taken_in(data)
-        touched = np.union1d(new.customer, self._pending)
-        end = self._last
+        self.take_in(data, observation_end, taken=taken)
+        return self.table()
+
+    def take_in(self, data: Any, observation_end: Any = None, *, taken: Mapping[str, Any] | None = None) -> None:
+        """Take in transactions as `update` does, and leave the table for later."""
+        facts = self._facts.copy()
+        touched, new = self._touched(data, facts)
+        end = facts.last
         if observation_end is not None:
-            edge = wall_clock_edge(observation_end, "observation_end", self._zone)
+            edge = wall_clock_edge(observation_end, "observation_end", facts.zone)
             end = period_ordinal(edge, self.settings.period)
         if end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
-        if self._end is not None and end < self._end:
-            touched = np.sort(self._code)
-        pieces = [Piece(self.folder / name) for name in self._pieces]
-        old = gather(pieces, touched)
-        if len(old) and self._end is not None:
-            self._counts.add(self._count(old, self._end)[0], -1)
+        if facts.end is not None and end < facts.end:  # back in time, everybody is another one
+            everybody = self._levels.together()
+            touched = touched if not len(everybody) else everybody.under(touched)
+        old = gather(self._pieces, np.sort(touched.columns["code"]))
+        if len(old) and facts.end is not None:
+            facts.add(self._count(old, facts.end)[0], -1)
         rows = Rows.joined([old, new])
         counts, table = self._count(rows, end)
-        self._counts.add(counts)
-        self._put(touched, table, end)
-        self._pending = np.unique(rows.customer[rows.period > end])
-        self._end = end
-        self.taken |= dict(taken or {})
-        self._write(new, pieces)
-        return self.table()
+        facts.add(counts)
+        facts.there -= int(touched.columns["there"].sum())
+        changed = self._changed(touched, table, end)
+        facts.there += int(changed.columns["there"].sum())
+        facts.end = end
+        facts.taken |= dict(taken or {})
+        self._write(facts, changed, new, np.unique(rows.customer[rows.period > end]))
 
     def table(self) -> RFM:
         """The table as of the last update."""
-        if self._end is None:
+        facts, settings = self._facts, self.settings
+        if facts.end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
-        there, settings = self._there, self.settings
-        if not there.any():
-            raise DataError(f"No customer has a purchase up to {period_start(self._end, settings.period):%Y-%m-%d}.")
+        if not facts.there:
+            raise DataError(f"No customer has a purchase up to {period_start(facts.end, settings.period):%Y-%m-%d}.")
+        everybody = self._levels.together()
+        ids, columns = everybody.ids, everybody.columns
+        if facts.there < len(everybody):
+            there = columns["there"].view(bool)
+            ids = ids.filter(pa.array(there))
+            columns = {name: column[there] for name, column in columns.items()}
         money = settings.amount is not None
         table = RFM(
-            customer_id=self._ids[there],
-            frequency=self._columns["frequency"][there],
-            recency=self._columns["recency"][there],
-            T=elapsed(self._columns["born"][there], self._end, settings.period, settings.time_unit),
-            monetary_value=self._columns["mean_spend"][there] if money else None,
-            past_spend=self._columns["past_spend"][there] if money else None,
+            customer_id=index_of(ids),
+            frequency=_own(columns["frequency"]),
+            recency=_own(columns["recency"]),
+            T=elapsed(columns["born"], facts.end, settings.period, settings.time_unit),
+            monetary_value=_own(columns["mean_spend"]) if money else None,
+            past_spend=_own(columns["past_spend"]) if money else None,
             time_unit=settings.time_unit,
             period=settings.period,
-            observation_end=period_start(self._end, settings.period),
+            observation_end=period_start(facts.end, settings.period),
             currency=settings.currency,
             audit=self._audit(),
         )
@@ -252,49 +262,41 @@ class RFMState:
 
     # ---- taking in ---------------------------------------------------------------------------------------
 
-    def _taken_in(self, data: Any) -> Rows:
-        """New rows by codes of customers; new customers get their places."""
+    def _touched(self, data: Any, facts: _Facts) -> tuple[Customers, Rows]:
+        """Whom new rows speak of, and who has rows that were not counted yet, as known so far; and the new rows."""
+        parts = [] if self._pending is None else [self._pending.ids]
+        if data is None:
+            ids = union(parts) if parts else pa.array([], pa.int64())
+            return self._levels.find(ids)[0], Rows.joined([])
         settings = self.settings
         names = (settings.customer_id, settings.date, settings.amount)
         read = read_transactions(data, *names, settings.date_form, settings.decimal)
-        if not (pd.api.types.is_integer_dtype(read.customer_ids.dtype) or read.customer_ids.dtype == "str"):
+        kind = str(read.customer_ids.dtype)
+        if not (pd.api.types.is_integer_dtype(read.customer_ids.dtype) or kind == "str"):
             raise UsageError("A table that grows takes ids that are whole numbers or text: convert them.")
-        if len(self._ids) and (read.customer_ids.dtype != self._ids.dtype or read.time_zone != self._zone):
+        if facts.ids is not None and (kind, read.time_zone) != (facts.ids, facts.zone):
             raise DataError("Ids, or the time zone of dates, are of another kind than before: begin the state anew.")
-        codes = self._codes(read.customer_ids)[read.customer]
+        own = ids_of(read.customer_ids)
+        touched, known = self._levels.find(union([*parts, own]))
+        touched.columns["code"][~known] = facts.customers + np.arange(int((~known).sum()))
+        codes = touched.columns["code"][touched.find(own)[0]][read.customer]
         times = read.when.astype("datetime64[us]")
         period = period_ordinals(times, settings.period)
-        self._zone = read.time_zone
-        self._rows_in += read.rows_in
-        self._counts.add(_Counts(left_out=dict(read.left_out)))
-        self._last = max(int(period.max()), self._last if self._last is not None else int(period.max()))
-        self._times = sorted({*self._times, *_last_two(times)})[-2:]
+        facts.ids, facts.zone = kind, read.time_zone
+        facts.customers += int((~known).sum())
+        facts.rows_in += read.rows_in
+        facts.add(Audit(sum(read.left_out.values()), 0, dict(read.left_out)))
+        facts.last = int(period.max()) if facts.last is None else max(int(period.max()), facts.last)
+        facts.times = sorted({*facts.times, *_last_two(times)})[-2:]
         amount = np.zeros(len(codes)) if read.amount is None else read.amount
-        return Rows.joined([Rows(codes, period, amount)])
-
-    def _codes(self, ids: pd.Index[Any]) -> Integers:
-        """Codes of distinct, ascending ids; those who are new get the next ones."""
-        if not len(self._ids):
-            self._ids = ids[:0]
-        at, known = find(self._ids.to_numpy(), ids.to_numpy())
-        codes = np.empty(len(ids), dtype=np.int64)
-        codes[known] = self._code[at[known]]
-        codes[~known] = len(self._code) + np.arange(int((~known).sum()))
-        if not known.all():
-            places = at[~known]
-            merged = np.insert(self._ids.to_numpy(), places, ids.to_numpy()[~known])
-            self._ids = pd.Index(merged, dtype=ids.dtype)
-            self._code = np.insert(self._code, places, codes[~known])
-            self._there = np.insert(self._there, places, False)
-            self._columns = {name: np.insert(column, places, 0) for name, column in self._columns.items()}
-        return codes
+        return touched, Rows.joined([Rows(codes, period, amount)])
 
     # ---- counting ----------------------------------------------------------------------------------------
 
-    def _count(self, rows: Rows, end: int) -> tuple[_Counts, RFM | None]:
-        """The table of some customers at an end, from all of their rows; and what became of those."""
+    def _count(self, rows: Rows, end: int) -> tuple[Audit, RFM | None]:
+        """What became of rows at an end; and the table of their customers, by codes."""
         if not len(rows):
-            return _Counts(left_out={}), None
+            return Audit(0, 0), None
         settings = self.settings
         refunded = (rows.amount < 0) & (rows.period <= end)
         if settings.refunds == "error" and refunded.any():
@@ -319,82 +321,81 @@ class RFMState:
             period_start(end, settings.period),
             settings.refunds,
         )
-        audit = table.audit
-        counts = _Counts(audit.rows_used - 1, audit.refunds, dict(audit.left_out))
+        counts = replace(table.audit, rows_in=table.audit.rows_in - 1, rows_used=table.audit.rows_used - 1)
         return counts, table.take(np.asarray(table.customer_id != _SENTINEL))
 
-    def _put(self, touched: Integers, table: RFM | None, end: int) -> None:
-        """Let the customers counted anew take the place of what was known of them."""
-        if not len(touched):
-            return
-        place = np.empty(len(self._code), dtype=np.int64)
-        place[self._code] = np.arange(len(self._code))
-        self._there[place[touched]] = False
-        if table is None or not len(table):
-            return
-        at = place[np.asarray(table.customer_id, dtype=np.int64)]
-        self._there[at] = True
-        self._columns["frequency"][at] = table.frequency
-        self._columns["recency"][at] = table.recency
-        self._columns["born"][at] = _born(table.T, end, self.settings.period, self.settings.time_unit)
-        if table.monetary_value is not None and table.past_spend is not None:
-            self._columns["mean_spend"][at] = table.monetary_value
-            self._columns["past_spend"][at] = table.past_spend
+    def _changed(self, touched: Customers, table: RFM | None, end: int) -> Customers:
+        """Those who were counted anew, as they are now."""
+        columns = Customers.new(touched.ids).columns
+        columns["code"] = codes = touched.columns["code"]
+        if table is not None and len(table):
+            order = np.argsort(codes)
+            at = order[np.searchsorted(codes, np.asarray(table.customer_id, dtype=np.int64), sorter=order)]
+            columns["there"][at] = 1
+            columns["frequency"][at] = table.frequency
+            columns["recency"][at] = table.recency
+            columns["born"][at] = _born(table.T, end, self.settings.period, self.settings.time_unit)
+            if table.monetary_value is not None and table.past_spend is not None:
+                columns["mean_spend"][at] = table.monetary_value
+                columns["past_spend"][at] = table.past_spend
+        return Customers(touched.ids, columns)
 
     def _audit(self) -> Audit:
-        counts = self._counts.left_out or {}
+        facts = self._facts
         notes: tuple[str, ...] = ()
-        if self._end == self._last and self._times:
-            account = Account(np.empty((0, 0), dtype=np.int64), self._times[-1], self._times[0], self._times[0])
+        if facts.end == facts.last and facts.times:
+            account = Account(np.empty((0, 0), dtype=np.int64), facts.times[-1], facts.times[0], facts.times[0])
             notes = note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
         return Audit(
-            rows_in=self._rows_in,
-            rows_used=self._counts.used,
-            left_out={reason: counts[reason] for reason in _REASONS if counts.get(reason)},
-            refunds=self._counts.refunds,
-            customers=int(self._there.sum()),
-            customers_left_out=int((~self._there).sum()),
+            rows_in=facts.rows_in,
+            rows_used=facts.used,
+            left_out={reason: facts.left_out[reason] for reason in _REASONS if facts.left_out.get(reason)},
+            refunds=facts.refunds,
+            customers=facts.there,
+            customers_left_out=facts.customers - facts.there,
             notes=notes,
         )
 
     # ---- files -------------------------------------------------------------------------------------------
     # state.json names all others, and is put in place last: what it does not name was never there.
 
-    def _write(self, new: Rows, pieces: list[Piece]) -> None:
-        self._generation += 1
-        sizes = [len(piece) for piece in pieces]
-        later = len(new) + sum(sizes[1:])
+    def _write(self, facts: _Facts, changed: Customers, new: Rows, pending: Integers) -> None:
+        facts.generation += 1
         if len(new):
-            if pieces and (len(pieces) >= _MOST_PIECES or later > _MOST_LATER * sizes[0]):
-                new, self._pieces = Rows.joined([gather(pieces), new]), []
-            name = f"rows-{self._generation}"
-            new.write(self.folder / name)
-            self._pieces = [*self._pieces, name]
-        table = {"customer_id": self._ids, "code": self._code, "there": self._there, **self._columns}
-        with replacing(self.folder / f"table-{self._generation}.parquet") as temporary:
-            pq.write_table(pa.Table.from_pandas(pd.DataFrame(table), preserve_index=False), temporary)
-        content = {
-            "format": _FORMAT,
-            "about": self._about,
-            "generation": self._generation,
-            "pieces": self._pieces,
-            "taken": self.taken,
-            "rows_in": self._rows_in,
-            "used": self._counts.used,
-            "refunds": self._counts.refunds,
-            "left_out": self._counts.left_out,
-            "end": self._end,
-            "last": self._last,
-            "times": self._times,
-            "zone": self._zone,
-            "pending": self._pending.tolist(),
-        }
+            last = too_small(facts.sizes, len(new))
+            kept = len(facts.sizes) - last
+            rows = Rows.joined([gather(self._pieces[kept:]), new]) if last else new
+            facts.pieces = [*facts.pieces[:kept], f"rows-{facts.generation}"]
+            facts.sizes = [*facts.sizes[:kept], len(rows)]
+            rows.write(self.folder / facts.pieces[-1])
+        if len(changed):
+            last = too_small(facts.level_sizes, len(changed))
+            kept = len(facts.level_sizes) - last
+            level = self._levels.together(last).under(changed) if last else changed
+            facts.levels = [*facts.levels[:kept], f"table-{facts.generation}.arrow"]
+            facts.level_sizes = [*facts.level_sizes[:kept], len(level)]
+            level.write(self.folder / facts.levels[-1])
+        facts.pending = None
+        if len(pending):
+            facts.pending = f"pending-{facts.generation}.arrow"
+            Customers.new(changed.ids.filter(pa.array(np.isin(changed.columns["code"], pending)))).write(
+                self.folder / facts.pending
+            )
+        content = {"format": _FORMAT, "about": self._about, **asdict(facts)}
         with replacing(self.folder / "state.json") as temporary:
             temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        named = {*self._pieces, f"table-{self._generation}.parquet"}
+        self._open(facts)
+        named = {*facts.pieces, *facts.levels, facts.pending}
         for path in self.folder.iterdir():
-            if path.name.startswith(("rows-", "table-")) and path.name not in named:
+            if path.name.startswith(("rows-", "table-", "pending-")) and path.name not in named:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _open(self, facts: _Facts) -> None:
+        """Look at the files that are named."""
+        pieces = [Piece(self.folder / name) for name in facts.pieces]
+        levels = Levels([Customers.read(self.folder / name) for name in facts.levels])
+        pending = None if facts.pending is None else Customers.read(self.folder / facts.pending)
+        self._pieces, self._levels, self._pending, self._facts = pieces, levels, pending, facts
 
     def _read(self) -> None:
         path = self.folder / "state.json"
@@ -404,23 +405,18 @@ class RFMState:
                 raise DataError(f"{path} is of another version of lifeworth: begin the state anew.")
             if content["about"] != self._about:
                 raise UsageError(f"{self.folder} was begun with other settings, {content['about']}: choose another.")
-            self._generation, self._pieces = content["generation"], content["pieces"]
-            frame = pd.read_parquet(self.folder / f"table-{self._generation}.parquet")
-            self._ids = pd.Index(frame["customer_id"], name=None)
-            self._code = frame["code"].to_numpy(dtype=np.int64)
-            self._there = frame["there"].to_numpy(dtype=bool).copy()
-            self._columns = {name: frame[name].to_numpy(dtype=kind).copy() for name, kind in _TABLE.items()}
-            self.taken, self._rows_in = content["taken"], content["rows_in"]
-            self._counts = _Counts(content["used"], content["refunds"], content["left_out"])
-            self._end, self._last = content["end"], content["last"]
-            self._times, self._zone = content["times"], content["zone"]
-            self._pending = np.array(content["pending"], dtype=np.int64)
+            self._open(_Facts(**{each.name: content[each.name] for each in fields(_Facts)}))
         except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
             if isinstance(error, (DataError, UsageError)):
                 raise
             raise DataError(f"{path} is damaged: take {self.folder} away, and begin the state anew.") from error
         except OSError as error:
             raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+
+
+def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column that may be written to, and needs no file any more."""
+    return column if column.flags.owndata and column.flags.writeable else column.copy()
 
 
 def _last_two(times: npt.NDArray[np.datetime64]) -> list[int]:

@@ -1,0 +1,187 @@
+"""Customers in files, the later ones over the earlier: what has changed is written, and what was is looked up in place.
+
+A level is an Arrow file of customers by ascending id. It is mapped into memory, so that to find a few customers in it
+reads a few of its pages, however many there are. A few levels stand over each other; a customer is what the last one
+that knows them says. Levels that are no longer much larger than those after them are brought together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lifeworth.files import replacing
+
+Integers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+# A level, or a piece of rows, is this many times as large as all after it, or is brought together with them: there are
+# then at most as many as there are doublings, and what is written once is written again as often.
+TIMES = 2
+COLUMNS: dict[str, type[np.generic]] = {
+    "code": np.int64,
+    "there": np.uint8,
+    "frequency": np.int64,
+    "recency": np.float64,
+    "born": np.int64,
+    "mean_spend": np.float64,
+    "past_spend": np.float64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Customers:
+    """Customers by ascending, distinct id.
+
+    Attributes
+    ----------
+    ids : (n,) Arrow array of whole numbers or text.
+    columns : (n,) each, by the names of `COLUMNS`: their code among rows, whether they are in the table, and what
+        stands there of them (the first period in place of an age, which would grow old).
+    """
+
+    ids: pa.Array
+    columns: dict[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def new(cls, ids: pa.Array) -> Customers:
+        """Customers of whom nothing is known."""
+        return cls(ids, {name: np.zeros(len(ids), dtype=kind) for name, kind in COLUMNS.items()})
+
+    @classmethod
+    def read(cls, path: Path) -> Customers:
+        """Those of a file, looked at where they lie."""
+        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        return cls(batch.column("customer_id"), {name: batch.column(name).to_numpy() for name in COLUMNS})
+
+    def write(self, path: Path) -> None:
+        """Write them into a file that appears whole."""
+        columns = {"customer_id": self.ids, **self.columns}
+        batch = pa.record_batch(columns)
+        with replacing(path) as temporary, pa.ipc.new_file(temporary, batch.schema) as file:
+            file.write_batch(batch)
+
+    def find(self, ids: pa.Array) -> tuple[Integers, Bools]:
+        """Where ids stand, or would stand, and which of them are there."""
+        at = search(self.ids, ids)
+        known = at < len(self.ids)
+        if known.any():
+            known[known] = pc.equal(self.ids.take(pa.array(at[known])), ids.filter(pa.array(known))).to_numpy(False)
+        return at, known
+
+    def under(self, top: Customers) -> Customers:
+        """These, and those of another table over them."""
+        if not len(self) or not len(top):
+            return top if len(top) else self
+        at, known = self.find(top.ids)
+        new = np.flatnonzero(~known)
+        order = np.insert(np.arange(len(self)), at[new], len(self) + new)
+        # Those already here keep their places, and say what the other table says of them.
+        order[at[known] + np.searchsorted(at[new], at[known], side="right")] = len(self) + np.flatnonzero(known)
+        ids = self.ids
+        if len(new):
+            ids = pa.concat_arrays([self.ids, top.ids]).take(pa.array(order))
+        columns = {name: np.concatenate([mine, top.columns[name]])[order] for name, mine in self.columns.items()}
+        return Customers(ids, columns)
+
+
+class Levels:
+    """Customers in levels.
+
+    Parameters
+    ----------
+    tables : the levels, the first one first.
+    """
+
+    def __init__(self, tables: Sequence[Customers]) -> None:
+        self.tables = list(tables)
+
+    def find(self, ids: pa.Array) -> tuple[Customers, Bools]:
+        """What is known of some customers, and of which of them anything is."""
+        found, known = Customers.new(ids), np.zeros(len(ids), dtype=bool)
+        for table in reversed(self.tables):
+            open_ = np.flatnonzero(~known)
+            if not len(open_):
+                break
+            at, here = table.find(ids.take(pa.array(open_)))
+            known[open_[here]] = True
+            for name, column in table.columns.items():
+                found.columns[name][open_[here]] = column[at[here]]
+        return found, known
+
+    def together(self, last: int | None = None) -> Customers:
+        """All customers of the last so many levels, or of all."""
+        tables = self.tables if last is None else self.tables[len(self.tables) - last :]
+        found = tables[-1]
+        for table in reversed(tables[:-1]):
+            found = table.under(found)
+        return found
+
+
+def too_small(sizes: Sequence[int], new: int) -> int:
+    """How many of the last are to be brought together with what is new.
+
+    Examples
+    --------
+    >>> too_small([1000, 20, 9], 2), too_small([1000, 20, 9], 5), too_small([1000, 20, 9], 600)
+    (0, 2, 3)
+    """
+    total = new
+    for number, size in enumerate(reversed(sizes)):
+        if size >= TIMES * total:
+            return number
+        total += size
+    return len(sizes)
+
+
+def search(ids: pa.Array, wanted: pa.Array) -> Integers:
+    """The first places in ascending ids that hold nothing smaller than what is wanted, as `numpy.searchsorted`.
+
+    Text is compared where it lies, all that is wanted at a time: as many rounds as there are doublings.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> search(pa.array(["a", "c", "c", "é"]), pa.array(["", "b", "c", "z", "ê"])).tolist()
+    [0, 1, 1, 3, 4]
+    """
+    if not pa.types.is_large_string(ids.type) and not pa.types.is_string(ids.type):
+        return np.asarray(np.searchsorted(ids.to_numpy(), wanted.to_numpy()), dtype=np.int64)
+    low, high = np.zeros(len(wanted), dtype=np.int64), np.full(len(wanted), len(ids), dtype=np.int64)
+    for _ in range(len(ids).bit_length()):
+        open_ = low < high
+        middle = (low + high) // 2
+        smaller = np.zeros(len(wanted), dtype=bool)
+        smaller[open_] = pc.less(ids.take(pa.array(middle[open_])), wanted.filter(pa.array(open_))).to_numpy(False)
+        low = np.where(open_ & smaller, middle + 1, low)
+        high = np.where(open_ & ~smaller, middle, high)
+    return low
+
+
+def ids_of(index: pd.Index[Any]) -> pa.Array:
+    """Ids as Arrow has them."""
+    found = pa.array(index.array, from_pandas=True)
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def index_of(ids: pa.Array) -> pd.Index[Any]:
+    """Ids as pandas has them."""
+    found: pd.Index[Any] = pd.Index(ids.to_numpy() if pa.types.is_integer(ids.type) else pd.array(ids, dtype="str"))
+    return found
+
+
+def union(parts: Iterable[pa.Array]) -> pa.Array:
+    """Distinct ids of several arrays, ascending."""
+    found = pc.unique(pa.chunked_array(list(parts)))
+    return found.take(pc.sort_indices(found))
