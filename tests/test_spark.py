@@ -258,6 +258,78 @@ def test_every_type_of_column(as_spark, kind):
         same_table(found.to_local(), wanted)
 
 
+def as_written(kind):
+    """Dates and amounts as shops write them, and how they are read."""
+    chance = np.random.default_rng(8)
+    n = 500
+    when = np.datetime64("2023-03-01T00:30") + chance.integers(0, 500 * 24 * 60, n).astype("timedelta64[m]")
+    days, amount = pd.Series(when), chance.integers(-300, 300_000, n) / 100
+    german = [f"{value:,.2f} €".translate(str.maketrans(",.", ".,")) for value in amount]
+    new_york = days.dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    columns, how = {
+        "day first": ((days.dt.strftime("%d/%m/%Y %H:%M"), german), {"date_format": "%d/%m/%Y %H:%M", "decimal": ","}),
+        "clear": ((days.dt.strftime("%Y/%m/%d"), german), {"decimal": ","}),
+        "numbers": ((days.dt.strftime("%Y%m%d").astype(int), [f"{value:.2f}" for value in amount]), {}),
+        "offsets": ((new_york.dt.strftime("%Y-%m-%dT%H:%M:%S%z"), amount), {"time_zone": "America/New_York"}),
+        "one zone": (((days.dt.strftime("%Y-%m-%d %H:%M:%S") + "Z"), amount), {}),
+        "moments": ((pa.array(when.astype("datetime64[us]"), pa.timestamp("us", "UTC")), german), {
+            "time_zone": "Asia/Tokyo", "decimal": ","}),
+        "by the session": ((pa.array(when.astype("datetime64[us]"), pa.timestamp("us", "Europe/Berlin")), german), {
+            "decimal": ","}),
+        "of the clock": ((pa.array(when.astype("datetime64[us]")), german), {"decimal": ","}),
+    }[kind]  # fmt: skip
+    dates, amounts = columns
+    if isinstance(dates, pd.Series) and dates.dtype == "str":
+        dates = dates.where(chance.random(n) > 0.006, "soon").mask(chance.random(n) < 0.03)
+    ids = chance.integers(0, 70, n)
+    table = pa.table({
+        "customer_id": pa.array(ids, mask=ids == 69),
+        "date": dates if isinstance(dates, pa.Array) else pa.array(dates, from_pandas=True),
+        "amount": pa.array(amounts, mask=chance.random(n) < 0.03),
+    })  # fmt: skip
+    return table, how
+
+
+@pytest.mark.parametrize(
+    "kind", ["day first", "clear", "numbers", "offsets", "one zone", "moments", "by the session", "of the clock"]
+)
+def test_what_is_written_out_is_read_as_in_one_process(as_spark, kind):
+    table, how = as_written(kind)
+    many = as_spark(table, "written").repartition(3)
+    for more in ({}, {"period": "h", "time_unit": "D", "observation_end": "2024-05-02"}):
+        found = on_spark.rfm_summary(many, **how, **more)
+        same_table(found.to_local(), lw.rfm_summary(table, **how, **more))
+    if kind in ("offsets", "moments", "by the session", "one zone"):
+        end = pd.Timestamp("2024-03-10 20:00", tz="UTC")  # another day in Tokyo
+        found = on_spark.rfm_summary(many, **how, observation_end=end)
+        same_table(found.to_local(), lw.rfm_summary(table, **how, observation_end=end))
+    calibration, holdout = on_spark.train_test_split(many, train_end="2023-11-30", **how)
+    wanted, after = lw.train_test_split(table, train_end="2023-11-30", **how)
+    same_table(calibration.to_local(), wanted)
+    pd.testing.assert_frame_equal(local(holdout.frame), after, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "how", "said"),
+    [
+        ({"date": "31/01/2024"}, {}, 'is not a column of dates: .* date_format="%d/%m/%Y"'),
+        ({"date": "2024-01-31"}, {"time_zone": "Europe/Berlin"}, "times without a time zone"),
+        ({"date": "2024-01-31"}, {"time_zone": "Atlantis"}, "not the name of a time zone"),
+        ({"amount": "1.234,56"}, {}, "is not a column of amounts: 10 of 10 values are not numbers"),
+        ({"amount": "12,50 €"}, {"decimal": ";"}, "decimal=';' must be"),
+        ({"amount": ["12,50 €", "12,50 $"] * 5}, {"decimal": ","}, r"mixes currencies \(EUR, USD\)"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence_as_in_one_process(as_spark, changed, how, said):
+    rows = pd.DataFrame({"customer_id": range(10), "date": "2024-01-31T10:00:00Z", "amount": "5.00"})
+    rows = rows.assign(**changed)
+    with pytest.raises((DataError, UsageError), match=said) as here:
+        lw.rfm_summary(rows, **how)
+    with pytest.raises(type(here.value)) as there:
+        on_spark.rfm_summary(as_spark(rows, "unread"), **how)
+    assert str(there.value) == str(here.value)
+
+
 def test_purchases_alone(shop, cdnow_sample):
     rfm = on_spark.rfm_summary(shop, amount=None, period="W", observation_end="1997-06-30")
     wanted = lw.rfm_summary(cdnow_sample, amount=None, period="W", observation_end="1997-06-30")
@@ -272,8 +344,10 @@ def test_purchases_alone(shop, cdnow_sample):
 def test_what_cannot_be_is_said_before_anything_is_sent(shop, as_spark):
     with pytest.raises(DataError, match=r"has no column 'kunde'; it has: customer_id, date, amount"):
         on_spark.rfm_summary(shop, customer_id="kunde")
-    with pytest.raises(UsageError, match="Column 'date' is of the type string, and not date"):
-        on_spark.rfm_summary(shop.withColumn("date", shop["date"].cast("string")))
+    with pytest.raises(UsageError, match="Column 'date' is of the type double, and not date"):
+        on_spark.rfm_summary(shop.withColumn("date", shop["amount"]))
+    with pytest.raises(DataError, match="times without a time zone"):
+        on_spark.rfm_summary(shop, time_zone="Europe/Berlin")
     with pytest.raises(UsageError, match="observation_end='soon' is not a date"):
         on_spark.rfm_summary(shop, observation_end="soon")
     with pytest.raises(UsageError, match="'Q'"):

@@ -162,6 +162,13 @@ class Amounts:
         self.unreadable += weighed(unread, weights)
         return values
 
+    def merge(self, other: Amounts) -> None:
+        """Add what is known of other values of the column."""
+        self.first = self.first if self.unreadable else other.first
+        self.present += other.present
+        self.unreadable += other.unreadable
+        self.currencies |= other.currencies
+
     def check(self) -> None:
         """Raise a `DataError` where too many values are no numbers, or money of several currencies is mixed."""
         if too_many(self.unreadable, self.present):

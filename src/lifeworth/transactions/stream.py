@@ -261,28 +261,71 @@ class _Found:
             unread = written.column[written.column.notna() & ~read]
             self.first = unread.iloc[0] if len(unread) else None
 
+    def merge(self, other: _Found) -> None:
+        """Add what it made of other values."""
+        self.readable += other.readable
+        self.zones |= other.zones
+        self.first = other.first if self.first is None else self.first
+
+
+@dataclass
+class Layouts:
+    """What layouts make of a column of dates that are written out, however many batches it comes in."""
+
+    name: str
+    form: DateForm
+    present: int = 0
+    found: dict[str, _Found] = field(default_factory=dict)
+
+    def add(self, column: pd.Series[Any], weights: Integers | None, which: slice = slice(None)) -> None:
+        """Try some of the layouts, or all, on more values; `weights`: how often each value stands in the column."""
+        written = prepare_dates(column, self.name, self.form)
+        if isinstance(written, Written):
+            self.present += weighed(written.column.notna(), weights)
+            for layout in written.layouts[which]:
+                self.found.setdefault(layout, _Found()).add(written, layout, weights)
+
+    def merge(self, other: Layouts) -> None:
+        """Add what was made of other values."""
+        self.present += other.present
+        for layout, found in other.found.items():
+            self.found.setdefault(layout, _Found()).merge(found)
+
+    @property
+    def best(self) -> str:
+        """The first of those that read most."""
+        return max(self.found, key=lambda layout: self.found[layout].readable)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every value is."""
+        return self.found[self.best].readable == self.present
+
+    def choose(self) -> tuple[str | None, str | None]:
+        """The layout that most dates have, and their time zone; None where they are not written out.
+
+        Raises a `DataError` for dates that cannot be read, or lie in several time zones.
+        """
+        if not self.found:
+            return None, None
+        best = self.found[self.best]
+        if len(best.zones) > 1:
+            raise mixed_zones(self.name)
+        check_dates(self.name, self.present, best.readable, pd.Series([best.first], dtype=object), self.form)
+        return self.best, next(iter(best.zones), None)
+
 
 def _find_layout(source: Source, name: str, date_format: DateForm) -> tuple[str | None, str | None]:
     """The layout that most dates of a column have, and their time zone; None where they are not written out."""
-    found: dict[str, _Found] = {}
+    layouts = Layouts(name, date_format)
     # Most columns have the first layout throughout; the others are tried only where one value has not.
     for attempt in (slice(0, 1), slice(1, None)):
-        present = 0
+        layouts.present = 0
         for column, weights in _distinct(source, name):
-            written = prepare_dates(column, name, date_format)
-            if isinstance(written, Written):
-                present += weighed(written.column.notna(), weights)
-                for layout in written.layouts[attempt]:
-                    found.setdefault(layout, _Found()).add(written, layout, weights)
-        if not found:
-            return None, None
-        best = max(found, key=lambda layout: found[layout].readable)  # the first of the best
-        if found[best].readable == present:
+            layouts.add(column, weights, attempt)
+        if not layouts.found or layouts.is_read:
             break
-    if len(found[best].zones) > 1:
-        raise mixed_zones(name)
-    check_dates(name, present, found[best].readable, pd.Series([found[best].first], dtype=object), date_format)
-    return best, next(iter(found[best].zones), None)
+    return layouts.choose()
 
 
 def _distinct(source: Source, name: str) -> Iterator[tuple[pd.Series[Any], Integers | None]]:
