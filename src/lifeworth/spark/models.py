@@ -179,6 +179,7 @@ def _scorer(posterior: Any, about: Mapping[str, Any], terms: Mapping[str, Any]) 
     """What a task does with its customers."""
 
     def score_batches(batches: Batches) -> Batches:
+        _stay_on_own_cores()
         clv = _unpacked(posterior.value)
         waiting: list[pa.RecordBatch] = []
 
@@ -195,6 +196,16 @@ def _scorer(posterior: Any, about: Mapping[str, Any], terms: Mapping[str, Any]) 
             yield from scored()
 
     return score_batches
+
+
+def _stay_on_own_cores() -> None:
+    """Use as many threads as this task has cores: others run beside it."""
+    import numba
+    from pyspark import TaskContext
+
+    task = TaskContext.get()
+    if task is not None:
+        numba.set_num_threads(min(task.cpus(), numba.config.NUMBA_NUM_THREADS))
 
 
 def _nobody_scored(money: bool) -> pd.DataFrame:
