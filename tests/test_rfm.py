@@ -2,6 +2,7 @@
 
 import json
 import math
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -689,3 +690,46 @@ def test_purchases_given_for_an_rfm_table_are_answered():
     """The first thing that goes wrong for many: predictions asked of the purchases themselves."""
     with pytest.raises(DataError, match=r"it has: customer_id, date, amount. Purchases become one with rfm_summary.$"):
         lw.RFM.from_frame(pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [1.0]}), "W")
+
+
+# ---- 128 bits, written out --------------------------------------------------------------------------------------
+
+SPELLED = {
+    "uuid": lambda number: str(uuid.UUID(int=number)),
+    "hexadecimal": "{:032x}".format,
+    "in capitals": lambda number: str(uuid.UUID(int=number)).upper(),
+    "braced now and then": lambda number: f"{uuid.UUID(int=number)}" if number % 7 else f"{{{uuid.UUID(int=number)}}}",
+    "binary": lambda number: number.to_bytes(16),
+}
+
+
+@pytest.mark.parametrize("spread", ["at random", "by time", "high halves alike"])
+@pytest.mark.parametrize("form", SPELLED)
+def test_ids_of_128_bits_are_told_apart_and_come_back(form, spread):
+    """In blocks and threads of which some have no id at all, some all of them, and some a few."""
+    chance = np.random.default_rng(3)
+    rows, customers = 200_000, 30_000
+    of_row = chance.integers(0, customers, rows)
+    when = np.datetime64("2024-01-01") + chance.integers(0, 300, rows).astype("timedelta64[D]")
+    amount = chance.integers(1, 5000, rows) / 100
+    missing = chance.random(rows) < 0.01
+    missing[:70_000] = False
+    missing[131_072:196_608] = True
+    numbers = {
+        "at random": [int.from_bytes(chance.bytes(16)) for _ in range(customers)],
+        "by time": [(number + 1) << 90 for number in range(customers)],
+        "high halves alike": [(0xFEED << 112) + 3 * number for number in range(customers)],
+    }[spread]
+    names = [SPELLED[form](number) for number in numbers]
+    order = sorted(range(customers), key=names.__getitem__)
+    rank = np.empty(customers, dtype=np.int64)
+    rank[order] = np.arange(customers)
+    kind = pa.binary(16) if form == "binary" else pa.string()
+    ids = pa.array([None if gone else names[at] for at, gone in zip(of_row, missing, strict=True)], kind)
+    others = {"date": when, "amount": amount}
+    found = lw.rfm_summary(pa.table({"customer_id": ids, **others}))
+    wanted = lw.rfm_summary(pa.table({"customer_id": pa.array(rank[of_row], mask=missing), **others}))
+    assert found.customer_id.tolist() == [names[order[at]] for at in wanted.customer_id]
+    for name in ("frequency", "recency", "T", "monetary_value", "past_spend"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert found.audit.left_out == wanted.audit.left_out == {"with a missing customer id": int(missing.sum())}

@@ -465,6 +465,13 @@ def test_columns_of_objects_of_any_kind(rows, dtype):
         assert rfm.audit.rows_in == len(rows)
 
 
+@pytest.mark.parametrize("dtype", [object, None])
+def test_complex_numbers_are_no_dates(dtype):
+    frame = pd.DataFrame({"customer_id": [1], "date": pd.Series([1j], dtype=dtype), "amount": [2.0]})
+    with pytest.raises(lw.DataError, match=r"Column 'date' holds .*complex.*, not dates"):
+        lw.rfm_summary(frame)
+
+
 # ---- what must change nothing -------------------------------------------------------------------------------------
 
 LOGS = st.lists(

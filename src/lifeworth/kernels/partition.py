@@ -143,11 +143,19 @@ def count_direct(
             note(account, NO_ID, row + i)
 
 
+@inner
+def _hash_of(words: np.ndarray, others: np.ndarray, i: int) -> np.uint64:
+    """Hash of an id that is a number, or a pair of them."""
+    return mix(words[i] ^ mix(others[i])) if others.size > 0 else mix(words[i])
+
+
 @rows(
-    KEYS, KEYS, BYTES, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, SEED, INTEGER, FILLED_OFFSETS, FILLED_OFFSET_TABLE
+    KEYS, KEYS, KEYS, BYTES, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, SEED, INTEGER,
+    FILLED_OFFSETS, FILLED_OFFSET_TABLE,
 )  # fmt: skip
 def count_hashed(
     words: np.ndarray,
+    others: np.ndarray,
     hashes: np.ndarray,
     bitmap: np.ndarray,
     bit: int,
@@ -169,7 +177,7 @@ def count_hashed(
             known = name != np.uint64(0)
         else:
             known = nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i)
-            name = mix(words[i])
+            name = np.uint64(0) if ranged != 0 else _hash_of(words, others, i)
         if known:
             counts[np.int64((words[i] - least if ranged != 0 else name) >> np.uint64(shift))] += 1
         else:
@@ -301,7 +309,7 @@ def scatter_hashed(
             known = name != np.uint64(0)
         else:
             known = nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i)
-            name = mix(words[i])
+            name = _hash_of(words, others, i)
         if not known:
             continue
         partition = np.int64((words[i] - least if ranged != 0 else name) >> np.uint64(shift))

@@ -17,7 +17,7 @@ from lifeworth.kernels._jit import (
     njit,
     rows,
 )
-from lifeworth.kernels.memory import load_byte, load_half, load_word, swap_bytes
+from lifeworth.kernels.memory import load_byte, load_half, load_word, store_word, swap_bytes
 
 LONG = np.uint64(0xFFFFFFFFFFFFFFFF)
 LONGEST = 65_534
@@ -112,16 +112,14 @@ def same_bytes(one: np.uint64, other: np.uint64) -> bool:
 # ---- keys -----------------------------------------------------------------------------------------------------
 #
 # Ids that cannot be spelled as numbers (see `spelling`) are mostly short all the same: what is left of them after
-# the bytes that all share fits into two numbers, which say all there is to say and sort as the bytes do. Keys of
-# ids that are too long are words.
+# the bytes that all share fits into two numbers, which say all there is to say and sort as the bytes do. So do UUIDs
+# and 32 hexadecimal digits, which are read once, into pairs. Keys of ids that are too long are words.
 
 POINTER, TWO, FIXED, UUID, HEX = range(5)
 FITS_TWO, FIXED_WIDTH, UUID_LENGTH, HEX_LENGTH = 15, 16, 36, 32
 
-# A survey: the longest id, bytes that all share, whether there are ids that are not 36 characters of a UUID, or
-# not 32 lower-case hexadecimal digits.
-LONGEST_SEEN, SHARED, NOT_UUID, NOT_HEX, SURVEY = range(5)
-
+# A survey: the longest id, and bytes that all share.
+LONGEST_SEEN, SHARED, SURVEY = range(3)
 
 _ONES = np.uint64(0x0101010101010101)
 _NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -183,15 +181,27 @@ def survey(words: np.ndarray, first: np.uint64, seen: np.ndarray) -> np.uint64:
         while k < limit and load_byte(at + np.uint64(k)) == load_byte(address_of(first) + np.uint64(k)):
             k += 1
         seen[SHARED] = k
-        if length != UUID_LENGTH:
-            seen[NOT_UUID] = 1
-        elif seen[NOT_UUID] == 0:
-            seen[NOT_UUID] = not _uuid(at)[2]
-        if length != HEX_LENGTH:
-            seen[NOT_HEX] = 1
-        elif seen[NOT_HEX] == 0:
-            seen[NOT_HEX] = not _hex(at)[2]
     return first
+
+
+@rows(KEYS, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS)
+def pairs_of(words: np.ndarray, way: int, at: int, keys: np.ndarray, others: np.ndarray) -> bool:
+    """Fill the two numbers that ids spell (UUID, HEX) from place `at` on; return whether all are spelled so."""
+    for i in range(words.size):
+        word = words[i]
+        if word == 0:
+            keys[at + i] = others[at + i] = np.uint64(0)
+            continue
+        if way == UUID and length_of(word) == UUID_LENGTH:
+            key, other, fine = _uuid(address_of(word))
+        elif way == HEX and length_of(word) == HEX_LENGTH:
+            key, other, fine = _hex(address_of(word))
+        else:
+            return False
+        if not fine:
+            return False
+        keys[at + i], others[at + i] = key, other
+    return True
 
 
 @njit
@@ -202,7 +212,7 @@ def _leading(address: np.uint64, length: int) -> np.uint64:
 
 @rows(KEYS, INTEGER, INTEGER, FILLED_KEYS, FILLED_KEYS, FILLED_KEYS)
 def keys_of(words: np.ndarray, way: int, shared: int, keys: np.ndarray, others: np.ndarray, hashes: np.ndarray) -> None:
-    """Fill the keys of ids, their second halves (all but POINTER), and hashes; the hash of no id is 0.
+    """Fill the keys of ids (POINTER, TWO, FIXED), their second halves (not POINTER), and hashes; that of no id is 0.
 
     `shared` is how many bytes all ids have in common, which TWO leaves away.
     """
@@ -225,13 +235,9 @@ def keys_of(words: np.ndarray, way: int, shared: int, keys: np.ndarray, others: 
                 if length > 8:
                     other = swap_bytes(_tail(at + _8, length - 8))
                 other |= np.uint64(length + 1)
-            elif way == FIXED:
+            else:
                 key = swap_bytes(load_word(at))
                 other = swap_bytes(load_word(at + _8))
-            elif way == UUID:
-                key, other, _ = _uuid(at)
-            else:
-                key, other, _ = _hex(at)
             name = mix(key ^ mix(other))
             others[i] = other
         keys[i] = key
@@ -244,37 +250,64 @@ def _write_bytes(data: np.ndarray, at: int, value: np.uint64, n: int) -> None:
         data[at + k] = np.uint8((value >> np.uint64(56 - 8 * k)) & np.uint64(0xFF))
 
 
-@rows(KEYS, KEYS, INTEGER, BYTES, FILLED_OFFSETS, FILLED_BYTES)
-def bytes_of(
-    keys: np.ndarray, others: np.ndarray, way: int, shared: np.ndarray, offsets: np.ndarray, data: np.ndarray
-) -> None:
-    """Fill Arrow's offsets, (n + 1,), and bytes with the ids of keys (all but POINTER)."""
+@rows(KEYS, KEYS, BYTES, FILLED_OFFSETS, FILLED_BYTES)
+def bytes_of(keys: np.ndarray, others: np.ndarray, shared: np.ndarray, offsets: np.ndarray, data: np.ndarray) -> None:
+    """Fill Arrow's offsets, (n + 1,), and bytes with the ids of keys (TWO)."""
     at = 0
     for i in range(keys.size):
         offsets[i] = at
-        if way == FIXED:
-            _write_bytes(data, at, keys[i], 8)
-            _write_bytes(data, at + 8, others[i], 8)
-            at += FIXED_WIDTH
-        elif way in (UUID, HEX):
-            for place in range(HEX_LENGTH):
-                if way == UUID and (place == 8 or place == 12 or place == 16 or place == 20):
-                    data[at] = np.uint8(0x2D)
-                    at += 1
-                half = keys[i] if place < 16 else others[i]
-                digit = (half >> np.uint64(60 - 4 * (place & 15))) & np.uint64(15)
-                data[at] = np.uint8(digit + (np.uint64(0x30) if digit < 10 else np.uint64(0x57)))
-                at += 1
-        else:
-            for k in range(shared.size):
-                data[at + k] = shared[k]
-            at += shared.size
-            length = np.int64(others[i] & np.uint64(0xFF)) - 1
-            _write_bytes(data, at, keys[i], min(length, 8))
-            if length > 8:
-                _write_bytes(data, at + 8, others[i], length - 8)
-            at += length
+        for k in range(shared.size):
+            data[at + k] = shared[k]
+        at += shared.size
+        length = np.int64(others[i] & np.uint64(0xFF)) - 1
+        _write_bytes(data, at, keys[i], min(length, 8))
+        if length > 8:
+            _write_bytes(data, at + 8, others[i], length - 8)
+        at += length
     offsets[keys.size] = at
+
+
+_ZERO_DIGITS, _DASH = np.uint64(0x3030303030303030), np.uint64(0x2D)
+_FOUR_BYTES = np.uint64(0xFFFFFFFF)
+_4, _16, _40 = np.uint64(4), np.uint64(16), np.uint64(40)
+
+
+@njit
+def _digits_of(value: np.uint64) -> np.uint64:
+    """Return the eight lower-case hexadecimal digits of 32 bits, the first in the lowest byte; all at once."""
+    nibbles = (value | (value << _16)) & np.uint64(0x0000FFFF0000FFFF)
+    nibbles = (nibbles | (nibbles << _8)) & np.uint64(0x00FF00FF00FF00FF)
+    nibbles = swap_bytes((nibbles | (nibbles << _4)) & _NIBBLES)
+    letters = ((nibbles + np.uint64(6) * _ONES) >> _4) & _ONES
+    return nibbles + _ZERO_DIGITS + np.uint64(0x27) * letters
+
+
+@rows(KEYS, KEYS, INTEGER, INTEGER, INTEGER, SEED)
+def spell_pairs(keys: np.ndarray, others: np.ndarray, way: int, start: int, stop: int, address: np.uint64) -> None:
+    """Write the ids of the pairs start..stop (FIXED, UUID, HEX), all of one length, to where those of all begin."""
+    for i in range(start, stop):
+        if way == FIXED:
+            at = address + np.uint64(FIXED_WIDTH * i)
+            store_word(at, swap_bytes(keys[i]))
+            store_word(at + _8, swap_bytes(others[i]))
+            continue
+        a, b = _digits_of(keys[i] >> _32), _digits_of(keys[i] & _FOUR_BYTES)
+        c, d = _digits_of(others[i] >> _32), _digits_of(others[i] & _FOUR_BYTES)
+        if way == HEX:
+            at = address + np.uint64(HEX_LENGTH * i)
+            store_word(at, a)
+            store_word(at + _8, b)
+            store_word(at + _16, c)
+            store_word(at + np.uint64(24), d)
+            continue
+        # Eight bytes at a time, each over what the one before wrote beyond its own.
+        at = address + np.uint64(UUID_LENGTH * i)
+        store_word(at, a)
+        store_word(at + _8, _DASH | (b & _FOUR_BYTES) << _8 | _DASH << _40)
+        store_word(at + np.uint64(14), b >> _32 | _DASH << _32 | c << _40)
+        store_word(at + np.uint64(19), (c & _FOUR_BYTES) | _DASH << _32 | (c >> _32) << _40)
+        store_word(at + np.uint64(24), c >> _32 | d << _32)
+        store_word(at + np.uint64(28), d)
 
 
 # ---- order ----------------------------------------------------------------------------------------------------

@@ -291,7 +291,6 @@ def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integ
     def work(part: int) -> None:
         for chunk, start, stop in parts[part]:
             for names, at, first, last in _named(chunk, plan, start, stop):
-                names = names if plan.width == 2 else (names[0], names[2])
                 kernel(
                     *names, chunk.ids.bitmap, chunk.ids.bit, first, last, chunk.row + at, *plan.place,
                     counts[part], accounts[part],
@@ -338,12 +337,13 @@ def _scatter(
 def _named(chunk: Chunk, plan: Plan, start: int, stop: int) -> Iterator[tuple[tuple[Any, ...], int, int, int]]:
     """Ids of the rows start..stop as kernels take them: names, the row of their first, and which of them to take.
 
-    Whole numbers come at once, and lie where they lie; keys of text come in blocks, and are made for each.
+    Whole numbers, and pairs of them, come at once, and lie where they lie; keys of text come in blocks, and are made
+    for each.
     """
     ids = chunk.ids
     none = np.empty(0, dtype=np.uint64)
     if ids.text is None:
-        yield (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, none, none), 0, start, stop
+        yield (ids.words.view(np.int64),) if plan.width == 2 else (ids.words, ids.others, none), 0, start, stop
         return
     words, keys, others, hashes = np.empty((4, min(stop - start, ROWS_AT_A_TIME)), dtype=np.uint64)
     for at in range(start, stop, ROWS_AT_A_TIME):

@@ -81,12 +81,13 @@ def _on_totals(rfm: RFM) -> tuple[str, ...]:
 
 def _on_everybody(rfm: RFM) -> tuple[str, ...]:
     """One id for everybody who has none, such as "guest" or "unknown"."""
-    bought = rfm.frequency + 1.0
-    most = float(bought.max())
-    if len(rfm) < _FEWEST or most < _MOST_PURCHASES * bought.sum():
+    if len(rfm) < _FEWEST:
+        return ()
+    most, all_of_them = int(rfm.frequency.max()) + 1, int(rfm.frequency.sum()) + len(rfm)
+    if most < _MOST_PURCHASES * all_of_them:
         return ()
     return (
-        f"One customer made {most / bought.sum():.0%} of all purchases, on {int(most):,} occasions: look whether this "
+        f"One customer made {most / all_of_them:.0%} of all purchases, on {most:,} occasions: look whether this "
         "id stands for all who have none, such as guests, and take it out.",
     )
 

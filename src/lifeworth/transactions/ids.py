@@ -30,9 +30,10 @@ ROWS_AT_A_TIME = 1 << 16
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids of some rows: whole numbers and which of them are there, or text as it lies in memory."""
+    """Ids of some rows: whole numbers, or pairs, and which of them are there; or text as it lies in memory."""
 
     words: Words = field(default_factory=lambda: _NO_WORDS)
+    others: Words = field(default_factory=lambda: _NO_WORDS)
     bitmap: npt.NDArray[np.uint8] = field(default_factory=lambda: ALL_VALID)
     bit: int = 0
     text: Text | None = None
@@ -46,7 +47,8 @@ class Ids:
         """The ids of rows start..stop."""
         if self.text is not None:
             return replace(self, start=self.start + start, length=stop - start)
-        return Ids(self.words[start:stop], self.bitmap, self.bit + start if self.bitmap.size else 0)
+        bit = self.bit + start if self.bitmap.size else 0
+        return Ids(self.words[start:stop], self.others[start:stop], self.bitmap, bit)
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,15 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
         ready(spelling.mark, spelling.to_numbers)
         if (found := find_spelling(all_jobs, run)) is not None:
             spelled = [spell(found, of_piece, len(array), run) for of_piece, array in zip(jobs, pieces, strict=True)]
-            parts = [Ids(numbers, bitmap) for numbers, bitmap in spelled]
+            parts = [Ids(numbers, bitmap=bitmap) for numbers, bitmap in spelled]
             return parts, None, lambda numbers, _: _text_index(*found.text(numbers), is_text), None
+    pair = None if by_address else _way_of_pairs(all_jobs)
+    if pair is not None:
+        ready(text.pairs_of, text.spell_pairs)
+        paired = [_pairs(pair, of_piece, len(array), run) for of_piece, array in zip(jobs, pieces, strict=True)]
+        if all(ids is not None for ids in paired):
+            restore = partial(_pairs_index, pair, is_text, run)
+            return cast("list[Ids]", paired), pair, restore, None
     ready(text.survey, text.keys_of)
     if fixed and not by_address:
         way, shared, prefix = text.FIXED, 0, b""
@@ -208,7 +217,65 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
     parts = [
         Ids(text=Text(filler, way, shared), length=len(array)) for filler, array in zip(fillers, pieces, strict=True)
     ]
+    if way == text.FIXED:
+        ready(text.spell_pairs)
+        return parts, way, partial(_pairs_index, way, is_text, run), pieces
     return parts, way, lambda keys, others: _text_index(*_bytes_of(keys, others, way, prefix), is_text), pieces
+
+
+def _way_of_pairs(jobs: list[tuple[Any, int, int]]) -> int | None:
+    """How ids are spelled as pairs, by the looks of the first one that is there; None if they are not."""
+    from lifeworth.kernels import text
+
+    for fill, start, stop in jobs:
+        words = np.empty(min(stop - start, ROWS_AT_A_TIME), dtype=np.uint64)
+        fill(start, start + len(words), words)
+        if words.any():
+            length = int(words[words > 0][0]) >> 48
+            return {text.UUID_LENGTH: text.UUID, text.HEX_LENGTH: text.HEX}.get(length)
+    return None
+
+
+def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[..., Any]) -> Ids | None:
+    """Ids of an array, which `jobs` share out, as pairs; None if one is spelled otherwise."""
+    from lifeworth.kernels import text
+
+    keys, others = np.empty(rows, dtype=np.uint64), np.empty(rows, dtype=np.uint64)
+    bitmap = np.full((rows + 7) // 8, 255, dtype=np.uint8)
+
+    def work(job: tuple[Any, int, int]) -> tuple[bool, bool]:
+        fill, start, stop = job
+        words = np.empty(min(stop - start, ROWS_AT_A_TIME), dtype=np.uint64)
+        whole = True
+        for at in range(start, stop, ROWS_AT_A_TIME):
+            here = words[: min(at + ROWS_AT_A_TIME, stop) - at]
+            if fill(at, at + len(here), here) or not text.pairs_of(here, way, at, keys, others):
+                return False, False
+            if not here.all():  # blocks begin at whole bytes
+                bitmap[at // 8 : (at + len(here) + 7) // 8] = np.packbits(here != 0, bitorder="little")
+                whole = False
+        return True, whole
+
+    done = list(run(work, jobs))
+    if not all(fine for fine, _ in done):
+        return None
+    return Ids(keys, others, ALL_VALID if all(whole for _, whole in done) else bitmap)
+
+
+def _pairs_index(way: int, is_text: bool, run: Callable[..., Any], keys: Words, others: Words) -> pd.Index[Any]:
+    """The ids of pairs, all of one length."""
+    from lifeworth.kernels import text
+
+    length = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}[way]
+    data = np.empty(length * len(keys), dtype=np.uint8)
+
+    def work(start: int) -> None:
+        stop = min(start + ROWS_AT_A_TIME, len(keys))
+        text.spell_pairs(keys, others, way, start, stop, np.uint64(data.ctypes.data))
+
+    for _ in run(work, range(0, len(keys), ROWS_AT_A_TIME)):
+        pass
+    return _text_index(length * np.arange(len(keys) + 1), data, is_text)
 
 
 def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
@@ -238,9 +305,6 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
     firsts = np.array([first for first, _ in known], dtype=np.uint64)
     shared = min(text.common_prefix(firsts), *(int(seen[text.SHARED]) for _, seen in known))
     longest = max(int(seen[text.LONGEST_SEEN]) for _, seen in known)
-    for way, fails in ((text.UUID, text.NOT_UUID), (text.HEX, text.NOT_HEX)):
-        if not any(seen[fails] for _, seen in known):
-            return way, 0, b""
     prefix = ctypes.string_at(int(firsts[0]) & 0xFFFFFFFFFFFF, shared)
     if longest - shared <= text.FITS_TWO:
         return text.TWO, shared, prefix
@@ -279,10 +343,8 @@ def _bytes_of(keys: Words, others: Words, way: int, prefix: bytes) -> tuple[Inte
         data = np.empty(text.total_length(keys), dtype=np.uint8)
         text.copy_bytes(keys, offsets, data)
         return offsets, data
-    longest = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}
-    room = longest.get(way, text.FITS_TWO + len(prefix))
-    data = np.empty(room * len(keys), dtype=np.uint8)
-    text.bytes_of(keys, others, way, np.frombuffer(prefix, dtype=np.uint8), offsets, data)
+    data = np.empty((text.FITS_TWO + len(prefix)) * len(keys), dtype=np.uint8)
+    text.bytes_of(keys, others, np.frombuffer(prefix, dtype=np.uint8), offsets, data)
     data.resize(int(offsets[-1]), refcheck=False)
     return offsets, data
 

@@ -70,6 +70,8 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
         if zone is not None and getattr(column.dtype, "tz", None) is None:
             raise without_zone(name, zone)
         return column if zone is None else cast("pd.Series[Any]", column.dt.tz_convert(zone))
+    if getattr(column.dtype, "kind", "O") == "c":
+        raise DataError(f"Column {name!r} holds complex numbers, not dates.")
     if date_format == EXCEL and zone is not None:
         raise without_zone(name, zone)
     if date_format == EXCEL and not pd.api.types.is_bool_dtype(column.dtype):

@@ -223,7 +223,7 @@ def _as_objects(ids: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def _shift(parts: list[Ids]) -> list[Ids]:
-    return [Ids(part.words ^ _SIGN, part.bitmap, part.bit) for part in parts]
+    return [Ids(part.words ^ _SIGN, bitmap=part.bitmap, bit=part.bit) for part in parts]
 
 
 def _unsigned(ids: pd.Index[Any]) -> pd.Index[Any]:
