@@ -28,7 +28,7 @@ from rich.table import Table
 
 import lifeworth as lw
 
-RUNS = 3
+RUNS = 5
 DAY = 86_400_000_000
 START = 18_519 * DAY
 COLUMNS = ("frequency", "recency", "T", "monetary_value", "past_spend")

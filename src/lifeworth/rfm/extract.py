@@ -400,6 +400,7 @@ def _count(
         nonlocal kind
         plan = entries.plan
         kind = plan.kind
+        kernel = kernels.summarise_direct if kind == purchases.DIRECT else kernels.summarise
         rooms = entries.most_customers
         table.make_room(int(rooms.sum()))
         starts = (table.rows + np.cumsum(rooms) - rooms).tolist()
@@ -408,7 +409,7 @@ def _count(
         def summarise(lane: int) -> int:
             out: int = starts[lane]
             for first, stop in entries.lanes[lane]:
-                out = kernels.summarise(
+                out = kernel(
                     entries.memory.words, entries.starts, entries.stops, first, stop,
                     plan.kind, plan.width, plan.least, plan.shift,
                     entries.first_period, entries.periods, train_end, *scale, out,
@@ -419,7 +420,7 @@ def _count(
                 entries.forget(first, stop)
             return out
 
-        ready(kernels.summarise)
+        ready(kernel)
         stops = list(run(summarise, range(len(rooms))))
         before = table.rows
         table.close(starts, stops, run)
