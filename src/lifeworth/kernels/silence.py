@@ -181,7 +181,7 @@ class Silence(NamedTuple):
 
     asked: np.ndarray  # (3,): x, t_x and T of the customer before
     lowest: np.ndarray  # (1,), number of the first panel
-    known: np.ndarray  # (panels,): 1 where a panel is filled for x, -1 where it is not exact, 0 where nobody asked
+    known: np.ndarray  # (panels, draws): 1 where a panel is filled for x, -1 where it is not exact, 0 unasked
     powers: np.ndarray  # (panels, TERMS, draws)
     origin: np.ndarray  # (draws,) each, as all that follow: z of a new customer
     place: np.ndarray
@@ -191,6 +191,7 @@ class Silence(NamedTuple):
     late: np.ndarray  # (2, draws), the same of T
     gone: np.ndarray  # `gone_before_next` at t_x
     leaving: np.ndarray  # and at T
+    heights: np.ndarray  # (TERMS,)
 
 
 @inner
@@ -211,8 +212,8 @@ def make_silence(parameters: np.ndarray, shared: bool) -> Silence:
     return Silence(
         np.full(3, np.nan),
         lowest,
-        np.zeros(panels, dtype=np.int8),
-        np.empty((panels, TERMS, draws)),
+        np.zeros((panels, draws), dtype=np.int8),
+        np.zeros((panels, TERMS, draws)),
         origin,
         np.empty(draws),
         np.empty(draws),
@@ -221,48 +222,43 @@ def make_silence(parameters: np.ndarray, shared: bool) -> Silence:
         np.empty((2, draws)),
         np.empty(draws),
         np.empty(draws),
+        np.empty(TERMS),
     )
 
 
 @inner
-def _fill_panel(parameters: np.ndarray, x: float, k: int, powers: np.ndarray) -> bool:
-    """Fill powers (TERMS, draws) of the k-th panel; return whether all draws' are exact."""
-    heights = np.empty(TERMS)
-    exact = True
-    for s in range(parameters.shape[1]):
-        for m in range(TERMS):
-            heights[m] = gone_before_next(parameters[0, s] + x, parameters[2, s], place_in_panel(k, m))
-        exact &= fill_powers(heights, powers, s)
-    return exact
+def _fill_panel(silence: Silence, parameters: np.ndarray, x: float, k: int, s: int, heights: np.ndarray) -> None:
+    """Fill the k-th panel of a draw; draws lie far apart where little is known, and few meet in one panel."""
+    for m in range(TERMS):
+        heights[m] = gone_before_next(parameters[0, s] + x, parameters[2, s], place_in_panel(k, m))
+    at = k - silence.lowest[0]
+    silence.known[at, s] = 1 if fill_powers(heights, silence.powers[at], s) else -1
 
 
 @inner
 def _fill_gone(silence: Silence, parameters: np.ndarray, x: float, ages: np.ndarray, out: np.ndarray) -> None:
     """Fill out (draws,) with `gone_before_next` at an age, of which `ages` (2, draws) are the logarithms."""
-    place, value = silence.place, silence.value
+    place, value, heights = silence.place, silence.value, silence.heights
     least, most = math.inf, -math.inf
     for s in range(out.size):
         place[s] = silence.origin[s] + (ages[0, s] - ages[1, s])
         least, most = min(least, place[s]), max(most, place[s])
     low = silence.lowest[0]
     first = max(math.floor(PANELS_PER_UNIT * least), low)
-    last = min(math.floor(PANELS_PER_UNIT * most), low + silence.known.size - 1)
+    last = min(math.floor(PANELS_PER_UNIT * most), low + silence.known.shape[0] - 1)
     for k in range(first, last + 1):
-        if silence.known[k - low] == 0:
-            silence.known[k - low] = 1 if _fill_panel(parameters, x, k, silence.powers[k - low]) else -1
-        tabled = silence.known[k - low] == 1
-        if tabled:
-            fill_values(k, silence.powers[k - low], place, silence.offset, value)
-            if first == last:
-                for s in range(out.size):
-                    out[s] = value[s]
-                return
+        known = silence.known[k - low]
         for s in range(out.size):
-            if min(max(math.floor(PANELS_PER_UNIT * place[s]), first), last) == k:
-                if tabled:
-                    out[s] = value[s]
-                else:
-                    out[s] = gone_before_next(parameters[0, s] + x, parameters[2, s], place[s])
+            if known[s] == 0 and min(max(math.floor(PANELS_PER_UNIT * place[s]), first), last) == k:
+                _fill_panel(silence, parameters, x, k, s, heights)
+        fill_values(k, silence.powers[k - low], place, silence.offset, value)
+        for s in range(out.size):
+            if first < last and min(max(math.floor(PANELS_PER_UNIT * place[s]), first), last) != k:
+                continue
+            if known[s] == 1:
+                out[s] = value[s]
+            else:
+                out[s] = gone_before_next(parameters[0, s] + x, parameters[2, s], place[s])
 
 
 @inner
