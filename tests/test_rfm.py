@@ -703,7 +703,33 @@ SPELLED = {
 }
 
 
-@pytest.mark.parametrize("spread", ["at random", "by time", "high halves alike"])
+@pytest.mark.parametrize("form", ["uuid", "hexadecimal"])
+def test_what_is_not_hexadecimal_is_no_number(form):
+    """Every byte that text can hold, in every place: an id that is spelled otherwise is another customer."""
+    plain = SPELLED[form](0x_11111111_2222_4333_8444_555555555555)
+    strays = [chr(code) for code in (*range(1, 128), 0x80, 0x3A9) if chr(code) not in "0123456789abcdef"]
+    names = {plain, *(plain[:at] + stray + plain[at + 1 :] for at in range(len(plain)) for stray in strays)}
+    rows = pd.DataFrame({"customer_id": sorted(names), "date": pd.Timestamp("2024-01-01"), "amount": 1.0})
+    assert lw.rfm_summary(rows).customer_id.tolist() == sorted(names)
+    # Where nearly all are what they look like, as well.
+    usual = [SPELLED[form](number << 64) for number in range(2000)]
+    for stray in ("g", "o", "G", "`", ":", "/"):
+        odd = plain[:-1] + stray
+        rows = pd.DataFrame({"customer_id": [*usual, odd], "date": pd.Timestamp("2024-01-01"), "amount": 1.0})
+        assert lw.rfm_summary(rows).customer_id.tolist() == sorted([*usual, odd])
+
+
+def test_many_ids_with_equal_halves_are_sorted_in_good_time():
+    """Numbers written as UUIDs: sorting them by insertion would take hours."""
+    numbers = np.random.default_rng(5).permutation(400_000)
+    text = [f"00000000-0000-0000-0000-{number:012x}" for number in numbers]
+    rows = pa.table({"customer_id": text, "date": np.full(len(text), np.datetime64("2024-01-01")), "amount": numbers})
+    found = lw.rfm_summary(rows)
+    assert found.customer_id.tolist() == sorted(text)
+    assert (found.past_spend == np.arange(len(text))).all()
+
+
+@pytest.mark.parametrize("spread", ["at random", "by time", "high halves alike", "in clumps"])
 @pytest.mark.parametrize("form", SPELLED)
 def test_ids_of_128_bits_are_told_apart_and_come_back(form, spread):
     """In blocks and threads of which some have no id at all, some all of them, and some a few."""
@@ -719,6 +745,7 @@ def test_ids_of_128_bits_are_told_apart_and_come_back(form, spread):
         "at random": [int.from_bytes(chance.bytes(16)) for _ in range(customers)],
         "by time": [(number + 1) << 90 for number in range(customers)],
         "high halves alike": [(0xFEED << 112) + 3 * number for number in range(customers)],
+        "in clumps": [(number % 40 << 100) + 3 * number for number in range(customers)],
     }[spread]
     names = [SPELLED[form](number) for number in numbers]
     order = sorted(range(customers), key=names.__getitem__)

@@ -330,6 +330,16 @@ def test_what_cannot_be_read_is_one_sentence_as_in_one_process(as_spark, changed
     assert str(there.value) == str(here.value)
 
 
+def test_only_rows_that_can_be_used_end_the_observation(as_spark):
+    """Not those of nobody, however blank is written, nor those of a year that is no more in the calendar."""
+    names = ["a", "b", "a", "", " ", "\t", "\u00a0 ", "\u3000\n", "b"]
+    days = [*range(19_723, 19_731), 3_663_426]  # the last in the year 12000
+    rows = pa.table({"customer_id": names, "date": pa.array(days, pa.int32()).cast(pa.date32()), "amount": [1.0] * 9})
+    wanted = lw.rfm_summary(rows)
+    assert str(wanted.observation_end.date()) == "2024-01-03"
+    same_table(on_spark.rfm_summary(as_spark(rows, "blank")).to_local(), wanted)
+
+
 def test_purchases_alone(shop, cdnow_sample):
     rfm = on_spark.rfm_summary(shop, amount=None, period="W", observation_end="1997-06-30")
     wanted = lw.rfm_summary(cdnow_sample, amount=None, period="W", observation_end="1997-06-30")

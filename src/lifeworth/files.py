@@ -54,6 +54,21 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep others who ask for it out of a folder while the block runs, where the system knows locks."""
+    handle = None
+    with contextlib.suppress(PermissionError):  # a system that opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        if handle is not None:
+            _lock(handle, wait=True)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def _reason(error: OSError) -> str:
     """What the system said; PyArrow puts words of its own before it."""
     told = re.search(r"\[errno \d+\] ([^.]+)", str(error))

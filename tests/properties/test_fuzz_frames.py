@@ -296,13 +296,13 @@ FRAMES = {
 
 @contextlib.contextmanager
 def sizes(tiny):
-    """Small data through the ways of large: many partitions, parts, lanes and steps, blocks of a few rows."""
+    """Small data through the ways of large: many partitions, parts and steps, blocks of a few rows."""
     with pytest.MonkeyPatch.context() as patch:
         if tiny:
             patch.setattr(engine, "_ENTRIES_PER_PARTITION", 2)
             patch.setattr(engine, "FEW_ROWS", 0)
             patch.setattr(engine, "MANY_ROWS", 1)
-            patch.setattr(engine, "_STEPS_PER_LANE", 3)
+            patch.setattr(engine, "_ENTRIES_PER_STEP", 3)
             patch.setattr(engine, "_UNEVEN", tiny)
             patch.setattr(engine, "_MOST_PERIODS", 1 << 15 if tiny > 1 else 4)
             patch.setattr(ids_module, "_BLOCK", 3)

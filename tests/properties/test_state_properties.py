@@ -2,11 +2,13 @@
 
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,7 +167,7 @@ def test_a_night_that_cannot_be_read_changes_nothing(tmp_path, cdnow_sample):
     state = lw.RFMState(tmp_path)
     wanted = state.update(cdnow_sample)
     for bad, match in (
-        (cdnow_sample.assign(customer_id="x"), "of another kind than before"),
+        (cdnow_sample.assign(customer_id="x"), "Ids are text where those before were whole numbers"),
         (cdnow_sample.assign(date="soon"), "can be used|cannot be read|date"),
         (cdnow_sample.drop(columns="amount"), "no column 'amount'"),
     ):
@@ -186,3 +188,144 @@ def test_what_is_not_a_state_is_said(tmp_path, cdnow_sample):
     (tmp_path / "state.json").write_text(content[:-40])
     with pytest.raises(DataError, match=r"state\.json is damaged"):
         lw.RFMState(tmp_path)
+
+
+def rows_of(*rows):
+    return pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
+
+
+def test_files_of_others_are_left_alone(tmp_path, cdnow_sample):
+    theirs = tmp_path / "rows-2023.csv"
+    theirs.write_text("mine")
+    with pytest.raises(lw.SourceError, match=r"holds other files \(rows-2023.csv\), and a state needs a folder of its"):
+        lw.RFMState(tmp_path)
+    theirs.unlink()
+    state = lw.RFMState(tmp_path)
+    theirs.write_text("mine")
+    with pytest.raises(lw.SourceError, match="holds other files"):
+        state.update(cdnow_sample)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows-2023.csv"]
+    theirs.unlink()
+    state.update(cdnow_sample.iloc[:3000])
+    others = {"rows-2023.csv", "table-of-contents.md", "pending-orders", "rows-1.bak", ".rows-1.swp"}
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    state.update(cdnow_sample.iloc[3000:])
+    state.update(cdnow_sample.iloc[:1])
+    assert others <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_two_who_write_do_not_mix(tmp_path, cdnow_sample):
+    first, second, third = cdnow_sample.iloc[:3000], cdnow_sample.iloc[3000:4000], cdnow_sample.iloc[4000:]
+    lw.RFMState(tmp_path).update(first)
+    one, other = lw.RFMState(tmp_path), lw.RFMState(tmp_path)
+    one.update(second)
+    before = one.table()
+    with pytest.raises(lw.SourceError, match="has taken in other transactions since it was opened here: open it again"):
+        other.update(third)
+    same(lw.RFMState(tmp_path).table(), before)
+    same(lw.RFMState(tmp_path).update(third), lw.rfm_summary(cdnow_sample))
+    new, late = lw.RFMState(tmp_path / "new"), lw.RFMState(tmp_path / "new")
+    new.update(first)
+    with pytest.raises(lw.SourceError, match="since it was opened"):
+        late.update(first)
+
+
+def test_who_opens_while_another_writes_finds_a_whole_state(tmp_path, cdnow_sample):
+    edges = np.linspace(0, len(cdnow_sample), 41).astype(int)
+    lw.RFMState(tmp_path).take_in(cdnow_sample.iloc[: edges[1]])
+    found = []
+
+    def look():
+        while not found or found[-1] < len(cdnow_sample):
+            state = lw.RFMState(tmp_path)
+            found.append(state._facts.rows_in)
+            assert len(state.table()) == len(state)
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        state = lw.RFMState(tmp_path)
+        for begin, end in pairwise(edges[1:]):
+            state.take_in(cdnow_sample.iloc[begin:end])
+        looking.result(60)
+    assert set(found) <= set(edges[1:].tolist())
+
+
+def test_an_update_that_fails_has_taken_nothing_in(tmp_path):
+    rows = rows_of(("a", "2024-01-01", 10.0), ("b", "2024-01-02", 5.0))
+    state = lw.RFMState(tmp_path)
+    with pytest.raises(DataError, match="No customer has a purchase up to 2023-12-31"):
+        state.update(rows, "2023-12-31")
+    with pytest.raises(lw.UsageError, match="What taken says must be"):
+        state.update(rows, taken={"file": Path("x")})
+    assert not list(tmp_path.iterdir())
+    assert state.update(rows, "2024-02-01", taken={1: [2]}).audit.rows_in == 2
+    assert state.taken == lw.RFMState(tmp_path).taken == {"1": [2]}
+
+
+@pytest.mark.parametrize("far", ["12000-01-01", "-0100-01-01", "0000-06-01", 2**62])
+def test_dates_beyond_the_calendar_end_no_observation(tmp_path, far):
+    date = np.array(["2024-01-01", "2024-02-01", "2024-03-01", "NaT"], dtype="datetime64[s]")
+    date[3] = np.datetime64(far, "s")
+    rows = pa.table({"customer_id": [1, 1, 2, 3], "date": pa.array(date), "amount": [1.0, 2.0, 3.0, 4.0]})
+    state = lw.RFMState(tmp_path)
+    wanted = lw.rfm_summary(rows)
+    assert wanted.audit.left_out == {"with a date outside the years 1 to 9999": 1}
+    same(state.update(rows), wanted)
+    more = rows_of((3, "2024-04-01", 1.0))
+    assert state.update(more).T.max() == pytest.approx(91 / 7)
+
+
+def test_a_state_that_lost_a_file_is_damaged(tmp_path, cdnow_sample):
+    for pattern, lose in (("table-*", Path.unlink), ("rows-*/period.npy", lambda path: path.write_bytes(b""))):
+        folder = tmp_path / pattern[:4]
+        lw.RFMState(folder).update(cdnow_sample)
+        lose(next(folder.glob(pattern)))
+        with pytest.raises(DataError, match="is damaged, a file in it missing or cut off"):
+            lw.RFMState(folder)
+
+
+def test_currencies_and_ends_are_told_as_of_one_table(tmp_path):
+    rows = rows_of(("a", "2020-01-01", 10.0), ("b", "2024-01-01", 5.0)).assign(currency=["EUR", "USD"])
+    wanted = lw.rfm_summary(rows)
+    assert any("names several currencies (EUR, USD)" in note for note in wanted.audit.notes)
+    state = lw.RFMState(tmp_path / "one")
+    state.update(rows.iloc[:1])
+    same(state.update(rows.iloc[1:]), wanted)
+    same(state.update(None, "2024-01-01"), lw.rfm_summary(rows, observation_end="2024-01-01"))
+    with pytest.raises(lw.UsageError, match="is a column of the table"):
+        lw.RFMState(tmp_path / "two", currency="currency").update(rows)
+    lw.RFMState(tmp_path / "three", currency="EUR").update(rows)
+    with pytest.raises(lw.UsageError, match="was begun with other settings"):
+        lw.RFMState(tmp_path / "three", currency="USD")
+
+
+def test_a_refund_after_the_end_is_refused_at_once(tmp_path):
+    state = lw.RFMState(tmp_path, refunds="error")
+    rows = rows_of(("a", "2024-01-01", 1.0), ("b", "2024-01-02", 1.0), ("b", "2024-03-01", -1.0))
+    with pytest.raises(DataError, match="1 rows have a negative amount"):
+        state.update(rows, "2024-02-01")
+    assert len(state.update(rows.iloc[:2])) == 2
+    assert len(state.update(rows.iloc[:1], "2024-06-01")) == 2
+
+
+@pytest.mark.parametrize("kinds", [("int32", "int64"), ("int64", "int8"), ("uint32", "int32"), ("int16", "Int64")])
+def test_whole_numbers_are_whole_numbers(tmp_path, kinds):
+    rows = rows_of((3, "2024-01-01", 1.0), (1, "2024-01-03", 2.0), (3, "2024-02-01", 4.0), (7, "2024-02-02", 4.0))
+    state = lw.RFMState(tmp_path)
+    first, second = (rows.iloc[2 * k : 2 * k + 2].astype({"customer_id": kind}) for k, kind in enumerate(kinds))
+    state.update(first)
+    same(state.update(second), lw.rfm_summary(pd.concat([first, second])))
+    with pytest.raises(DataError, match="Ids are text where those before were whole numbers: convert them"):
+        state.update(rows.astype({"customer_id": "str"}))
+    with pytest.raises(DataError, match="Dates have the time zone UTC where those before had no time zone"):
+        state.update(rows.assign(date=pd.to_datetime(rows["date"], utc=True)))
+
+
+def test_a_quiet_night_is_a_night(tmp_path, cdnow_sample):
+    state = lw.RFMState(tmp_path)
+    wanted = state.update(cdnow_sample)
+    same(state.update(cdnow_sample.iloc[:0], taken={"quiet": 1}), wanted)
+    assert lw.RFMState(tmp_path).taken == {"quiet": 1}
+    with pytest.raises(DataError, match="no column 'amount'"):
+        state.update(cdnow_sample.iloc[:0].drop(columns="amount"))

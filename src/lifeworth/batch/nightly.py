@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from lifeworth.batch.sources import FilesSource
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.rfm import RFM, RFMState
+from lifeworth.rfm.home import Home
 from lifeworth.tables import find_files, read_table
 
 
@@ -52,7 +52,7 @@ def grown(
             fresh = list(files.paths)
     rebuilt = rfm is None
     if rfm is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        Home(folder).take_away()
         rfm = RFMState(folder, **named, **kept).update(read_table(files, names), end, taken=now)
     if {str(path): _stamp(path) for path in files.paths} != now:
         raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")

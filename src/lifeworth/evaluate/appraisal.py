@@ -20,7 +20,7 @@ from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.rfm import RFM, cohort_table, rfm_summary
-from lifeworth.rfm.notices import note_on_currencies
+from lifeworth.rfm.notices import currencies_in, note_on_currencies
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit
@@ -117,7 +117,7 @@ def appraise(
     with columns_named(customer_id, date, amount):
         table = open_table(data, [customer_id, date, amount])
     rfm = rfm_summary(table, **settings)
-    if money := note_on_currencies(data, amount, currency):
+    if money := note_on_currencies(currencies_in(data, amount, currency)):
         rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *money)))
     pairs = models_of(models)
     name, (purchases, spend) = next(iter(pairs.items()))

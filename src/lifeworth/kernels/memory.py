@@ -97,3 +97,37 @@ def as_number(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], _DOUBLE)
 
     return types.float64(types.uint64), generate
+
+
+@intrinsic
+def stream_line(typing_context: Any, source: Any, start: Any, target: Any, at: Any) -> Any:
+    """Copy the eight words source[start:] to target[at:], past the caches: what lies there is not read first.
+
+    Both places must begin at a multiple of 64 bytes. Others see it after `fence`.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        line = ir.VectorType(_WORD, 8).as_pointer()
+        places = [
+            builder.bitcast(
+                builder.gep(context.make_array(kind)(context, builder, array).data, [place]),
+                line,
+            )
+            for kind, array, place in zip(signature.args[::2], arguments[::2], arguments[1::2], strict=True)
+        ]
+        store = builder.store(builder.load(places[0], align=64), places[1], align=64)
+        store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_HALF, 1)]))
+        return context.get_dummy_value()
+
+    return types.void(source, types.uint64, target, types.uint64), generate
+
+
+@intrinsic
+def fence(typing_context: Any) -> Any:
+    """Let others see all that was written before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate

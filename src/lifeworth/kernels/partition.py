@@ -30,7 +30,7 @@ from lifeworth.kernels._jit import (
     inner,
     rows,
 )
-from lifeworth.kernels.memory import as_bits
+from lifeworth.kernels.memory import as_bits, fence, stream_line
 from lifeworth.kernels.text import mix
 from lifeworth.kernels.text_layouts import has_bit
 
@@ -52,8 +52,13 @@ KEEP, DROP = 0, 1
 # What periods are made of steps (hours or days) of the clock.
 STEPS, WEEKS, MONTHS = 0, 1, 2
 
+# Stands for the period of a row that is left out.
+LEFT_OUT = -(2**63)
+
+# Rows that are judged at a time.
+_BLOCK = 512
 _LOWER = np.uint64(0xFFFFFFFF)
-_32 = np.uint64(32)
+_0, _1, _2, _3, _8, _32 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(8), np.uint64(32)
 
 
 @inner
@@ -198,9 +203,108 @@ def _judge(time: int, period: int, money: float, lowest: int, highest: int, last
     return REFUND if money < 0.0 else FINE
 
 
+@inner
+def _judge_all(
+    when: np.ndarray, amount: np.ndarray, clock: np.ndarray, periods: np.ndarray, money: np.ndarray, edges: np.ndarray
+) -> bool:
+    """Find the periods and amounts of rows that are all fine; return False, with nothing kept, if not all are.
+
+    Without a branch for a row, so that a processor takes several at a time.
+    """
+    ticks, kind, lowest, highest = clock[0], clock[1], clock[2], min(clock[3], clock[4])
+    per_tick = 1.0 / ticks
+    n = when.size
+    fine = True
+    earliest = np.int64(2**63 - 1)
+    latest = np.int64(MISSING_TIME)
+    if amount.size > 0:
+        for k in range(n):
+            money[k] = amount[k]
+            fine &= (amount[k] >= 0.0) & (amount[k] < math.inf)
+    else:
+        for k in range(n):
+            money[k] = 0.0
+    if kind == STEPS:
+        for k in range(n):
+            time = when[k]
+            step = np.int64(math.floor(time * per_tick))
+            rest = time - step * ticks
+            step = step - np.int64(rest < 0) + np.int64(rest >= ticks)
+            periods[k] = step
+            fine &= (step >= lowest) & (step <= highest)
+            earliest = min(earliest, time)
+            latest = max(latest, time)
+    else:
+        for k in range(n):
+            time = when[k]
+            period = period_of(time, ticks, per_tick, kind)
+            periods[k] = period
+            fine &= (period >= lowest) & (period <= highest)
+            earliest = min(earliest, time)
+            latest = max(latest, time)
+    if not fine or earliest <= DUPLICATE_TIME:
+        return False
+    edges[2] = min(edges[2], earliest)
+    if latest > edges[1]:
+        for k in range(n):
+            _see(when[k], edges)
+    return True
+
+
+@inner
+def _see(time: int, edges: np.ndarray) -> None:
+    """Keep up the last time seen, and the one before it."""
+    if time > edges[1]:
+        if time > edges[0]:
+            edges[1] = edges[0]
+            edges[0] = time
+        elif time < edges[0]:
+            edges[1] = time
+
+
+@inner
+def _judge_each(
+    when: np.ndarray,
+    amount: np.ndarray,
+    known: np.ndarray,
+    row: int,
+    clock: np.ndarray,
+    refunds: int,
+    periods: np.ndarray,
+    money: np.ndarray,
+    edges: np.ndarray,
+    account: np.ndarray,
+) -> None:
+    """`_judge_all`, row by row, for rows of any kind: the period of one that is left out is LEFT_OUT."""
+    ticks, kind, lowest, highest, final = clock[0], clock[1], clock[2], clock[3], clock[4]
+    per_tick = 1.0 / ticks
+    for k in range(when.size):
+        if not known[k]:
+            periods[k] = LEFT_OUT
+            continue
+        time = when[k]
+        paid = amount[k] if amount.size > 0 else 0.0
+        period = period_of(time, ticks, per_tick, kind)
+        reason = _judge(time, period, paid, lowest, highest, final)
+        if reason != FINE:
+            note(account, reason, row + k)
+            if reason < LATE:
+                periods[k] = LEFT_OUT
+                continue
+            if reason == LATE or refunds == DROP:
+                if reason == REFUND:
+                    note(account, DROPPED, row + k)
+                period = NOT_COUNTED
+                paid = 0.0
+        edges[2] = min(edges[2], time)
+        _see(time, edges)
+        periods[k] = period
+        money[k] = paid
+
+
 @rows(
     OFFSETS, BYTES, INTEGER, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
-    OFFSETS, INTEGER, FILLED_OFFSETS, FILLED_KEYS, FILLED_OFFSETS, FILLED_OFFSET_TABLE,
+    OFFSETS, INTEGER, FILLED_OFFSETS, FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_OFFSET_TABLE,
 )  # fmt: skip
 def scatter_direct(
     ids: np.ndarray,
@@ -217,6 +321,7 @@ def scatter_direct(
     refunds: int,
     at: np.ndarray,
     entries: np.ndarray,
+    lines: np.ndarray,
     edges: np.ndarray,
     account: np.ndarray,
 ) -> None:
@@ -230,49 +335,56 @@ def scatter_direct(
     clock : ticks of a step, kind of period, lowest and highest period there may be, last period counted.
     at : (partitions,) next free entry of each, kept up.
     entries : two words each. account : see `note`.
+    lines : (8 * partitions,) from a multiple of 64 bytes on, as `entries`: what is not yet a whole line of entries.
+        `flush` writes the rest.
     edges : the last time seen, the one before it, and the first, kept up.
     """
-    ticks, kind, lowest, highest, final = clock[0], clock[1], clock[2], clock[3], clock[4]
-    per_tick = 1.0 / ticks
-    with_money = amount.size > 0
-    latest, before, earliest = edges[0], edges[1], edges[2]
-    mask = (np.int64(1) << shift) - 1
     nullable = bitmap.size > 0
-    for i in range(start, stop):
-        place = ids[i] - least
-        partition = place >> shift
-        if nullable and not has_bit(bitmap[(bit + i) >> 3], bit + i):
-            continue
-        time = when[i]
-        money = amount[i] if with_money else 0.0
-        period = period_of(time, ticks, per_tick, kind)
-        reason = _judge(time, period, money, lowest, highest, final)
-        if reason != FINE:
-            note(account, reason, row + i)
-            if reason < LATE:
+    periods = np.empty(_BLOCK, dtype=np.int64)
+    money = np.empty(_BLOCK)
+    known = np.ones(_BLOCK, dtype=np.bool_)
+    mask = (_1 << np.uint64(shift)) - _1
+    down = np.uint64(shift)
+    for first in range(start, stop, _BLOCK):
+        n = min(_BLOCK, stop - first)
+        all_known = True
+        if nullable:
+            for k in range(n):
+                known[k] = has_bit(bitmap[(bit + first + k) >> 3], bit + first + k)
+                all_known &= known[k]
+        times = when[first : first + n]
+        amounts = amount[first : first + n] if amount.size > 0 else amount
+        if not (all_known and _judge_all(times, amounts, clock, periods, money, edges)):
+            _judge_each(times, amounts, known, row + first, clock, refunds, periods, money, edges, account)
+        names = ids[first : first + n]
+        for k in range(n):
+            period = periods[k]
+            if period == LEFT_OUT:
                 continue
-            if reason == LATE or refunds == DROP:
-                if reason == REFUND:
-                    note(account, DROPPED, row + i)
-                period = NOT_COUNTED
-                money = 0.0
-        earliest = min(earliest, time)
-        if time > before:
-            if time > latest:
-                before = latest
-                latest = time
-            elif time < latest:
-                before = time
-        j = at[partition]
-        at[partition] = j + 1
-        entries[2 * j] = np.uint64(place & mask) << _32 | (np.uint64(period) & _LOWER)
-        entries[2 * j + 1] = as_bits(money)
-    edges[0], edges[1], edges[2] = latest, before, earliest
+            place = np.uint64(names[k] - least)
+            partition = place >> down
+            j = np.uint64(at[partition])
+            at[partition] = np.int64(j + _1)
+            slot = _8 * partition + _2 * (j & _3)
+            lines[slot] = (place & mask) << _32 | (np.uint64(period) & _LOWER)
+            lines[slot + _1] = as_bits(money[k])
+            if j & _3 == _3:
+                stream_line(lines, _8 * partition, entries, _2 * (j - _3))
+    fence()
+
+
+@rows(OFFSETS, FILLED_KEYS, FILLED_KEYS)
+def flush(at: np.ndarray, entries: np.ndarray, lines: np.ndarray) -> None:
+    """Write the entries of lines that are not whole, after all of `scatter_direct`."""
+    for partition in range(at.size):
+        for j in range(at[partition] & ~3, at[partition]):
+            for word in range(2):
+                entries[2 * j + word] = lines[8 * partition + 2 * (j & 3) + word]
 
 
 @rows(
     KEYS, KEYS, KEYS, BYTES, INTEGER, OFFSETS, VECTOR, INTEGER, INTEGER, INTEGER, INTEGER, SEED, INTEGER,
-    OFFSETS, INTEGER, FILLED_OFFSETS, FILLED_KEYS, FILLED_OFFSETS, FILLED_OFFSET_TABLE,
+    OFFSETS, INTEGER, FILLED_OFFSETS, FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_OFFSET_TABLE,
 )  # fmt: skip
 def scatter_hashed(
     words: np.ndarray,
@@ -292,52 +404,44 @@ def scatter_hashed(
     refunds: int,
     at: np.ndarray,
     entries: np.ndarray,
+    lines: np.ndarray,
     edges: np.ndarray,
     account: np.ndarray,
 ) -> None:
-    """`scatter_direct` by hash or range (see `count_hashed`): entries of three words, or of four with `others`."""
-    width = 4 if others.size > 0 else 3
+    """`scatter_direct` by hash or range (see `count_hashed`): entries of three words, or of four with `others`.
+
+    They are written as they come: `lines` is not used.
+    """
+    width = np.uint64(4 if others.size > 0 else 3)
     textual = hashes.size > 0
-    nowhere = bitmap.size == 0
-    ticks, kind, lowest, highest, final = clock[0], clock[1], clock[2], clock[3], clock[4]
-    per_tick = 1.0 / ticks
-    with_money = amount.size > 0
-    latest, before, earliest = edges[0], edges[1], edges[2]
-    for i in range(start, stop):
-        if textual:
-            name = hashes[i]
-            known = name != np.uint64(0)
-        else:
-            known = nowhere or has_bit(bitmap[(bit + i) >> 3], bit + i)
-            name = _hash_of(words, others, i)
-        if not known:
-            continue
-        partition = np.int64((words[i] - least if ranged != 0 else name) >> np.uint64(shift))
-        time = when[i]
-        money = amount[i] if with_money else 0.0
-        period = period_of(time, ticks, per_tick, kind)
-        reason = _judge(time, period, money, lowest, highest, final)
-        if reason != FINE:
-            note(account, reason, row + i)
-            if reason < LATE:
+    nullable = bitmap.size > 0 and not textual
+    periods = np.empty(_BLOCK, dtype=np.int64)
+    money = np.empty(_BLOCK)
+    known = np.ones(_BLOCK, dtype=np.bool_)
+    down = np.uint64(shift)
+    for first in range(start, stop, _BLOCK):
+        n = min(_BLOCK, stop - first)
+        all_known = True
+        if textual or nullable:
+            for k in range(n):
+                i = first + k
+                known[k] = hashes[i] != _0 if textual else has_bit(bitmap[(bit + i) >> 3], bit + i)
+                all_known &= known[k]
+        times = when[first : first + n]
+        amounts = amount[first : first + n] if amount.size > 0 else amount
+        if not (all_known and _judge_all(times, amounts, clock, periods, money, edges)):
+            _judge_each(times, amounts, known, row + first, clock, refunds, periods, money, edges, account)
+        for k in range(n):
+            period = periods[k]
+            if period == LEFT_OUT:
                 continue
-            if reason == LATE or refunds == DROP:
-                if reason == REFUND:
-                    note(account, DROPPED, row + i)
-                period = NOT_COUNTED
-                money = 0.0
-        earliest = min(earliest, time)
-        if time > before:
-            if time > latest:
-                before = latest
-                latest = time
-            elif time < latest:
-                before = time
-        j = at[partition]
-        at[partition] = j + 1
-        entries[width * j] = (name & _LOWER) << _32 | (np.uint64(period) & _LOWER)
-        entries[width * j + 1] = as_bits(money)
-        entries[width * j + 2] = words[i]
-        if width > 3:
-            entries[width * j + 3] = others[i]
-    edges[0], edges[1], edges[2] = latest, before, earliest
+            i = first + k
+            name = hashes[i] if textual else _hash_of(words, others, i)
+            partition = (words[i] - least if ranged != 0 else name) >> down
+            j = np.uint64(at[partition])
+            at[partition] = np.int64(j + _1)
+            entries[width * j] = (name & _LOWER) << _32 | (np.uint64(period) & _LOWER)
+            entries[width * j + _1] = as_bits(money[k])
+            entries[width * j + _2] = words[i]
+            if width > _3:
+                entries[width * j + _3] = others[i]

@@ -11,6 +11,7 @@ import numpy as np
 from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_bits, as_number
 from lifeworth.kernels.partition import NOT_COUNTED
+from lifeworth.kernels.sorting import sort_bits, sort_runs
 from lifeworth.kernels.text import same_bytes
 
 # 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
@@ -29,7 +30,6 @@ FEW = 64
 _32 = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)
 _SIGN = np.uint64(0x8000000000000000)
-_BYTE = np.uint64(0xFF)
 
 
 # ---- order within a customer ----------------------------------------------------------------------------------
@@ -48,34 +48,6 @@ def _from_ordered_bits(bits: np.uint64) -> float:
 
 
 @inner
-def _sort_bits(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, spare_other: np.ndarray) -> None:
-    """Sort n words, and others along with them, byte by byte from the last: time in proportion to their number."""
-    varying = np.uint64(0)
-    for i in range(n):
-        varying |= keys[i] ^ keys[0]
-    counts = np.empty(257, dtype=np.int64)
-    for byte in range(8):
-        shift = np.uint64(8 * byte)
-        if (varying >> shift) & _BYTE == 0:
-            continue
-        for value in range(257):
-            counts[value] = 0
-        for i in range(n):
-            counts[np.int64((keys[i] >> shift) & _BYTE) + 1] += 1
-        for value in range(256):
-            counts[value + 1] += counts[value]
-        for i in range(n):
-            value = np.int64((keys[i] >> shift) & _BYTE)
-            j = counts[value]
-            counts[value] = j + 1
-            spare[j] = keys[i]
-            spare_other[j] = other[i]
-        for i in range(n):
-            keys[i] = spare[i]
-            other[i] = spare_other[i]
-
-
-@inner
 def _sort_many(period: np.ndarray, amount: np.ndarray, start: int, stop: int) -> None:
     """`_sort_few` for a customer with a great many rows: first by amount, then by period, both stable."""
     n = stop - start
@@ -86,8 +58,8 @@ def _sort_many(period: np.ndarray, amount: np.ndarray, start: int, stop: int) ->
         when[i] = np.uint64(np.int64(period[start + i]) + 2**31)
     spare = np.empty(n, dtype=np.uint64)
     other = np.empty(n, dtype=np.uint64)
-    _sort_bits(n, money, when, spare, other)
-    _sort_bits(n, when, money, spare, other)
+    sort_bits(n, money, when, spare, other)
+    sort_bits(n, when, money, spare, other)
     for i in range(n):
         amount[start + i] = _from_ordered_bits(money[i])
         period[start + i] = np.int32(np.int64(when[i]) - 2**31)
@@ -198,28 +170,27 @@ def table_size(n: int) -> int:
 def _put_in_order(n: int, customers: int, width: int, places: np.ndarray, ids: np.ndarray, others: np.ndarray) -> None:
     """Number customers anew, in the order of their ids: of numbers, or of pairs of words."""
     number = np.empty(customers, dtype=np.uint64)
+    keys = np.empty(customers, dtype=np.uint64)
     spare = np.empty(customers, dtype=np.uint64)
     spare_number = np.empty(customers, dtype=np.uint64)
     sign = _SIGN if width == 3 else np.uint64(0)
     for c in range(customers):
         number[c] = np.uint64(c)
-        ids[c] ^= sign
-    _sort_bits(customers, ids, number, spare, spare_number)
-    rank = np.empty(customers, dtype=np.int32)
+        keys[c] = ids[c] ^ sign
+    sort_bits(customers, keys, number, spare, spare_number)
+    order = number.view(np.int64)
     if width > 3:
+        sort_runs(ids, others, order)
         for c in range(customers):
-            spare[c] = others[np.int64(number[c])]
-        for c in range(1, customers):
-            k = c
-            while k > 0 and ids[k - 1] == ids[k] and spare[k - 1] > spare[k]:
-                spare[k - 1], spare[k] = spare[k], spare[k - 1]
-                number[k - 1], number[k] = number[k], number[k - 1]
-                k -= 1
+            spare[c] = others[order[c]]
         for c in range(customers):
             others[c] = spare[c]
     for c in range(customers):
-        rank[np.int64(number[c])] = np.int32(c)
-        ids[c] ^= sign
+        spare[c] = ids[order[c]]
+    rank = np.empty(customers, dtype=np.int32)
+    for c in range(customers):
+        ids[c] = spare[c]
+        rank[order[c]] = np.int32(c)
     for i in range(n):
         places[i] = rank[places[i]]
 

@@ -17,7 +17,7 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.partition import NOT_COUNTED
-from lifeworth.kernels.plain import sort_plain, sum_in_order
+from lifeworth.kernels.plain import HOPES, add_up_plain, pack, write_plain
 from lifeworth.kernels.purchases import (
     CUSTOMERS,
     DIRECT,
@@ -125,6 +125,14 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         plain = not with_later and train_end >= NOT_COUNTED - 1 and periods > 0
         counts = np.empty(periods if plain else 1, dtype=np.int32)
         order = np.empty(most if plain else 1, dtype=np.int32)
+        known = begins.size if plain else 1
+        first_seen = np.empty(known, dtype=np.int32)
+        last_seen = np.empty(known, dtype=np.int32)
+        twice = np.empty(known, dtype=np.int32)
+        who = np.empty(known, dtype=np.int32)
+        current = np.empty(known)
+        money = np.empty(2 * known)
+        hopes = np.full(1, HOPES)
         for partition in range(first, last):
             if rows_in(starts, stops, partition) == 0:
                 continue
@@ -134,55 +142,25 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
                 customers = number(entries, starts, stops, partition, kind, width, slots, places, found, other_halves)
             n = -1
             if plain:
-                n = sort_plain(
-                    entries, starts, stops, partition, width, customers, places, begins, first_of_all, counts, order,
-                    period, amount,
+                n = add_up_plain(
+                    entries, starts, stops, partition, width, customers, places, begins, period, amount,
+                    first_of_all, counts, order, hopes, made, first_seen, last_seen, money, twice, current,
                 )  # fmt: skip
             if n >= 0:
-                # The sums are those of the general way below, to the last bit.
-                before = out
-                end = np.int64(0)
-                for c in range(customers):
-                    k = end
-                    end = np.int64(begins[c + 1])
-                    if k == end:
-                        continue
-                    born_in = period[k]
-                    when = born_in
-                    first_spend = 0.0
-                    spent = 0.0
-                    x = -1
-                    while k < end:
-                        when = period[k]
-                        begin = k
-                        total = 0.0 + amount[k]
-                        k += 1
-                        while k < end and period[k] == when:
-                            total += amount[k]
-                            k += 1
-                        if k - begin > 2:
-                            total = sum_in_order(amount, begin, k)
-                        if x < 0:
-                            first_spend = total
-                        else:
-                            spent += total
-                        x += 1
-                    ids[out] = np.uint64(base + c) if direct else found[c]
-                    if width > 3:
-                        others[out] = other_halves[c]
-                    frequency[out] = x
-                    since = np.int64(born_in)
-                    if with_calendar:
-                        recency[out] = (calendar[when - origin] - calendar[since - origin]) * per_period / per_unit
-                    else:
-                        recency[out] = (np.int64(when) - since) * per_period / per_unit
-                    born[out] = float(since)
-                    if with_money:
-                        mean_spend[out] = spent / max(x, 1)
-                        past_spend[out] = first_spend + spent
-                    out += 1
-                totals[SEEN] += out - before
-                totals[CUSTOMERS] += out - before
+                bought = pack(customers, made, first_seen, last_seen, money, who)
+                write_plain(
+                    bought, base, out, with_calendar, per_period, per_unit, calendar, origin,
+                    made, first_seen, last_seen, money, who,
+                    ids, frequency, recency, born, mean_spend, past_spend,
+                )  # fmt: skip
+                if not direct:
+                    for i in range(bought):
+                        ids[out + i] = found[who[i]]
+                        if width > 3:
+                            others[out + i] = other_halves[who[i]]
+                out += bought
+                totals[SEEN] += bought
+                totals[CUSTOMERS] += bought
                 totals[USED] += n
                 continue
             settle(
@@ -260,13 +238,6 @@ def ages(
             born[i] = (calendar[end - origin] - calendar[since - origin]) * scale[0] / scale[1]
         else:
             born[i] = (end - since) * scale[0] / scale[1]
-
-
-@rows(FILLED_KEYS, INTEGER, INTEGER, INTEGER)
-def move(column: np.ndarray, source: int, target: int, n: int) -> None:
-    """Move n words of a column towards its beginning."""
-    for i in range(n):
-        column[target + i] = column[source + i]
 
 
 @rows(KEYS, OFFSETS, INTEGER, INTEGER, FILLED_KEYS)

@@ -130,7 +130,9 @@ def _eight_digits(word: np.uint64) -> tuple[np.uint64, bool]:
     """Return the number that eight lower-case hexadecimal digits spell, and whether they are any; all at once."""
     nibbles = (word & _NIBBLES) + np.uint64(9) * ((word >> np.uint64(6)) & _ONES)
     letters = ((nibbles + np.uint64(6) * _ONES) >> np.uint64(4)) & _ONES
-    fine = nibbles + np.uint64(0x30) * _ONES + np.uint64(0x27) * letters == word
+    # What lies beyond "f" would be a digit beyond fifteen.
+    digits = nibbles & ~_NIBBLES == 0
+    fine = digits and nibbles + np.uint64(0x30) * _ONES + np.uint64(0x27) * letters == word
     value = swap_bytes(nibbles)
     value = (value | (value >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
     value = (value | (value >> _8)) & np.uint64(0x0000FFFF0000FFFF)
@@ -376,16 +378,6 @@ def _sift(order: np.ndarray, words: np.ndarray, start: int, root: int, size: int
             return
         order[start + root], order[start + child] = order[start + child], order[start + root]
         root = child
-
-
-@rows(KEYS, KEYS, FILLED_OFFSETS)
-def sort_pairs(keys: np.ndarray, others: np.ndarray, order: np.ndarray) -> None:
-    """Bring runs of equal `keys` into the order of `others`, in place; order : positions that sort `keys`."""
-    for i in range(1, order.size):
-        j = i
-        while j > 0 and keys[order[j - 1]] == keys[order[j]] and others[order[j - 1]] > others[order[j]]:
-            order[j - 1], order[j] = order[j], order[j - 1]
-            j -= 1
 
 
 @rows(KEYS, KEYS, INTEGER, FILLED_OFFSETS)

@@ -17,8 +17,8 @@ from lifeworth.guesses import helpful
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.duckdb import read_relation
-from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep, workers
-from lifeworth.rfm.notices import note_on_currencies, with_notices
+from lifeworth.rfm.engine import Account, Clock, Entries, Run, Turns, sweep, workers
+from lifeworth.rfm.notices import Extremes, currencies_in, note_on_currencies, with_notices
 from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
@@ -260,22 +260,17 @@ class _Table:
         """A column, or an empty one where the table has none of the name."""
         return self.columns[name] if name in self.columns else np.empty(0, dtype=_TYPES.get(name, np.float64))
 
-    def close(self, starts: list[int], stops: list[int], run: Run) -> None:
-        """Bring the rows that tasks have written together."""
-        from lifeworth.kernels._jit import ready
-        from lifeworth.kernels.rfm import move
+    def like(self, rows: int) -> _Table:
+        """A table of these columns, with room for so many rows."""
+        table = _Table(False, False, False)
+        table.names = self.names
+        table.make_room(rows)
+        return table
 
-        def close_column(name: str) -> None:
-            column, at = self.columns[name].view(np.uint64), starts[0]
-            for start, stop in zip(starts, stops, strict=True):
-                if start != at:
-                    move(column, start, at, stop - start)
-                at += stop - start
-
-        ready(move)
-        for _ in run(close_column, self.names):
-            pass
-        self.rows = starts[0] + sum(stops) - sum(starts)
+    def put(self, at: int, rows: int, other: _Table) -> None:
+        """Copy the first rows of a table to where they belong."""
+        for name, column in self.columns.items():
+            column[at : at + rows] = other.columns[name][:rows]
 
     def trim(self) -> None:
         """Give back the memory that was not needed."""
@@ -322,7 +317,7 @@ def _summarise(
     edge: int | None = None
     last: int | None = None
     settings.report(_READING)
-    about_money = note_on_currencies(data, settings.amount, settings.currency)
+    about_money = note_on_currencies(currencies_in(data, settings.amount, settings.currency))
     with closing(_read(data, settings, run)) as parts:
         for columns in parts:
             if not seen.rows:
@@ -352,11 +347,14 @@ def _summarise(
     born = seen.column("born")
     _fill_ages(born, until, clock.scale(settings.time_unit), run)
     spent = seen.column("past_spend") if settings.amount is not None else None
-    if spent is not None and not (np.abs(spent.max()) < _TOO_MUCH_MONEY and np.abs(spent.min()) < _TOO_MUCH_MONEY):
+    frequency = seen.column("frequency")
+    extremes = Extremes.of(frequency, spent, run)
+    sums = (extremes.spend, extremes.least_spend, extremes.all_spend)
+    if not all(abs(money) < _TOO_MUCH_MONEY for money in sums):
         raise DataError("The amounts are too large to be added up: look for a number that is no amount of money.")
     rfm = RFM(
         customer_id=seen.customer_id,
-        frequency=seen.column("frequency"),
+        frequency=frequency,
         recency=seen.column("recency"),
         T=born,
         monetary_value=None if spent is None else seen.column("mean_spend"),
@@ -372,7 +370,7 @@ def _summarise(
         later["frequency"] = seen.column("later_frequency")
         if spent is not None:
             later["spend"] = seen.column("later_spend")
-    return _Counted(with_notices(rfm), later, edge, end)
+    return _Counted(with_notices(rfm, extremes), later, edge, end)
 
 
 def _count(
@@ -402,28 +400,33 @@ def _count(
         kind = plan.kind
         kernel = kernels.summarise_direct if kind == purchases.DIRECT else kernels.summarise
         rooms = entries.most_customers
+        before = table.rows
         table.make_room(int(rooms.sum()))
-        starts = (table.rows + np.cumsum(rooms) - rooms).tolist()
         sums = np.zeros((len(rooms), purchases.TOTALS), dtype=np.int64)
+        turns = Turns()
+        rooms_of_threads: list[_Table] = []
 
-        def summarise(lane: int) -> int:
-            out: int = starts[lane]
-            for first, stop in entries.lanes[lane]:
-                out = kernel(
-                    entries.memory.words, entries.starts, entries.stops, first, stop,
+        def summarise(step: int) -> int:
+            with turns.watched():
+                try:
+                    own = rooms_of_threads.pop()
+                except IndexError:
+                    own = table.like(int(rooms.max()))
+                rows = kernel(
+                    entries.memory.words, entries.starts, entries.stops, *entries.steps[step],
                     plan.kind, plan.width, plan.least, plan.shift,
-                    entries.first_period, entries.periods, train_end, *scale, out,
-                    table.get("ids"), table.get("others"), table.get("frequency"), table.get("recency"),
-                    table.get("born"), table.get("mean_spend"), table.get("past_spend"),
-                    table.get("later_frequency"), table.get("later_spend"), sums[lane],
+                    entries.first_period, entries.periods, train_end, *scale, 0,
+                    own.get("ids"), own.get("others"), own.get("frequency"), own.get("recency"),
+                    own.get("born"), own.get("mean_spend"), own.get("past_spend"),
+                    own.get("later_frequency"), own.get("later_spend"), sums[step],
                 )  # fmt: skip
-                entries.forget(first, stop)
-            return out
+                at = turns.place(step, rows, lambda: entries.forget(step))
+                table.put(before + at, rows, own)
+                rooms_of_threads.append(own)
+                return rows
 
         ready(kernel)
-        stops = list(run(summarise, range(len(rooms))))
-        before = table.rows
-        table.close(starts, stops, run)
+        table.rows += sum(run(summarise, range(len(rooms))))
         if entries.keep is not None:
             entries.keep(table.get("ids")[before : table.rows])
         totals[:] += sums.sum(axis=0)
@@ -442,7 +445,7 @@ def _count(
 
 def _put_in_order(columns: Columns | SpillStream, table: _Table, kind: int, run: Run) -> None:
     """Sort a table by its ids; where partitions are ranges of ids, they are in order already."""
-    from lifeworth.kernels import purchases, text
+    from lifeworth.kernels import purchases, sorting, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
 
@@ -461,7 +464,7 @@ def _put_in_order(columns: Columns | SpillStream, table: _Table, kind: int, run:
     else:
         order = np.argsort(ids)
         if "others" in table.names:
-            text.sort_pairs(ids, table.get("others"), order)
+            sorting.sort_pairs(ids, table.get("others"), order)
     ready(kernels.gather)
     for name in table.names:
         column = table.columns[name]

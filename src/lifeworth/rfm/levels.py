@@ -175,9 +175,16 @@ def ids_of(index: pd.Index[Any]) -> pa.Array:
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
-def index_of(ids: pa.Array) -> pd.Index[Any]:
-    """Ids as pandas has them."""
-    found: pd.Index[Any] = pd.Index(ids.to_numpy() if pa.types.is_integer(ids.type) else pd.array(ids, dtype="str"))
+def index_of(ids: pa.Array, kind: str | None = None) -> pd.Index[Any]:
+    """Ids as pandas has them, whole numbers of a type."""
+    values: Any = None
+    if not pa.types.is_integer(ids.type):
+        values = pd.array(ids, dtype="str")
+    else:
+        values = ids.to_numpy()
+        if kind is not None:
+            values = values.astype(kind, copy=False)
+    found: pd.Index[Any] = pd.Index(values)
     return found
 
 

@@ -5,17 +5,20 @@ Nothing is mended here, and nothing left out: the audit says what was seen, and 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lifeworth.errors import UsageError
+from lifeworth.rfm.engine import Run
 from lifeworth.rfm.table import RFM
 from lifeworth.tables import Files, find_files, open_table
 from lifeworth.tables.frames import names_of
@@ -26,6 +29,7 @@ _MOST_MONEY = 0.3
 _MOST_PURCHASES = 0.2
 # As many ids tell what kind of ids they are.
 _SAMPLE = 10_000
+_PIECE = 1 << 16
 _ROWS, _BATCHES = 1 << 16, 8
 _EDGES = r"^\s|\s$"
 _FRACTION = r"^[0-9]+\.0$"
@@ -33,31 +37,80 @@ _CURRENCY_COLUMNS = {"currency", "currency_code", "currencycode", "currency code
                      "divisa", "moneda", "valuta"}  # fmt: skip
 
 
-def with_notices(rfm: RFM) -> RFM:
+@dataclass(frozen=True)
+class Extremes:
+    """The most purchases after the first, and all of them; the largest spend and whose it is, the least, and all."""
+
+    repeats: int
+    all_repeats: int
+    spend: float = 0.0
+    who: int = 0
+    least_spend: float = 0.0
+    all_spend: float = 0.0
+
+    @classmethod
+    def of(cls, frequency: npt.NDArray[np.int64], spent: npt.NDArray[np.float64] | None, run: Run = map) -> Extremes:
+        """Those of a table's columns, found in pieces that fit a core's cache."""
+
+        def one(start: int) -> Extremes:
+            piece = slice(start, start + _PIECE)
+            some = frequency[piece]
+            if spent is None:
+                return cls(int(some.max()), int(some.sum()))
+            money = spent[piece]
+            who = int(money.argmax())
+            with np.errstate(over="ignore", invalid="ignore"):  # amounts too large to be added up are refused later
+                spend, least, total = float(money[who]), float(money.min()), float(money.sum())
+            return cls(int(some.max()), int(some.sum()), spend, start + who, least, total)
+
+        found = list(run(one, range(0, len(frequency), _PIECE)))
+        most = max(found, key=lambda each: each.spend)
+        return cls(
+            max(each.repeats for each in found),
+            sum(each.all_repeats for each in found),
+            most.spend,
+            most.who,
+            min(each.least_spend for each in found),
+            sum(each.all_spend for each in found),
+        )
+
+
+def with_notices(rfm: RFM, extremes: Extremes | None = None) -> RFM:
     """The table, with what there is to say of its customers in its audit."""
-    notes = (*_on_totals(rfm), *_on_everybody(rfm), *_on_spelling(rfm.customer_id), *_on_fractions(rfm.customer_id))
+    extremes = extremes or Extremes.of(rfm.frequency, rfm.past_spend)
+    notes = (
+        *_on_totals(rfm, extremes),
+        *_on_everybody(rfm, extremes),
+        *_on_spelling(rfm.customer_id),
+        *_on_fractions(rfm.customer_id),
+    )
     return rfm if not notes else replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
 
 
-def note_on_currencies(data: Any, amount: str | None, currency: str | None) -> tuple[str, ...]:
-    """A note where a column beside the amounts names several currencies, and nobody said which one they are in.
+def currencies_in(data: Any, amount: str | None, currency: str | None) -> dict[str, list[str]]:
+    """What columns beside the amounts name as currencies, where nobody said which one they are in.
 
-    Raises a `UsageError` where the name of that column was given for the name of a currency.
+    Raises a `UsageError` where the name of such a column was given for the name of a currency.
     """
     if amount is None:
-        return ()
+        return {}
     names = names_of(data)
     if currency is not None:
         if currency not in names or len(currency) == 3:
-            return ()
+            return {}
         found = _distinct(data, currency)
         those = f" ({_listed(found)})" if found else ""
         raise UsageError(
             f'currency="{currency}" is a column of the table{those}, where the name of one currency is wanted, such as '
             '"EUR": take the rows of one currency, or convert all to one, and say which.'
         )
-    for name in names:
-        if str(name).strip().lower() in _CURRENCY_COLUMNS and len(found := _distinct(data, name)) > 1:
+    return {name: _distinct(data, name) for name in names if str(name).strip().lower() in _CURRENCY_COLUMNS}
+
+
+def note_on_currencies(currencies: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """A note where a column beside the amounts names several currencies."""
+    for name, found in currencies.items():
+        if len(found) > 1:
             return (
                 f"Column {name!r} names several currencies ({_listed(found)}), and their amounts were added up as they "
                 "stand: take the rows of one currency, or, if the amounts are in one already, say which with currency.",
@@ -65,25 +118,24 @@ def note_on_currencies(data: Any, amount: str | None, currency: str | None) -> t
     return ()
 
 
-def _on_totals(rfm: RFM) -> tuple[str, ...]:
+def _on_totals(rfm: RFM, extremes: Extremes) -> tuple[str, ...]:
     """Most of the money in one purchase is rather the line of totals below a list."""
     if rfm.past_spend is None or len(rfm) < _FEWEST:
         return ()
-    most = int(np.argmax(rfm.past_spend))
-    share = float(rfm.past_spend[most] / rfm.past_spend.sum()) if rfm.past_spend[most] > 0 else 0.0
-    if share < _MOST_MONEY or rfm.frequency[most] > 0:
+    share = extremes.spend / extremes.all_spend if extremes.spend > 0 else 0.0
+    if share < _MOST_MONEY or rfm.frequency[extremes.who] > 0:
         return ()
     return (
-        f"A single purchase of {rfm.past_spend[most]:,.2f} is {share:.0%} of all money: look whether it is a line of "
+        f"A single purchase of {extremes.spend:,.2f} is {share:.0%} of all money: look whether it is a line of "
         "totals and no customer's, and take it out.",
     )
 
 
-def _on_everybody(rfm: RFM) -> tuple[str, ...]:
+def _on_everybody(rfm: RFM, extremes: Extremes) -> tuple[str, ...]:
     """One id for everybody who has none, such as "guest" or "unknown"."""
     if len(rfm) < _FEWEST:
         return ()
-    most, all_of_them = int(rfm.frequency.max()) + 1, int(rfm.frequency.sum()) + len(rfm)
+    most, all_of_them = extremes.repeats + 1, extremes.all_repeats + len(rfm)
     if most < _MOST_PURCHASES * all_of_them:
         return ()
     return (

@@ -18,7 +18,6 @@ import pyarrow as pa
 from lifeworth.errors import SourceError
 from lifeworth.rfm.engine import (
     FEW_ROWS,
-    MANY_ROWS,
     Account,
     Clock,
     Entries,
@@ -102,7 +101,7 @@ def sweep_stream(
             memory, starts, stops, edges = scatter(parts, plan, run, own, drop_refunds, counts, accounts)
             tally.add(accounts, edges, columns, stream)
             files.write(memory.words, starts, stops)
-            memory.give_back(0, memory.words.size)
+            memory.give_back(memory.words.size)
             done += len(columns)  # the stream itself counts what is being read ahead as well
             read(done / stream.expected if stream.expected else 0.0)
     pa.default_memory_pool().release_unused()
@@ -131,7 +130,7 @@ def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run:
     counts = np.zeros((threads, 1 << bits), dtype=np.int64)
     ready(kernels.count_entries, kernels.scatter_entries)
     do(run, lambda k: kernels.count_entries(raw, cuts[k], cuts[k + 1], 64 - bits, counts[k]), threads)
-    starts = places(counts)
+    starts, _ = places(counts)
     stops = starts.copy()
     memory = Memory(len(raw))
     do(
@@ -140,7 +139,7 @@ def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run:
         threads,
     )
     fine = replace(plan, partitions=1 << bits)
-    return ready_entries(memory, starts, stops, fine, account, clock, threads, n >= MANY_ROWS)
+    return ready_entries(memory, starts, stops, fine, account, clock, threads)
 
 
 def _keep_text(words: Words, owners: list[Any]) -> None:
@@ -195,7 +194,7 @@ class _Files:
 
         filled = _filled(starts, stops)
         do(self._run, lambda k: measure(filled[k]), len(filled))
-        at = places(sizes)
+        at, _ = places(sizes)
         before = [self._bytes.get(partition, 0) for partition in range(partitions)]
         data = np.empty(int(sizes.sum()), dtype=np.uint8)
 

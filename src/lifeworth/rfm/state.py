@@ -6,10 +6,8 @@ their rows, by the same kernels, and only what has changed is written; everybody
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,16 +18,17 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth import display
-from lifeworth.errors import DataError, SourceError, UsageError
-from lifeworth.files import replacing
+from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.account import note_on_gap
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
+from lifeworth.rfm.home import Facts, Home, as_written
 from lifeworth.rfm.levels import Customers, Levels, ids_of, index_of, too_small, union
-from lifeworth.rfm.notices import with_notices
+from lifeworth.rfm.notices import currencies_in, note_on_currencies, with_notices
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
+from lifeworth.tables import read_table
 from lifeworth.timeunits import (
     TimeUnit,
     elapsed,
@@ -39,49 +38,15 @@ from lifeworth.timeunits import (
     period_start,
     period_starts,
 )
-from lifeworth.transactions import Audit, DecimalMark, Refunds, read_transactions, wall_clock_edge
+from lifeworth.transactions import Audit, DecimalMark, Refunds, columns_named, read_transactions, wall_clock_edge
 
-_FORMAT = 2
 _SENTINEL = -1
+_KINDS = {"str": "text", "uint64": "whole numbers of 64 bits without a sign"}
 _REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
     "with a date outside the years 1 to 9999", "with a missing amount", "with an unreadable or infinite amount",
     "after the end", "dropped as refunds", "in periods that refunds brought to nothing",
 )  # fmt: skip
-
-
-@dataclass
-class _Facts:
-    """What state.json says."""
-
-    generation: int = 0
-    pieces: list[str] = field(default_factory=list)  # of rows, and how many each has
-    sizes: list[int] = field(default_factory=list)
-    levels: list[str] = field(default_factory=list)  # of customers, and how many each has
-    level_sizes: list[int] = field(default_factory=list)
-    pending: str | None = None  # customers with rows after the end
-    taken: dict[str, Any] = field(default_factory=dict)
-    ids: str | None = None  # their type
-    zone: str | None = None
-    end: int | None = None
-    last: int | None = None  # of all rows, those after the end with them
-    times: list[int] = field(default_factory=list)  # the last two, in microseconds
-    customers: int = 0
-    there: int = 0  # in the table: whoever has a purchase up to its end
-    rows_in: int = 0
-    used: int = 0
-    refunds: int = 0
-    left_out: dict[str, int] = field(default_factory=dict)
-
-    def copy(self) -> _Facts:
-        return replace(self, taken=dict(self.taken), left_out=dict(self.left_out))
-
-    def add(self, counts: Audit, times: int = 1) -> None:
-        """Add what became of rows, or with -1 take it away."""
-        self.used += times * counts.rows_used
-        self.refunds += times * counts.refunds
-        for reason, count in counts.left_out.items():
-            self.left_out[reason] = self.left_out.get(reason, 0) + times * count
 
 
 class RFMState:
@@ -97,6 +62,7 @@ class RFMState:
     ------
     UsageError : a folder whose state was begun with other settings.
     DataError : a damaged state.
+    SourceError : a folder that cannot be read, or holds files that are no state's.
 
     Notes
     -----
@@ -105,6 +71,8 @@ class RFMState:
     been written is brought together from time to time, each row about as often as the table has doubled). The table
     itself has a row for every customer, each a day older: to give it costs as much as to copy it, and `take_in` does
     without. A folder holds 24 bytes a row and 60 a customer, and up to half as much again until it is brought together.
+    It is the state's own, and of two who opened it at once only the first may take in: the other is told to open it
+    again. With refunds="error" refunds after the end are refused as well.
 
     Examples
     --------
@@ -146,22 +114,21 @@ class RFMState:
             time_zone=time_zone,
         )
         self.folder = Path(folder)
+        self._home = Home(self.folder)
         self._about: dict[str, Any] = {
             "period": period,
             "time_unit": time_unit,
             "refunds": refunds,
             "money": amount is not None,
         }
-        if decimal is not None:
-            self._about["decimal"] = decimal
-        if time_zone is not None:
-            self._about["time_zone"] = time_zone
-        self._facts = _Facts()
+        for name, value in {"decimal": decimal, "time_zone": time_zone, "currency": currency}.items():
+            if value is not None:
+                self._about[name] = value
+        self._facts = Facts()
         self._levels = Levels([])
         self._pieces: list[Piece] = []
         self._pending: Customers | None = None
-        if (self.folder / "state.json").exists():
-            self._read()
+        self._home.read(self._about, self._open)
 
     def __len__(self) -> int:
         return self._facts.there
@@ -200,16 +167,61 @@ class RFMState:
 
         Raises
         ------
-        DataError : transactions that cannot be read, or ids of another kind than those before. Nothing was taken in.
+        DataError : transactions that cannot be read, ids of another kind than those before, or no purchase up to
+            the end.
+        SourceError : somebody else has taken something in since this state was opened.
+        UsageError : what `taken` names cannot be written as JSON.
+
+        After an error, nothing was taken in.
         """
-        self.take_in(data, observation_end, taken=taken)
+        self._take_in(data, observation_end, taken, with_table=True)
         return self.table()
 
     def take_in(self, data: Any, observation_end: Any = None, *, taken: Mapping[str, Any] | None = None) -> None:
         """Take in transactions as `update` does, and leave the table for later."""
+        self._take_in(data, observation_end, taken, with_table=False)
+
+    def table(self) -> RFM:
+        """The table as of the last update."""
+        facts, settings = self._facts, self.settings
+        if facts.end is None:
+            raise DataError("No transactions have been taken in yet: there is nothing to count.")
+        if not facts.there:
+            raise self._nobody(facts)
+        everybody = self._levels.together()
+        ids, columns = everybody.ids, everybody.columns
+        if facts.there < len(everybody):
+            there = columns["there"].view(bool)
+            ids = ids.filter(pa.array(there))
+            columns = {name: column[there] for name, column in columns.items()}
+        money = settings.amount is not None
+        table = RFM(
+            customer_id=index_of(ids, facts.ids),
+            frequency=_own(columns["frequency"]),
+            recency=_own(columns["recency"]),
+            T=elapsed(columns["born"], facts.end, settings.period, settings.time_unit),
+            monetary_value=_own(columns["mean_spend"]) if money else None,
+            past_spend=_own(columns["past_spend"]) if money else None,
+            time_unit=settings.time_unit,
+            period=settings.period,
+            observation_end=period_start(facts.end, settings.period),
+            currency=settings.currency,
+            audit=self._audit(),
+        )
+        return with_notices(table)
+
+    def _nobody(self, facts: Facts) -> DataError:
+        assert facts.end is not None
+        return DataError(f"No customer has a purchase up to {period_start(facts.end, self.settings.period):%Y-%m-%d}.")
+
+    # ---- taking in ---------------------------------------------------------------------------------------
+
+    def _take_in(self, data: Any, observation_end: Any, taken: Mapping[str, Any] | None, with_table: bool) -> None:
         facts = self._facts.copy()
+        facts.taken |= as_written(taken or {})
         touched, new = self._touched(data, facts)
         end = facts.last
+        facts.given = observation_end is not None
         if observation_end is not None:
             edge = wall_clock_edge(observation_end, "observation_end", facts.zone)
             end = period_ordinal(edge, self.settings.period)
@@ -228,55 +240,37 @@ class RFMState:
         changed = self._changed(touched, table, end)
         facts.there += int(changed.columns["there"].sum())
         facts.end = end
-        facts.taken |= dict(taken or {})
+        if with_table and not facts.there:
+            raise self._nobody(facts)
         self._write(facts, changed, new, np.unique(rows.customer[rows.period > end]))
 
-    def table(self) -> RFM:
-        """The table as of the last update."""
-        facts, settings = self._facts, self.settings
-        if facts.end is None:
-            raise DataError("No transactions have been taken in yet: there is nothing to count.")
-        if not facts.there:
-            raise DataError(f"No customer has a purchase up to {period_start(facts.end, settings.period):%Y-%m-%d}.")
-        everybody = self._levels.together()
-        ids, columns = everybody.ids, everybody.columns
-        if facts.there < len(everybody):
-            there = columns["there"].view(bool)
-            ids = ids.filter(pa.array(there))
-            columns = {name: column[there] for name, column in columns.items()}
-        money = settings.amount is not None
-        table = RFM(
-            customer_id=index_of(ids),
-            frequency=_own(columns["frequency"]),
-            recency=_own(columns["recency"]),
-            T=elapsed(columns["born"], facts.end, settings.period, settings.time_unit),
-            monetary_value=_own(columns["mean_spend"]) if money else None,
-            past_spend=_own(columns["past_spend"]) if money else None,
-            time_unit=settings.time_unit,
-            period=settings.period,
-            observation_end=period_start(facts.end, settings.period),
-            currency=settings.currency,
-            audit=self._audit(),
-        )
-        return with_notices(table)
-
-    # ---- taking in ---------------------------------------------------------------------------------------
-
-    def _touched(self, data: Any, facts: _Facts) -> tuple[Customers, Rows]:
+    def _touched(self, data: Any, facts: Facts) -> tuple[Customers, Rows]:
         """Whom new rows speak of, and who has rows that were not counted yet, as known so far; and the new rows."""
         parts = [] if self._pending is None else [self._pending.ids]
-        if data is None:
-            ids = union(parts) if parts else pa.array([], pa.int64())
-            return self._levels.find(ids)[0], Rows.joined([])
         settings = self.settings
         names = (settings.customer_id, settings.date, settings.amount)
-        read = read_transactions(data, *names, settings.date_form, settings.decimal)
-        kind = str(read.customer_ids.dtype)
-        if not (pd.api.types.is_integer_dtype(read.customer_ids.dtype) or kind == "str"):
-            raise UsageError("A table that grows takes ids that are whole numbers or text: convert them.")
-        if facts.ids is not None and (kind, read.time_zone) != (facts.ids, facts.zone):
-            raise DataError("Ids, or the time zone of dates, are of another kind than before: begin the state anew.")
-        own = ids_of(read.customer_ids)
+        frame = None
+        if data is not None:
+            for name, found in currencies_in(data, settings.amount, settings.currency).items():
+                facts.currencies[name] = sorted({*facts.currencies.get(name, []), *found})
+            with columns_named(*names):
+                frame = read_table(data, [name for name in names if name is not None])
+        if frame is None or not len(frame):
+            ids = union(parts) if parts else pa.array([], pa.int64())
+            return self._levels.find(ids)[0], Rows.joined([])
+        read = read_transactions(frame, *names, settings.date_form, settings.decimal)
+        if settings.refunds == "error" and read.amount is not None and (read.amount < 0).any():
+            raise DataError(
+                f"{int((read.amount < 0).sum()):,} rows have a negative amount: take them out, or say "
+                'refunds="net" (they lower the spend of their own period) or refunds="drop" (they are left out).'
+            )
+        kind = _kind(read.customer_ids, facts.ids)
+        if facts.ids is not None and read.time_zone != facts.zone:
+            raise DataError(
+                f"Dates have {_clock(read.time_zone)} where those before had {_clock(facts.zone)}: bring them to one, "
+                "or begin the state anew with time_zone."
+            )
+        own = ids_of(read.customer_ids if kind == "str" else read.customer_ids.astype(_stored(kind)))
         touched, known = self._levels.find(union([*parts, own]))
         touched.columns["code"][~known] = facts.customers + np.arange(int((~known).sum()))
         codes = touched.columns["code"][touched.find(own)[0]][read.customer]
@@ -298,12 +292,6 @@ class RFMState:
         if not len(rows):
             return Audit(0, 0), None
         settings = self.settings
-        refunded = (rows.amount < 0) & (rows.period <= end)
-        if settings.refunds == "error" and refunded.any():
-            raise DataError(
-                f"{int(refunded.sum()):,} rows have a negative amount: take them out, or say "
-                'refunds="net" (they lower the spend of their own period) or refunds="drop" (they are left out).'
-            )
         # One customer more, who is always in the table: where nobody else is, there would be none.
         customers = np.append(rows.customer, _SENTINEL)
         first = min(int(rows.period.min()), end)
@@ -343,7 +331,7 @@ class RFMState:
     def _audit(self) -> Audit:
         facts = self._facts
         notes: tuple[str, ...] = ()
-        if facts.end == facts.last and facts.times:
+        if facts.end == facts.last and facts.times and not facts.given:
             account = Account(np.empty((0, 0), dtype=np.int64), facts.times[-1], facts.times[0], facts.times[0])
             notes = note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
         return Audit(
@@ -353,65 +341,70 @@ class RFMState:
             refunds=facts.refunds,
             customers=facts.there,
             customers_left_out=facts.customers - facts.there,
-            notes=notes,
+            notes=(*notes, *note_on_currencies(facts.currencies)),
         )
 
     # ---- files -------------------------------------------------------------------------------------------
-    # state.json names all others, and is put in place last: what it does not name was never there.
 
-    def _write(self, facts: _Facts, changed: Customers, new: Rows, pending: Integers) -> None:
-        facts.generation += 1
+    def _write(self, facts: Facts, changed: Customers, new: Rows, pending: Integers) -> None:
+        with self._home.alone(self._facts.token):
+            self._write_all(facts, changed, new, pending)
+            self._home.tidy(facts)
+
+    def _write_all(self, facts: Facts, changed: Customers, new: Rows, pending: Integers) -> None:
+        facts.next_night()
         if len(new):
             last = too_small(facts.sizes, len(new))
             kept = len(facts.sizes) - last
             rows = Rows.joined([gather(self._pieces[kept:]), new]) if last else new
             facts.pieces = [*facts.pieces[:kept], f"rows-{facts.generation}"]
             facts.sizes = [*facts.sizes[:kept], len(rows)]
-            rows.write(self.folder / facts.pieces[-1])
+            rows.write(self._home.path / facts.pieces[-1])
         if len(changed):
             last = too_small(facts.level_sizes, len(changed))
             kept = len(facts.level_sizes) - last
             level = self._levels.together(last).under(changed) if last else changed
             facts.levels = [*facts.levels[:kept], f"table-{facts.generation}.arrow"]
             facts.level_sizes = [*facts.level_sizes[:kept], len(level)]
-            level.write(self.folder / facts.levels[-1])
+            level.write(self._home.path / facts.levels[-1])
         facts.pending = None
         if len(pending):
             facts.pending = f"pending-{facts.generation}.arrow"
             Customers.new(changed.ids.filter(pa.array(np.isin(changed.columns["code"], pending)))).write(
-                self.folder / facts.pending
+                self._home.path / facts.pending
             )
-        content = {"format": _FORMAT, "about": self._about, **asdict(facts)}
-        with replacing(self.folder / "state.json") as temporary:
-            temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        self._home.write(self._about, facts)
         self._open(facts)
-        named = {*facts.pieces, *facts.levels, facts.pending}
-        for path in self.folder.iterdir():
-            if path.name.startswith(("rows-", "table-", "pending-")) and path.name not in named:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _open(self, facts: _Facts) -> None:
+    def _open(self, facts: Facts) -> None:
         """Look at the files that are named."""
-        pieces = [Piece(self.folder / name) for name in facts.pieces]
-        levels = Levels([Customers.read(self.folder / name) for name in facts.levels])
-        pending = None if facts.pending is None else Customers.read(self.folder / facts.pending)
+        pieces = [Piece(self._home.path / name) for name in facts.pieces]
+        levels = Levels([Customers.read(self._home.path / name) for name in facts.levels])
+        pending = None if facts.pending is None else Customers.read(self._home.path / facts.pending)
         self._pieces, self._levels, self._pending, self._facts = pieces, levels, pending, facts
 
-    def _read(self) -> None:
-        path = self.folder / "state.json"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["format"] != _FORMAT:
-                raise DataError(f"{path} is of another version of lifeworth: begin the state anew.")
-            if content["about"] != self._about:
-                raise UsageError(f"{self.folder} was begun with other settings, {content['about']}: choose another.")
-            self._open(_Facts(**{each.name: content[each.name] for each in fields(_Facts)}))
-        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            if isinstance(error, (DataError, UsageError)):
-                raise
-            raise DataError(f"{path} is damaged: take {self.folder} away, and begin the state anew.") from error
-        except OSError as error:
-            raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+
+def _kind(ids: pd.Index[Any], before: str | None) -> str:
+    """The type of all ids, from those of some and of those before."""
+    kind = str(ids.dtype)
+    whole = pd.api.types.is_integer_dtype(ids.dtype)
+    if not whole and kind != "str":
+        raise UsageError("A table that grows takes ids that are whole numbers or text: convert them.")
+    if before is None or kind == before:
+        return kind
+    if not whole or before == "str" or _stored(kind) != _stored(before):
+        now, then = (_KINDS.get(each, "whole numbers") for each in (kind, before))
+        raise DataError(f"Ids are {now} where those before were {then}: convert them, or begin the state anew.")
+    return str(np.promote_types(kind, before))
+
+
+def _stored(kind: str) -> str:
+    """How whole numbers of a type are kept."""
+    return "uint64" if kind == "uint64" else "int64"
+
+
+def _clock(zone: str | None) -> str:
+    return "no time zone" if zone is None else f"the time zone {zone}"
 
 
 def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 _NUMBERS = (*_INTEGERS, "float", "double")
+# What an id of nothing else is blank by, as in Python.
+_SPACES = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 _DATES = ("date", "timestamp", "timestamp_ntz")
 
 
@@ -109,9 +111,10 @@ class Source:
     def last(self) -> pd.Timestamp:
         """The last date of a row that can be used."""
         functions = functions_of()
-        usable: Column = self.frame["id"].isNotNull() & self.frame["date"].isNotNull()
+        # What is no date in the calendar is left out, and ends nothing.
+        usable: Column = self.frame["id"].isNotNull() & functions.year(self.frame["date"]).between(1, 9999)
         if not self.whole:
-            usable = usable & (functions.trim(self.frame["id"]) != "")
+            usable = usable & (functions.trim(self.frame["id"], functions.lit(_SPACES)) != "")
         if self.money is not None:
             money = self.frame["amount"].cast("double")
             usable = usable & money.isNotNull() & ~functions.isnan(money) & (functions.abs(money) != float("inf"))

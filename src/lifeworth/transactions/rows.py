@@ -66,8 +66,8 @@ def read_transactions(
 
     Returns
     -------
-    Transactions. Rows with a missing or blank id, a missing or unreadable date, or a missing or
-    unreadable amount are counted in `left_out`, not lost.
+    Transactions. Rows with a missing or blank id, a missing or unreadable date or one outside the years 1 to 9999,
+    or a missing or unreadable amount are counted in `left_out`, not lost.
 
     Raises
     ------
@@ -121,16 +121,17 @@ def read_transactions(
     if amounts is not None:
         leave_out(frame[amount].isna().to_numpy(), "with a missing amount", ids)
         leave_out(~np.isfinite(amounts.to_numpy()), "with an unreadable or infinite amount", frame[amount])
+    when, time_zone = _wall_clock(dates)
+    leave_out(_beyond_calendar(when), "with a date outside the years 1 to 9999", frame[date])
     if not keep.any():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         raise DataError(f"None of the {len(frame):,} rows can be used: {reasons}.")
 
     codes, uniques = factorise_ids(ids[keep], customer_id)
-    when, time_zone = _wall_clock(dates[keep])
     return Transactions(
         customer=codes,
         customer_ids=uniques,
-        when=when,
+        when=when[keep],
         amount=None if amounts is None else amounts.to_numpy()[keep],
         row=np.flatnonzero(keep),
         rows_in=len(frame),
@@ -146,6 +147,14 @@ def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str 
     if zone is not None:
         return dates.dt.tz_localize(None).to_numpy(), str(zone)
     return dates.to_numpy(), None
+
+
+def _beyond_calendar(when: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
+    """Which times lie outside the years 1 to 9999, which nanoseconds cannot."""
+    if np.datetime_data(when.dtype)[0] == "ns":
+        return np.zeros(len(when), dtype=bool)
+    first, end = np.array(["0001-01-01", "10000-01-01"], dtype=when.dtype)
+    return np.asarray((when < first) | (when >= end))
 
 
 def wall_clock_edge(value: Any, argument: str, time_zone: str | None) -> pd.Timestamp:
