@@ -345,9 +345,7 @@ def write_plain(
     n: int,
     base: int,
     out: int,
-    with_calendar: bool,
-    per_period: float,
-    per_unit: float,
+    scale: np.ndarray,
     calendar: np.ndarray,
     origin: int,
     repeats: np.ndarray,
@@ -363,13 +361,14 @@ def write_plain(
     past_spend: np.ndarray,
 ) -> None:
     """Write a row of a table for each of n customers, as `rfm.summarise` does; ids are places from `base` on."""
+    per_period, per_unit = scale[0], scale[1]
     ids, frequency = ids[out : out + n], frequency[out : out + n]
     recency, born = recency[out : out + n], born[out : out + n]
     for i in range(n):
         ids[i] = np.uint64(base + who[i])
         frequency[i] = repeats[i]
         born[i] = float(first_seen[i])
-    if with_calendar:
+    if calendar.size > 0:
         for i in range(n):
             days = calendar[last_seen[i] - origin] - calendar[first_seen[i] - origin]
             recency[i] = days * per_period / per_unit

@@ -11,7 +11,7 @@ import numpy as np
 from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_bits, as_number
 from lifeworth.kernels.partition import NOT_COUNTED
-from lifeworth.kernels.sorting import sort_bits, sort_runs
+from lifeworth.kernels.sorting import sort_bits, sort_runs, sort_spread
 from lifeworth.kernels.text import same_bytes
 
 # 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
@@ -177,7 +177,7 @@ def _put_in_order(n: int, customers: int, width: int, places: np.ndarray, ids: n
     for c in range(customers):
         number[c] = np.uint64(c)
         keys[c] = ids[c] ^ sign
-    sort_bits(customers, keys, number, spare, spare_number)
+    sort_spread(customers, keys, number, spare, spare_number)
     order = number.view(np.int64)
     if width > 3:
         sort_runs(ids, others, order)

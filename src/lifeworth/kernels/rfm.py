@@ -54,8 +54,8 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
     """Make the kernel that writes RFM tables, with a function that numbers the customers of a partition."""
 
     @rows(
-        KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
-        INTEGER, VECTOR, OFFSETS, INTEGER, INTEGER,
+        KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
+        VECTOR, OFFSETS, INTEGER, INTEGER,
         FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
         FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS, home=f"{__name__}:{name}",
     )  # fmt: skip
@@ -69,8 +69,6 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         width: int,
         least: int,
         shift: int,
-        first_of_all: int,
-        periods: int,
         train_end: int,
         scale: np.ndarray,
         calendar: np.ndarray,
@@ -93,7 +91,6 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         ----------
         entries, starts, stops : entries, and where those of each task and partition are, (tasks, partitions).
         kind : DIRECT, RANGED, HASHED or NAMED; width : words of an entry; least, shift : of direct places.
-        first_of_all, periods : the first period there is, and how many from it to the last; 0 if far too many.
         train_end : last period of calibration; what comes after is holdout.
         scale, calendar, origin : time is periods * scale[0] / scale[1]; where periods differ in length, calendar
             holds the days on which they start, from period `origin` on, and scale[0] is hours per day.
@@ -122,17 +119,6 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         in_each = (1 << shift) if direct else 0
         begins = np.empty((in_each if direct else most) + 1, dtype=np.int32)
         made = np.empty(begins.size, dtype=np.int32)
-        plain = not with_later and train_end >= NOT_COUNTED - 1 and periods > 0
-        counts = np.empty(periods if plain else 1, dtype=np.int32)
-        order = np.empty(most if plain else 1, dtype=np.int32)
-        known = begins.size if plain else 1
-        first_seen = np.empty(known, dtype=np.int32)
-        last_seen = np.empty(known, dtype=np.int32)
-        twice = np.empty(known, dtype=np.int32)
-        who = np.empty(known, dtype=np.int32)
-        current = np.empty(known)
-        money = np.empty(2 * known)
-        hopes = np.full(1, HOPES)
         for partition in range(first, last):
             if rows_in(starts, stops, partition) == 0:
                 continue
@@ -140,44 +126,10 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
             customers = in_each
             if not direct:
                 customers = number(entries, starts, stops, partition, kind, width, slots, places, found, other_halves)
-            n = -1
-            if plain:
-                n = add_up_plain(
-                    entries, starts, stops, partition, width, customers, places, begins, period, amount,
-                    first_of_all, counts, order, hopes, made, first_seen, last_seen, money, twice, current,
-                )  # fmt: skip
-            if n >= 0:
-                bought = pack(customers, made, first_seen, last_seen, money, who)
-                write_plain(
-                    bought, base, out, with_calendar, per_period, per_unit, calendar, origin,
-                    made, first_seen, last_seen, money, who,
-                    ids, frequency, recency, born, mean_spend, past_spend,
-                )  # fmt: skip
-                if not direct:
-                    for i in range(bought):
-                        ids[out + i] = found[who[i]]
-                        if width > 3:
-                            others[out + i] = other_halves[who[i]]
-                out += bought
-                totals[SEEN] += bought
-                totals[CUSTOMERS] += bought
-                totals[USED] += n
-                continue
             settle(
-                entries,
-                starts,
-                stops,
-                partition,
-                width,
-                customers,
-                places,
-                begins,
-                period,
-                amount,
-                train_end,
-                made,
-                totals,
-            )
+                entries, starts, stops, partition, width, customers, places, begins, period, amount, train_end,
+                made, totals,
+            )  # fmt: skip
             for c in range(customers):
                 begin = np.int64(begins[c])
                 purchases = np.int64(made[c])
@@ -223,8 +175,113 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
     return summarise
 
 
+def _make_summarise_plain(number: Callable[..., int], name: str) -> Callable[..., int]:
+    """`_make_summarise`, for plain partitions, of which all rows count for calibration."""
+
+    @rows(
+        KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
+        VECTOR, OFFSETS, INTEGER, INTEGER,
+        FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
+        FILLED_OFFSETS, FILLED_OFFSETS, home=f"{__name__}:{name}",
+    )  # fmt: skip
+    def summarise_plain(
+        entries: np.ndarray,
+        starts: np.ndarray,
+        stops: np.ndarray,
+        first: int,
+        last: int,
+        kind: int,
+        width: int,
+        least: int,
+        shift: int,
+        first_of_all: int,
+        periods: int,
+        scale: np.ndarray,
+        calendar: np.ndarray,
+        origin: int,
+        out: int,
+        ids: np.ndarray,
+        others: np.ndarray,
+        frequency: np.ndarray,
+        recency: np.ndarray,
+        born: np.ndarray,
+        mean_spend: np.ndarray,
+        past_spend: np.ndarray,
+        totals: np.ndarray,
+        done: np.ndarray,
+    ) -> int:
+        """Write a row for each customer of the partitions first..last, or of those before one that is not plain.
+
+        The sums are those of `summarise`, to the last bit.
+
+        Parameters
+        ----------
+        first_of_all, periods : the first period there is, and how many from it to the last.
+        done : (1,) the partition at which it stopped: `last`, or one that is not plain.
+        others : as in `summarise`.
+
+        Returns
+        -------
+        Where the next row goes.
+        """
+        most = largest(starts, stops, first, last)
+        direct = kind == DIRECT
+        slots = np.empty(1 if direct else table_size(most), dtype=np.int32)
+        places = np.empty(1 if direct else most, dtype=np.int32)
+        found = np.empty(1 if direct else most, dtype=np.uint64)
+        other_halves = np.empty(most if width > 3 else 1, dtype=np.uint64)
+        customers = (1 << shift) if direct else 0
+        known = customers if direct else most
+        period = np.empty(most, dtype=np.int32)
+        amount = np.empty(most)
+        begins = np.empty(known + 1, dtype=np.int32)
+        counts = np.empty(periods, dtype=np.int32)
+        order = np.empty(most, dtype=np.int32)
+        made = np.empty(known, dtype=np.int32)
+        first_seen = np.empty(known, dtype=np.int32)
+        last_seen = np.empty(known, dtype=np.int32)
+        twice = np.empty(known, dtype=np.int32)
+        who = np.empty(known, dtype=np.int32)
+        current = np.empty(known)
+        money = np.empty(2 * known)
+        hopes = np.full(1, HOPES)
+        for partition in range(first, last):
+            done[0] = partition
+            if rows_in(starts, stops, partition) == 0:
+                continue
+            if not direct:
+                customers = number(entries, starts, stops, partition, kind, width, slots, places, found, other_halves)
+            n = add_up_plain(
+                entries, starts, stops, partition, width, customers, places, begins, period, amount,
+                first_of_all, counts, order, hopes, made, first_seen, last_seen, money, twice, current,
+            )  # fmt: skip
+            if n < 0:
+                return out
+            bought = pack(customers, made, first_seen, last_seen, money, who)
+            base = least + (partition << shift) if direct else 0
+            write_plain(
+                bought, base, out, scale, calendar, origin, made, first_seen, last_seen, money, who,
+                ids, frequency, recency, born, mean_spend, past_spend,
+            )  # fmt: skip
+            if not direct:
+                for i in range(bought):
+                    ids[out + i] = found[who[i]]
+                    if width > 3:
+                        others[out + i] = other_halves[who[i]]
+            out += bought
+            totals[SEEN] += bought
+            totals[CUSTOMERS] += bought
+            totals[USED] += n
+        done[0] = last
+        return out
+
+    return summarise_plain
+
+
 summarise_direct = _make_summarise(_nobody_to_number, "direct")
-summarise = _make_summarise(number_customers, "numbered")
+summarise_numbered = _make_summarise(number_customers, "numbered")
+summarise_direct_plain = _make_summarise_plain(_nobody_to_number, "direct")
+summarise_numbered_plain = _make_summarise_plain(number_customers, "numbered")
 
 
 @rows(FILLED_VECTOR, INTEGER, INTEGER, INTEGER, VECTOR, OFFSETS, INTEGER)

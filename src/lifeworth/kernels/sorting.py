@@ -7,6 +7,8 @@ from lifeworth.kernels._jit import FILLED_OFFSETS, KEYS, inner, rows
 _BYTE = np.uint64(0xFF)
 # Up to so many are sorted by insertion.
 _FEW = 16
+# Among so many words that are spread evenly are shared out.
+_SLOTS = 2048
 
 
 @inner
@@ -35,6 +37,44 @@ def sort_bits(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, sp
         for i in range(n):
             keys[i] = spare[i]
             other[i] = spare_other[i]
+
+
+@inner
+def sort_spread(n: int, keys: np.ndarray, other: np.ndarray, spare: np.ndarray, spare_other: np.ndarray) -> None:
+    """`sort_bits`, for words that are spread evenly between the least and the largest: a few passes fewer."""
+    least, most = keys[0], keys[0]
+    for i in range(n):
+        least = min(least, keys[i])
+        most = max(most, keys[i])
+    down = np.uint64(0)
+    while (most - least) >> down >= np.uint64(_SLOTS):
+        down += np.uint64(1)
+    counts = np.zeros(_SLOTS + 1, dtype=np.int32)
+    for i in range(n):
+        counts[((keys[i] - least) >> down) + np.uint64(1)] += np.int32(1)
+    largest = np.int32(0)
+    for slot in range(_SLOTS):
+        largest = max(largest, counts[slot + 1])
+        counts[slot + 1] += counts[slot]
+    if largest > _FEW:
+        sort_bits(n, keys, other, spare, spare_other)
+        return
+    for i in range(n):
+        slot = (keys[i] - least) >> down
+        j = counts[slot]
+        counts[slot] = j + np.int32(1)
+        spare[np.uint64(np.uint32(j))] = keys[i]
+        spare_other[np.uint64(np.uint32(j))] = other[i]
+    # Words of a slot are few, and next to each other.
+    for i in range(n):
+        key, beside = spare[i], spare_other[i]
+        k = i - 1
+        while k >= 0 and keys[k] > key:
+            keys[k + 1] = keys[k]
+            other[k + 1] = other[k]
+            k -= 1
+        keys[k + 1] = key
+        other[k + 1] = beside
 
 
 @inner

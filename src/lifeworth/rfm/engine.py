@@ -223,6 +223,7 @@ class Entries:
     memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
     steps : ranges of partitions, for threads to take one after the other. plan : how they were made.
     first_period, last_period : of all that count. periods : how many that is, or 0 if too many.
+    odd : how many rows are refunds, or not counted.
     keep : what must be done with ids of the result before these entries are gone, or None.
     """
 
@@ -234,6 +235,7 @@ class Entries:
     first_period: int
     last_period: int
     periods: int
+    odd: int
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None
 
     @property
@@ -245,6 +247,11 @@ class Entries:
         if self.plan.kind == DIRECT:
             sizes = np.minimum(sizes, 1 << self.plan.shift)
         return np.array([sizes[first:stop].sum() for first, stop in self.steps], dtype=np.int64)
+
+    @property
+    def mostly_plain(self) -> bool:
+        """Whether most partitions are plain, so far as the account tells (see `kernels.plain`)."""
+        return self.periods > 0 and 2 * self.odd < self.plan.partitions
 
     def forget(self, step: int) -> None:
         """Give back the memory of all steps up to this one, which have been counted."""
@@ -317,6 +324,8 @@ def ready_entries(
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None,
 ) -> Entries:
     """Entries in steps for so many threads, once the account of all rows is known."""
+    from lifeworth.kernels.partition import LATE, REFUND
+
     sizes = (stops - starts).sum(axis=0)
     fewest = 1 if threads == 1 else _STEPS_PER_THREAD * threads
     steps = ranges(sizes, 0, len(sizes), max(fewest, int(sizes.sum()) // _ENTRIES_PER_STEP))
@@ -325,7 +334,8 @@ def ready_entries(
     periods = last_period - first_period + 1
     if periods > _MOST_PERIODS:
         periods = 0
-    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, keep)
+    odd = account.of(REFUND)[0] + account.of(LATE)[0]
+    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, odd, keep)
 
 
 def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:

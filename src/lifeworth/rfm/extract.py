@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,20 @@ from lifeworth.errors import DataError
 from lifeworth.guesses import helpful
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
+from lifeworth.rfm.counting import READING, count_customers, fill_ages
 from lifeworth.rfm.duckdb import read_relation
-from lifeworth.rfm.engine import Account, Clock, Entries, Run, Turns, sweep, workers
+from lifeworth.rfm.engine import Clock, Run, workers
 from lifeworth.rfm.notices import Extremes, currencies_in, note_on_currencies, with_notices
 from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
-from lifeworth.rfm.spill import SpillStream, sweep_stream
+from lifeworth.rfm.spill import SpillStream
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, elapsed, period_ordinal, period_start
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _TOO_MUCH_MONEY = 1e300
-# What those who watch are told.
-_READING, _COUNTING = "reading transactions", "counting purchases"
-# Customers that one thread finishes at a time.
-_BLOCK = 1 << 18
 
 
 @helpful
@@ -231,53 +227,6 @@ class _Counted:
     last: int
 
 
-_TYPES: dict[str, Any] = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}
-
-
-class _Table:
-    """The columns of an RFM table, filled round by round."""
-
-    def __init__(self, pairs: bool, money: bool, later: bool) -> None:
-        self.names = ["ids", *(["others"] if pairs else []), "frequency", "recency", "born"]
-        self.names += ["mean_spend", "past_spend"] if money else []
-        self.names += ["later_frequency", "later_spend"] if later else []
-        self.columns: dict[str, npt.NDArray[Any]] = {}
-        self.rows = 0
-
-    def make_room(self, rows: int) -> None:
-        """See to it that so many more rows fit."""
-        wanted = self.rows + rows
-        for name in self.names:
-            dtype = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}.get(
-                name, np.float64
-            )
-            if name not in self.columns:
-                self.columns[name] = np.empty(wanted, dtype=dtype)
-            elif len(self.columns[name]) < wanted:
-                self.columns[name].resize(wanted, refcheck=False)
-
-    def get(self, name: str) -> npt.NDArray[Any]:
-        """A column, or an empty one where the table has none of the name."""
-        return self.columns[name] if name in self.columns else np.empty(0, dtype=_TYPES.get(name, np.float64))
-
-    def like(self, rows: int) -> _Table:
-        """A table of these columns, with room for so many rows."""
-        table = _Table(False, False, False)
-        table.names = self.names
-        table.make_room(rows)
-        return table
-
-    def put(self, at: int, rows: int, other: _Table) -> None:
-        """Copy the first rows of a table to where they belong."""
-        for name, column in self.columns.items():
-            column[at : at + rows] = other.columns[name][:rows]
-
-    def trim(self) -> None:
-        """Give back the memory that was not needed."""
-        for name in self.columns:
-            self.columns[name].resize(self.rows, refcheck=False)
-
-
 def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillStream]:
     """The columns of transactions: all at once, in parts of whole customers, or as a stream."""
     names = (settings.customer_id, settings.date, settings.amount)
@@ -316,14 +265,14 @@ def _summarise(
     totals = np.zeros(purchases.TOTALS, dtype=np.int64)
     edge: int | None = None
     last: int | None = None
-    settings.report(_READING)
+    settings.report(READING)
     about_money = note_on_currencies(currencies_in(data, settings.amount, settings.currency))
     with closing(_read(data, settings, run)) as parts:
         for columns in parts:
             if not seen.rows:
                 edge = None if train_end is None else period_at(train_end, columns)
                 last = period_at(final, columns)
-            part, account = _count(columns, settings, edge, last, totals, run, threads)
+            part, account = count_customers(columns, settings, edge, last, totals, run, threads)
             seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
     if not seen.rows:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
@@ -345,7 +294,7 @@ def _summarise(
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
     born = seen.column("born")
-    _fill_ages(born, until, clock.scale(settings.time_unit), run)
+    fill_ages(born, until, clock.scale(settings.time_unit), run)
     spent = seen.column("past_spend") if settings.amount is not None else None
     frequency = seen.column("frequency")
     extremes = Extremes.of(frequency, spent, run)
@@ -371,121 +320,3 @@ def _summarise(
         if spent is not None:
             later["spend"] = seen.column("later_spend")
     return _Counted(with_notices(rfm, extremes), later, edge, end)
-
-
-def _count(
-    columns: Columns | SpillStream,
-    settings: Settings,
-    edge: int | None,
-    last: int | None,
-    totals: npt.NDArray[np.int64],
-    run: Run,
-    threads: int,
-) -> tuple[_Table, Account]:
-    """A table of the customers of some columns, in order, with the periods they were born in for their ages."""
-    from lifeworth.kernels import purchases, text
-    from lifeworth.kernels import rfm as kernels
-    from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.partition import NOT_COUNTED
-
-    clock = Clock(settings.period, columns.resolution, last)
-    scale = clock.scale(settings.time_unit)
-    table = _Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
-    train_end = NOT_COUNTED - 1 if edge is None else edge
-    kind = purchases.DIRECT
-
-    def count(entries: Entries) -> None:
-        nonlocal kind
-        plan = entries.plan
-        kind = plan.kind
-        kernel = kernels.summarise_direct if kind == purchases.DIRECT else kernels.summarise
-        rooms = entries.most_customers
-        before = table.rows
-        table.make_room(int(rooms.sum()))
-        sums = np.zeros((len(rooms), purchases.TOTALS), dtype=np.int64)
-        turns = Turns()
-        rooms_of_threads: list[_Table] = []
-
-        def summarise(step: int) -> int:
-            with turns.watched():
-                try:
-                    own = rooms_of_threads.pop()
-                except IndexError:
-                    own = table.like(int(rooms.max()))
-                rows = kernel(
-                    entries.memory.words, entries.starts, entries.stops, *entries.steps[step],
-                    plan.kind, plan.width, plan.least, plan.shift,
-                    entries.first_period, entries.periods, train_end, *scale, 0,
-                    own.get("ids"), own.get("others"), own.get("frequency"), own.get("recency"),
-                    own.get("born"), own.get("mean_spend"), own.get("past_spend"),
-                    own.get("later_frequency"), own.get("later_spend"), sums[step],
-                )  # fmt: skip
-                at = turns.place(step, rows, lambda: entries.forget(step))
-                table.put(before + at, rows, own)
-                rooms_of_threads.append(own)
-                return rows
-
-        ready(kernel)
-        table.rows += sum(run(summarise, range(len(rooms))))
-        if entries.keep is not None:
-            entries.keep(table.get("ids")[before : table.rows])
-        totals[:] += sums.sum(axis=0)
-
-    drop = settings.refunds == "drop"
-    if isinstance(columns, Columns):
-        settings.report(_COUNTING)
-        account = sweep(columns, clock, drop, run, threads, count)
-    else:
-        reports = partial(settings.report, _READING), partial(settings.report, _COUNTING)
-        account = sweep_stream(columns, clock, drop, run, threads, count, *reports)
-    table.trim()
-    _put_in_order(columns, table, kind, run)
-    return table, account
-
-
-def _put_in_order(columns: Columns | SpillStream, table: _Table, kind: int, run: Run) -> None:
-    """Sort a table by its ids; where partitions are ranges of ids, they are in order already."""
-    from lifeworth.kernels import purchases, sorting, text
-    from lifeworth.kernels import rfm as kernels
-    from lifeworth.kernels._jit import ready
-
-    if kind in (purchases.DIRECT, purchases.RANGED):
-        return
-    ids = table.get("ids")
-    if table.rows == 0:
-        return
-    if columns.way is None:
-        order = np.argsort(ids.view(np.int64))
-    elif columns.way == text.POINTER:
-        skip = text.common_prefix(ids)
-        keys = text.prefixes(ids, skip)
-        order = np.argsort(keys)
-        text.sort_ties(ids, keys, skip, order)
-    else:
-        order = np.argsort(ids)
-        if "others" in table.names:
-            sorting.sort_pairs(ids, table.get("others"), order)
-    ready(kernels.gather)
-    for name in table.names:
-        column = table.columns[name]
-        sorted_column = np.empty_like(column)
-
-        def gather(start: int, column: Any = column, out: Any = sorted_column) -> None:
-            words = column.view(np.uint64)
-            kernels.gather(words, order, start, min(start + _BLOCK, len(words)), out.view(np.uint64))
-
-        for _ in run(gather, range(0, table.rows, _BLOCK)):
-            pass
-        table.columns[name] = sorted_column
-
-
-def _fill_ages(born: npt.NDArray[np.float64], end: int, scale: tuple[Any, Any, int], run: Run) -> None:
-    """Turn first periods into ages at the end."""
-    from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.rfm import ages
-
-    ready(ages)
-    for _ in run(
-        lambda start: ages(born, start, min(start + _BLOCK, len(born)), end, *scale), range(0, len(born), _BLOCK)
-    ):
-        pass
