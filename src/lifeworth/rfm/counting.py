@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.rfm.engine import Account, Clock, Entries, Run, Turns, sweep
+from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.transactions.columns import Columns
@@ -19,6 +22,42 @@ READING, COUNTING = "reading transactions", "counting purchases"
 _HOPES = 3
 # Customers that one thread finishes at a time.
 _BLOCK = 1 << 18
+
+
+class Turns:
+    """Gives tasks that end in any order their places in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = 0
+        self._at = 0
+        self._failed = False
+
+    def place(self, task: int, size: int, in_turn: Callable[[], None]) -> int:
+        """Wait for the tasks before this one; call `in_turn`, and return the sum of their sizes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._next == task or self._failed)
+            if self._failed:
+                raise RuntimeError("A task before this one has failed.")
+            at = self._at
+            in_turn()
+            self._at += size
+            self._next += 1
+            self._changed.notify_all()
+            return at
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """A task: should it fail, none waits for it."""
+        try:
+            yield
+        except BaseException:
+            with self._changed:
+                self._failed = True
+                self._changed.notify_all()
+            raise
+
+
 _TYPES: dict[str, Any] = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}
 
 

@@ -7,17 +7,16 @@ that have been counted give their memory back, so that the two are never there i
 from __future__ import annotations
 
 import math
-import mmap
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.rfm.memory import Memory, lines
 from lifeworth.timeunits import TimeUnit, hours_per, period_ordinals, period_starts
 from lifeworth.transactions.columns import Chunk, Columns
 from lifeworth.transactions.ids import ROWS_AT_A_TIME
@@ -34,14 +33,9 @@ _MOST_BITS = 12
 FEW_ROWS = 50_000
 # From so many on, work is cut finer, to keep threads busy to the end and to give memory back early.
 MANY_ROWS = 1_000_000
-# Shared memory, which Python would ask for, has no huge pages, and costs several times the work to fill.
-_PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 # What is counted at a time: its customers, of 48 bytes each, stay in a core's cache until they are put in place.
 _ENTRIES_PER_STEP = 1 << 17
 _STEPS_PER_THREAD = 2
-# Memory is given back in whole huge pages, and not too often.
-_HUGE_PAGE = 1 << 21
-_GIVE_BACK = 1 << 24
 # Periods that are told apart by counting; a row beyond is a slip, or hours over many years.
 _MOST_PERIODS = 1 << 15
 # Whole numbers so far apart are rather hashed than used as places.
@@ -160,60 +154,6 @@ class Plan:
         return (int(self.kind == RANGED), np.uint64(self.least % 2**64), self.shift)
 
 
-class Memory:
-    """Words that can be given back piece by piece, where the system knows how."""
-
-    def __init__(self, words: int) -> None:
-        self._map = mmap.mmap(-1, max(8 * words, 1), **_PRIVATE)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            with suppress(OSError):  # a kernel without huge pages
-                self._map.madvise(mmap.MADV_HUGEPAGE)
-        self.words: npt.NDArray[np.uint64] = np.frombuffer(self._map, dtype=np.uint64, count=words)
-        self._given_back = 0
-
-    def give_back(self, stop: int) -> None:
-        """Forget the words up to `stop`: in pieces, so that some of the last may stay for a while."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            length = 8 * stop // _HUGE_PAGE * _HUGE_PAGE - self._given_back
-            if length >= _GIVE_BACK:
-                self._map.madvise(mmap.MADV_DONTNEED, self._given_back, length)
-                self._given_back += length
-
-
-class Turns:
-    """Gives tasks that end in any order their places in the order of their numbers."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._next = 0
-        self._at = 0
-        self._failed = False
-
-    def place(self, task: int, size: int, in_turn: Callable[[], None]) -> int:
-        """Wait for the tasks before this one; call `in_turn`, and return the sum of their sizes."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._next == task or self._failed)
-            if self._failed:
-                raise RuntimeError("A task before this one has failed.")
-            at = self._at
-            in_turn()
-            self._at += size
-            self._next += 1
-            self._changed.notify_all()
-            return at
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """A task: should it fail, none waits for it."""
-        try:
-            yield
-        except BaseException:
-            with self._changed:
-                self._failed = True
-                self._changed.notify_all()
-            raise
-
-
 @dataclass(frozen=True)
 class Entries:
     """Entries of all rows, ready to be counted.
@@ -306,13 +246,6 @@ def places(counts: Integers, multiple: int = 1) -> tuple[Integers, int]:
     return starts, int(in_order.sum())
 
 
-def _lines(partitions: int) -> npt.NDArray[np.uint64]:
-    """Room for a line of the cache for each partition, from the beginning of one on."""
-    words = np.empty(8 * partitions + 8, dtype=np.uint64)
-    skip = -words.ctypes.data % 64 // 8
-    return words[skip : skip + 8 * partitions]
-
-
 def ready_entries(
     memory: Memory,
     starts: Integers,
@@ -382,16 +315,16 @@ def _scatter(
     kernel: Any = kernels.scatter_direct if direct else kernels.scatter_hashed
 
     def work(part: int) -> None:
-        lines = _lines(plan.partitions if direct else 0)
+        own_lines = lines(plan.partitions if direct else 0)
         for chunk, start, stop in parts[part]:
             for names, at, first, last in _named(chunk, plan, start, stop):
                 kernel(
                     *names, chunk.ids.bitmap, chunk.ids.bit, chunk.when[at:], chunk.amount[at:], first, last,
-                    chunk.row + at, *plan.place, clock, refunds, stops[part], words, lines, edges[part],
+                    chunk.row + at, *plan.place, clock, refunds, stops[part], words, own_lines, edges[part],
                     accounts[part],
                 )  # fmt: skip
         if direct:
-            kernels.flush(stops[part], words, lines)
+            kernels.flush(stops[part], words, own_lines)
 
     ready(kernel, *([kernels.flush] if direct else []))
     do(run, work, len(parts))

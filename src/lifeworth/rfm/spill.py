@@ -22,7 +22,6 @@ from lifeworth.rfm.engine import (
     Clock,
     Entries,
     Integers,
-    Memory,
     Plan,
     Run,
     bits_for,
@@ -34,6 +33,7 @@ from lifeworth.rfm.engine import (
     scatter,
     shares,
 )
+from lifeworth.rfm.memory import Memory
 from lifeworth.transactions.columns import Columns
 from lifeworth.transactions.ids import Words
 from lifeworth.transactions.stream import Stream
