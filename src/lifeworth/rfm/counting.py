@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,19 +26,19 @@ _BLOCK = 1 << 18
 
 
 class Turns:
-    """Gives tasks that end in any order their places in the order of their numbers."""
+    """Gives tasks that end in any order their places in the order of their numbers; they begin in that order."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._next = 0
         self._at = 0
-        self._failed = False
+        self._failed = sys.maxsize
 
     def place(self, task: int, size: int, in_turn: Callable[[], None]) -> int:
         """Wait for the tasks before this one; call `in_turn`, and return the sum of their sizes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._next == task or self._failed)
-            if self._failed:
+            self._changed.wait_for(lambda: self._next == task or self._failed < task)
+            if self._next != task:
                 raise RuntimeError("A task before this one has failed.")
             at = self._at
             in_turn()
@@ -47,13 +48,13 @@ class Turns:
             return at
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self, task: int) -> Iterator[None]:
         """A task: should it fail, none waits for it."""
         try:
             yield
         except BaseException:
             with self._changed:
-                self._failed = True
+                self._failed = min(self._failed, task)
                 self._changed.notify_all()
             raise
 
@@ -163,7 +164,7 @@ def count_customers(
             return rows
 
         def summarise(step: int) -> int:
-            with turns.watched():
+            with turns.watched(step):
                 try:
                     own = rooms_of_threads.pop()
                 except IndexError:
