@@ -58,7 +58,7 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
 def held(folder: Path) -> Iterator[None]:
     """Keep others who ask for it out of a folder while the block runs, where the system knows locks."""
     handle = None
-    with contextlib.suppress(PermissionError):  # a system that opens no folders
+    with contextlib.suppress(PermissionError, FileNotFoundError):  # a system that opens no folders; or it has gone
         handle = os.open(folder, os.O_RDONLY)
     try:
         if handle is not None:

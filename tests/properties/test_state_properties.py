@@ -206,6 +206,7 @@ def test_files_of_others_are_left_alone(tmp_path, cdnow_sample):
         state.update(cdnow_sample)
     assert [path.name for path in tmp_path.iterdir()] == ["rows-2023.csv"]
     theirs.unlink()
+    (tmp_path / ".DS_Store").write_text("the system's")
     state.update(cdnow_sample.iloc[:3000])
     others = {"rows-2023.csv", "table-of-contents.md", "pending-orders", "rows-1.bak", ".rows-1.swp"}
     for name in others:
@@ -263,17 +264,17 @@ def test_an_update_that_fails_has_taken_nothing_in(tmp_path):
     assert state.taken == lw.RFMState(tmp_path).taken == {"1": [2]}
 
 
-@pytest.mark.parametrize("far", ["12000-01-01", "-0100-01-01", "0000-06-01", 2**62])
-def test_dates_beyond_the_calendar_end_no_observation(tmp_path, far):
+@pytest.mark.parametrize("far", ["12000-01-01", "-0100-01-01", "0000-12-31", "10000-01-01", 2**62])
+@pytest.mark.parametrize("period", UNITS)
+def test_dates_beyond_the_calendar_end_no_observation(tmp_path, far, period):
     date = np.array(["2024-01-01", "2024-02-01", "2024-03-01", "NaT"], dtype="datetime64[s]")
     date[3] = np.datetime64(far, "s")
     rows = pa.table({"customer_id": [1, 1, 2, 3], "date": pa.array(date), "amount": [1.0, 2.0, 3.0, 4.0]})
-    state = lw.RFMState(tmp_path)
-    wanted = lw.rfm_summary(rows)
+    state = lw.RFMState(tmp_path, period=period)
+    wanted = lw.rfm_summary(rows, period=period)
     assert wanted.audit.left_out == {"with a date outside the years 1 to 9999": 1}
     same(state.update(rows), wanted)
-    more = rows_of((3, "2024-04-01", 1.0))
-    assert state.update(more).T.max() == pytest.approx(91 / 7)
+    assert state.update(rows_of((3, "2024-04-01", 1.0))).T.max() == pytest.approx(91 / 7)
 
 
 def test_a_state_that_lost_a_file_is_damaged(tmp_path, cdnow_sample):

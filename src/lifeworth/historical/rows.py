@@ -152,8 +152,9 @@ def read_rows(data: Any, reading: Reading) -> Rows:
     account.leave_out(np.isinf(amount), "with an unreadable or infinite amount", reading.amount)
     known = time if account.keep.all() else np.where(account.keep, time, 0)
     period = period_ordinals(known.view(f"datetime64[{columns.resolution}]"), reading.period)
-    low, high = Clock(reading.period, columns.resolution).bounds
-    far = (period < low) | (period > high)
+    clock = Clock(reading.period, columns.resolution)
+    low, high = clock.bounds
+    far = (period < low) | (period > high) | (known > clock.last_time)
     account.leave_out(far, "with a date outside the years 1 to 9999", reading.date)
     if not account.keep.any():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in account.left_out.items())

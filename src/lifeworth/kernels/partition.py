@@ -190,13 +190,13 @@ def count_hashed(
 
 
 @inner
-def _judge(time: int, period: int, money: float, lowest: int, highest: int, last: int) -> int:
+def _judge(time: int, period: int, money: float, lowest: int, highest: int, last: int, calendar: int) -> int:
     """Reason to leave a row out, REFUND for one to think about, or FINE."""
     if time <= DUPLICATE_TIME:
         return NO_TIME if time == MISSING_TIME else BAD_TIME if time == UNREADABLE_TIME else DUPLICATE
     if not abs(money) < math.inf:
         return NO_AMOUNT if math.isnan(money) else BAD_AMOUNT
-    if period < lowest or period > highest:
+    if period < lowest or period > highest or time > calendar:
         return FAR_TIME
     if period > last:
         return LATE
@@ -242,7 +242,7 @@ def _judge_all(
             fine &= (period >= lowest) & (period <= highest)
             earliest = min(earliest, time)
             latest = max(latest, time)
-    if not fine or earliest <= DUPLICATE_TIME:
+    if not fine or earliest <= DUPLICATE_TIME or latest > clock[5]:
         return False
     edges[2] = min(edges[2], earliest)
     if latest > edges[1]:
@@ -276,7 +276,7 @@ def _judge_each(
     account: np.ndarray,
 ) -> None:
     """`_judge_all`, row by row, for rows of any kind: the period of one that is left out is LEFT_OUT."""
-    ticks, kind, lowest, highest, final = clock[0], clock[1], clock[2], clock[3], clock[4]
+    ticks, kind, lowest, highest, final, calendar = clock[0], clock[1], clock[2], clock[3], clock[4], clock[5]
     per_tick = 1.0 / ticks
     for k in range(when.size):
         if not known[k]:
@@ -285,7 +285,7 @@ def _judge_each(
         time = when[k]
         paid = amount[k] if amount.size > 0 else 0.0
         period = period_of(time, ticks, per_tick, kind)
-        reason = _judge(time, period, paid, lowest, highest, final)
+        reason = _judge(time, period, paid, lowest, highest, final, calendar)
         if reason != FINE:
             note(account, reason, row + k)
             if reason < LATE:
@@ -332,7 +332,8 @@ def scatter_direct(
     ids, bitmap, bit : whole numbers and which of them are there; when, amount : (n,); amount may be empty.
     row : number of row 0 in the whole table.
     least, shift : partition = (id - least) >> shift; what is shifted out is the place in it.
-    clock : ticks of a step, kind of period, lowest and highest period there may be, last period counted.
+    clock : ticks of a step, kind of period, lowest and highest period there may be, last period counted, last time
+        there may be.
     at : (partitions,) next free entry of each, kept up.
     entries : two words each. account : see `note`.
     lines : (8 * partitions,) from a multiple of 64 bytes on, as `entries`: what is not yet a whole line of entries.

@@ -48,8 +48,8 @@ class Turns:
             return at
 
     @contextmanager
-    def watched(self, task: int) -> Iterator[None]:
-        """A task: should it fail, none waits for it."""
+    def watched(self, task: int = -1) -> Iterator[None]:
+        """A task, or all of them: should it fail, none waits for it."""
         try:
             yield
         except BaseException:
@@ -176,7 +176,8 @@ def count_customers(
                 return rows
 
         ready(general if plain is None else plain)
-        table.rows += sum(run(summarise, range(len(rooms))))
+        with turns.watched():  # one who interrupts may have taken a task away that others wait for
+            table.rows += sum(run(summarise, range(len(rooms))))
         if entries.keep is not None:
             entries.keep(table.get("ids")[before : table.rows])
         totals[:] += sums.sum(axis=0)

@@ -76,7 +76,7 @@ class Clock:
 
     @property
     def kernel_form(self) -> Integers:
-        """Ticks of a step, kind of period, lowest, highest and last period."""
+        """Ticks of a step, kind of period, lowest, highest and last period, and the last time of the calendar."""
         from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
 
         hours = 1 if self.period == "h" else 24
@@ -84,7 +84,7 @@ class Clock:
         kind = {"W": WEEKS, "M": MONTHS}.get(self.period, STEPS)
         lowest, highest = self.bounds
         last = NOT_COUNTED - 1 if self.last is None else min(max(self.last, lowest - 1), NOT_COUNTED - 1)
-        return np.array([ticks, kind, lowest, highest, last], dtype=np.int64)
+        return np.array([ticks, kind, lowest, highest, last, self.last_time], dtype=np.int64)
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -92,6 +92,13 @@ class Clock:
         edges = np.array(["0001-01-01", "9999-12-31T23"], dtype="datetime64[s]")
         low, high = period_ordinals(edges, self.period).tolist()
         return low, high
+
+    @property
+    def last_time(self) -> int:
+        """The last time before the year 10000, which begins within a week; of nanoseconds, the last there is."""
+        if self.resolution == "ns":
+            return int(np.iinfo(np.int64).max)
+        return int(np.array("10000-01-01", dtype=f"datetime64[{self.resolution}]").astype(np.int64)) - 1
 
     def scale(self, time_unit: TimeUnit) -> tuple[npt.NDArray[np.float64], Integers, int]:
         """What turns periods into time, as kernels take it: see `timeunits.elapsed`."""

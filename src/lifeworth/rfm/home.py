@@ -23,9 +23,8 @@ from lifeworth.transactions import Audit
 
 _FORMAT = 3
 _STATE = "state.json"
-# Names of files of ours: all others in the folder are somebody else's. And what those who were killed leave.
+# Names of files of ours: all others in the folder are somebody else's.
 _OURS = re.compile(r"state\.json|rows-\d+|(?:table|pending)-\d+\.arrow")
-_LEFT = re.compile(rf"\.(?:{_OURS.pattern})\.[a-z0-9_]{{8}}")
 # How often somebody may put other files in place of those we are about to open.
 _TRIES = 5
 
@@ -147,8 +146,9 @@ class Home:
     def take_away(self) -> None:
         """Take the state away, and leave what else there is in its folder."""
         if self.path.is_dir():
-            clear(self.path)
-            self._take_away(set())
+            with held(self.path):
+                clear(self.path)
+                self._take_away(set())
 
     def _take_away(self, named: set[str | None]) -> None:
         for path in self.path.iterdir():
@@ -170,7 +170,8 @@ class Home:
         if (self.path / _STATE).exists() or not self.path.is_dir():
             return
         for path in sorted(self.path.iterdir()):
-            if not _OURS.fullmatch(path.name) and not _LEFT.fullmatch(path.name):
+            theirs = not path.name.startswith(".") and path.name != "lost+found"  # those are the system's
+            if theirs and not _OURS.fullmatch(path.name):
                 raise SourceError(
                     f"{self.shown} holds other files ({path.name}), and a state needs a folder of its own: name "
                     "another."
