@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from lifeworth.cli_input import (
     with_options,
 )
 from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError, is_interruption
+from lifeworth.redaction import environment_secrets, redact
 
 if TYPE_CHECKING:
     from lifeworth.transactions import Audit
@@ -283,8 +285,7 @@ def main() -> None:
     """Run the command line: errors are one sentence on stderr, and exit codes those of the documentation."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
     debug = len(arguments) < len(sys.argv) - 1
-    if not debug:
-        sys.excepthook = _one_line
+    sys.excepthook = _show_unexpected if debug else _one_line
     warnings.showwarning = _show_warning
     _end_in_order()
     try:
@@ -298,11 +299,14 @@ def main() -> None:
     except Exception as error:
         if is_interruption(error):
             code = INTERRUPTED
-        elif debug or not isinstance(error, LifeworthError):
-            raise
-        else:
-            _say(str(error))
+        elif isinstance(error, LifeworthError):
+            if debug:
+                _show_traceback(error)
+            else:
+                _say(str(error))
             sys.exit(error.exit_code)
+        else:
+            raise
     if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
         _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)
@@ -323,13 +327,22 @@ def _hint(error: Any) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"lifeworth: {text}", err=True)
+    typer.echo(f"lifeworth: {redact(text, environment_secrets())}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
     """A warning about the data is a sentence for the user; others are for developers."""
     if issubclass(category, DataWarning):
         _say(f"warning: {message}")
+
+
+def _show_traceback(error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    typer.echo(redact(text, environment_secrets()), err=True, nl=False)
+
+
+def _show_unexpected(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    _show_traceback(error)
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:

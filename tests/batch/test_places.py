@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch.databases import failed, place_of, quoted, secrets_of
+from lifeworth.batch.databases import failed, quoted
 from lifeworth.batch.sinks import DuckDBSink, FilesSink, PostgreSQLSink
 from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource
 from lifeworth.errors import DataError, SourceError, UsageError
@@ -314,9 +314,7 @@ def test_what_is_not_there_is_one_sentence(kind, tmp_path, postgresql):
     ("uri", "reason"),
     [
         ("postgresql://ann:topsecret@localhost:1/shop", "Connection refused"),
-        ("postgresql://ann:topsecret%zz@localhost:1/shop", "invalid percent-encoded token"),
         ("host=localhost port=1 password=topsecret", "Connection refused"),
-        ("topsecret", "missing"),
     ],
 )
 def test_no_sentence_holds_a_password(uri, reason):
@@ -324,7 +322,7 @@ def test_no_sentence_holds_a_password(uri, reason):
         content(PostgreSQLSource(uri, "scores"))
     with pytest.raises(SourceError, match=reason) as written:
         PostgreSQLSink(uri, "scores").write(stream(TABLE), "one")
-    for text in (str(caught.value), str(written.value), repr(PostgreSQLSource(uri, "scores")), place_of(uri)):
+    for text in (str(caught.value), str(written.value), repr(PostgreSQLSource(uri, "scores"))):
         assert "topsecret" not in text
         assert "\n" not in text
 
@@ -336,8 +334,6 @@ def test_what_a_server_says_becomes_a_sentence():
     assert str(failed("PostgreSQL shop", Exception(said))) == 'PostgreSQL shop: duplicate key "u".'
     said = 'IO: x: ERROR:  invalid input syntax for type integer: "c-42"\n. SQLSTATE: 22P02'
     assert str(failed("PostgreSQL shop", Exception(said))) == "PostgreSQL shop: invalid input syntax for type integer."
-    assert secrets_of("postgresql://a:p%40q@h/d") == ["postgresql://a:p%40q@h/d", "p%40q", "p@q"]
-    assert place_of("postgresql://ann:pw@db.example:5433/shop?sslmode=require") == "PostgreSQL db.example:5433/shop"
     with pytest.raises(UsageError):
         quoted("a", "b\0")
 

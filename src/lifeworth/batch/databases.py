@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from lifeworth.batch.connections import ConnectionString
 from lifeworth.errors import SourceError, UsageError
+from lifeworth.redaction import redact, redact_error
 
 MEMORY = ":memory:"
-_PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
 
 
 def quoted(*names: str | None) -> str:
@@ -29,10 +30,18 @@ def quoted(*names: str | None) -> str:
 
 
 @contextmanager
-def duckdb_connection(path: str, read_only: bool, root: str | None = None) -> Iterator[Any]:
+def duckdb_connection(
+    path: str,
+    read_only: bool,
+    root: str | None = None,
+    *,
+    extensions: bool = True,
+    secrets: Sequence[str] = (),
+) -> Iterator[Any]:
     """A connection to a DuckDB file, or to a database in memory; what fails is a `SourceError` that names the file.
 
-    Files that a query names are looked for in the folder `root` too.
+    Files that a query names are looked for in the folder `root` too. Without `extensions` none is installed or loaded
+    and no setting can be changed, so that `checked_query` holds what it promises.
     """
     try:
         import duckdb
@@ -43,48 +52,81 @@ def duckdb_connection(path: str, read_only: bool, root: str | None = None) -> It
     try:
         if path != MEMORY and not read_only:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(path, read_only=read_only and path != MEMORY)
+        config = {} if extensions else dict(_NO_EXTENSIONS)
+        connection = duckdb.connect(path, read_only=read_only and path != MEMORY, config=config)
         try:
             if root is not None:
                 connection.execute("SET file_search_path = ?", [root])
+            if not extensions:
+                connection.execute("SET lock_configuration = true")
             yield connection
         finally:
             connection.close()
     except duckdb.Error as error:
-        raise failed(f"DuckDB {path}", error) from error
+        raise failed(f"DuckDB {path}", error, list(secrets)) from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, SourceError):
             raise
-        raise failed(f"DuckDB {path}", error) from error
+        raise failed(f"DuckDB {path}", error, list(secrets)) from error
+
+
+_NO_EXTENSIONS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",  # or a query could name variables of this process
+}
+_READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+# They run SQL that is made while the query runs, which nobody can look at before.
+_RUNNING_FUNCTIONS = {"query", "json_execute_serialized_sql"}
+
+
+def checked_query(connection: Any, query: str, where: str) -> str:
+    """The query, or a `UsageError` where it is anything but one SELECT that writes nothing.
+
+    The type of a statement does not tell: since DuckDB 2.0 a SELECT may hold a COPY TO among its common table
+    expressions, and PIVOT runs them while it is parsed. The syntax tree does.
+    """
+    rows = connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
+    try:
+        tree = json.loads(rows[0][0])
+    except RecursionError:
+        raise UsageError(f"{where}: the query is nested too deeply.") from None
+    if tree["error"]:
+        if tree.get("error_type") != "not implemented":  # no SQL at all
+            raise failed(where, ValueError(tree["error_message"]))
+        raise UsageError(f"{where}: {_ONLY_SELECT}.")
+    if len(tree["statements"]) != 1:
+        raise UsageError(f"{where}: {_ONLY_SELECT}.")
+    for node in _nodes(tree):
+        kind, function = node.get("type"), node.get("function_name")
+        if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _READING_NODES:
+            raise UsageError(f"{where}: {_ONLY_SELECT}.")
+        if isinstance(function, str) and function.lower() in _RUNNING_FUNCTIONS:
+            raise UsageError(f"{where}: the query calls {function}, which runs other SQL; {_ALLOW}.")
+    return query
+
+
+_ALLOW = "where you trust whoever edits this job, set source.unrestricted_sql = true"
+_ONLY_SELECT = f"the query must be one SELECT that writes nothing (PIVOT needs its values after IN); {_ALLOW}"
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a syntax tree."""
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 # ---- PostgreSQL -------------------------------------------------------------------------------------------------
 
 
-def place_of(uri: str) -> str:
-    """Where a PostgreSQL database is, without who asks and with what password."""
-    try:
-        parts = urlsplit(uri)
-        port = f":{parts.port}" if parts.port else ""
-        named = f"{parts.hostname or 'localhost'}{port}{parts.path}" if parts.scheme.startswith("postgres") else ""
-    except ValueError:
-        named = ""
-    return f"PostgreSQL {named}".rstrip()
-
-
-def secrets_of(uri: str) -> list[str]:
-    """What a connection string holds that nobody may read in a log, the longest first."""
-    found = {uri}
-    found |= {match.strip("'") for match in _PASSWORD.findall(uri)}
-    user, at, _ = uri.partition("://")[2].rpartition("@")
-    if at and ":" in user:
-        password = user.partition(":")[2]
-        found |= {password, unquote(password)}
-    return sorted(filter(None, found), key=len, reverse=True)
-
-
 @contextmanager
-def postgresql_connection(uri: str) -> Iterator[Any]:
+def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) -> Iterator[Any]:
     """A connection in a transaction: the block commits it, or it is rolled back.
 
     What fails is a `SourceError` that names the database and holds no password.
@@ -94,7 +136,7 @@ def postgresql_connection(uri: str) -> Iterator[Any]:
     except ImportError as error:
         raise UsageError("The driver of PostgreSQL is not installed: install lifeworth[postgres].") from error
     try:
-        connection = driver.connect(uri, autocommit=False)
+        connection = driver.connect(uri.get_secret_value(), autocommit=False)
         try:
             yield connection
         finally:
@@ -102,7 +144,7 @@ def postgresql_connection(uri: str) -> Iterator[Any]:
     except (driver.Error, pa.ArrowException, OSError) as error:
         if isinstance(error, SourceError):
             raise
-        raise failed(place_of(uri), error, secrets_of(uri)) from error
+        raise failed(uri.place, error, [*uri.secrets, *secrets]) from error
 
 
 _OURS_TO_HIDE = [
@@ -119,12 +161,14 @@ _OURS_TO_HIDE = [
 
 
 def failed(where: str, error: BaseException, secrets: list[str] | None = None) -> SourceError:
-    """One sentence: which database, and what it said; without positions, rows, the query and secrets."""
-    text = str(error).strip()
+    """One sentence: which database, and what it said; without positions, rows, the query and secrets.
+
+    The driver's own exception, from which it is raised, loses its secrets too.
+    """
+    text = redact(str(error).strip(), secrets or [])
+    redact_error(error, secrets or [])
     for pattern, instead in _OURS_TO_HIDE:
         text = pattern.sub(instead, text, count=1)
-    for secret in secrets or []:
-        text = text.replace(secret, "***")
     text = " ".join(text.split()) or type(error).__name__
     return SourceError(f"{where}: {text.rstrip('.')}.")
 

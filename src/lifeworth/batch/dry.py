@@ -5,22 +5,33 @@ from __future__ import annotations
 from lifeworth.batch.job import Job
 from lifeworth.batch.registry import Registry
 from lifeworth.model import load
+from lifeworth.redaction import redacting
 
 
 def dry_run(job: Job, run_id: str | None = None) -> list[str]:
     """What a run would do, a sentence a step; places are looked at, and nothing is written.
 
+    A query is run for the names and types of its columns, and can only read; one with `unrestricted_sql` is not run.
+
     Raises
     ------
     UsageError, DataError, SourceError : what would stop it, as far as can be told without reading all rows.
     """
+    with redacting(job.secrets):
+        return _sentences(job, run_id)
+
+
+def _sentences(job: Job, run_id: str | None) -> list[str]:
     section, model, scores = job.source, job.model, job.scores
     source, sink = section.place(job.root), job.sink.place(job.root)
     names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
     names += [] if model.by is None or model.by in names else [model.by]
-    with source.reader(names) as rows:
-        kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
-    sentences = [f"Read {source.label}: {kinds}."]
+    if section.unrestricted_sql:
+        sentences = [f"Read {source.label}, which is not tried here: source.unrestricted_sql lets it write."]
+    else:
+        with source.reader(names) as rows:
+            kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
+        sentences = [f"Read {source.label}: {kinds}."]
     end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date there is"
     sentences.append(f'Count purchases by "{job.rfm.period}", {end}, in the unit "{job.rfm.time_unit}".')
     if job.rfm.incremental:

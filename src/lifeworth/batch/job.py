@@ -9,14 +9,25 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from lifeworth.batch.databases import MEMORY, place_of
+from lifeworth.batch.connections import ConnectionString, Secret
+from lifeworth.batch.databases import MEMORY
 from lifeworth.batch.sinks import DuckDBSink, FilesSink, PostgreSQLSink, Sink
 from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource, Source
 from lifeworth.errors import SourceError, UsageError
+from lifeworth.redaction import redact
 from lifeworth.value import Terms
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -29,7 +40,18 @@ _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 class Section(BaseModel):
     """A table of a job file: no key that is not known, and no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_null_characters(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("has a null character in it, which no path, name or query may hold")
+        return value
+
+
+def _connection_string(value: Any) -> Any:
+    return (ConnectionString(value) if value.strip() else None) if isinstance(value, str) else value
 
 
 class PlaceKeys(Section):
@@ -37,7 +59,7 @@ class PlaceKeys(Section):
 
     path: str | None = None
     duckdb: str | None = None
-    postgresql: str | None = Field(default=None, repr=False)
+    postgresql: Annotated[ConnectionString | None, BeforeValidator(_connection_string)] = None
     table: str | None = Field(default=None, min_length=1)
     database_schema: str | None = Field(default=None, alias="schema", min_length=1)
 
@@ -63,6 +85,7 @@ class SourceSection(PlaceKeys):
 
     query: str | None = None
     parameters: list[Any] = []
+    unrestricted_sql: bool = False
     customer_id: str = "customer_id"
     date: str = "date"
     amount: str = "amount"
@@ -71,8 +94,22 @@ class SourceSection(PlaceKeys):
     decimal: Literal[",", "."] | None = None
     encoding: str | None = None
 
+    @field_validator("parameters", mode="after")
+    @classmethod
+    def _plain_parameters(cls, values: list[Any]) -> list[Any]:
+        for number, value in enumerate(values, 1):
+            if not isinstance(value, (str, int, float, bool, dt.date, dt.time, Secret)):
+                raise ValueError(f"has a value that is no text, number, date or boolean: ${number}")
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ValueError(f"has a number of more than 64 bits: ${number}")
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"has a text with a null character: ${number}")
+        return values
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.unrestricted_sql and (not self.duckdb or self.query is None):
+            raise ValueError("has unrestricted_sql, which only a query of DuckDB can make use of")
         if self._where != "path":
             if self.encoding is not None:
                 raise ValueError("has an encoding, which only files have")
@@ -88,11 +125,13 @@ class SourceSection(PlaceKeys):
 
     def place(self, root: Path) -> Source:
         """What reads it; paths are seen from `root`."""
-        asked = (self.table, self.database_schema, self.query, tuple(self.parameters))
+        values = tuple(value.get_secret_value() if isinstance(value, Secret) else value for value in self.parameters)
+        asked = (self.table, self.database_schema, self.query, values)
+        secrets = tuple(value.get_secret_value() for value in self.parameters if isinstance(value, Secret))
         if self.postgresql is not None:
-            return PostgreSQLSource(self.postgresql, *asked)
-        if self.duckdb is not None:
-            return DuckDBSource(_from(root, self.duckdb), *asked, root=str(root))
+            return PostgreSQLSource(self.postgresql, *asked, secrets=secrets)
+        if self.duckdb:
+            return DuckDBSource(_from(root, self.duckdb), *asked, str(root), self.unrestricted_sql, secrets)
         assert self.path is not None
         return FilesSource(_from(root, self.path), self.encoding)
 
@@ -215,10 +254,10 @@ class SinkSection(PlaceKeys):
 
     def place(self, root: Path) -> Sink:
         """What writes to it; paths are seen from `root`."""
-        if self.path is not None:
+        if self.path:
             return FilesSink(_from(root, self.path), self.mode)
         assert self.table is not None
-        if self.duckdb is not None:
+        if self.duckdb:
             return DuckDBSink(_from(root, self.duckdb), self.table, self.database_schema, self.mode)
         assert self.postgresql is not None
         return PostgreSQLSink(self.postgresql, self.table, self.database_schema, self.mode)
@@ -234,6 +273,13 @@ class RecordsSection(Section):
 
 class Job(Section):
     """A job: from a source to a sink. `read_job` makes it of a file.
+
+    Connection strings are kept out of its text, of its JSON and of its pickle: a job that comes out of a pickle cannot
+    reach its databases.
+
+    Raises
+    ------
+    UsageError : every mistake, each by its key, in one sentence that repeats no value.
 
     Examples
     --------
@@ -253,6 +299,29 @@ class Job(Section):
     records: RecordsSection = RecordsSection()
     _root: Path = PrivateAttr(default=Path())
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, /, **content: Any) -> None:
+        try:
+            super().__init__(**content)
+        except ValidationError as error:
+            problems = _sentences(error)
+        else:
+            return
+        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """Check a job that is given as a mapping of its sections."""
+        if isinstance(obj, cls):
+            return obj
+        if settings or not isinstance(obj, Mapping) or not all(isinstance(key, str) for key in obj):
+            raise UsageError("A job is checked from a mapping of its sections, without further settings.")
+        return cls(**obj)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
+        """Not offered: a job file is TOML."""
+        raise UsageError("A job is read from TOML: use read_job.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -290,6 +359,13 @@ class Job(Section):
         """The job as its file has it, variables by their names and without passwords."""
         return self._written
 
+    @property
+    def secrets(self) -> list[str]:
+        """What no message, log or manifest of this job may repeat."""
+        places = [place.postgresql for place in (self.source, self.sink) if place.postgresql is not None]
+        found = {value.get_secret_value() for value in self.source.parameters if isinstance(value, Secret)}
+        return sorted(found.union(*(place.secrets for place in places)), key=len, reverse=True)
+
 
 def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
     r"""Read and check a job file.
@@ -314,23 +390,29 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
     '12M'
     """
     path = Path(path)
+    problem: UsageError | SourceError | None = None
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not text in UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {str(error)[:1].lower()}{str(error)[1:]}.") from error
+        problem = SourceError(redact(f"{path} could not be read: {error.strerror or error}."))
+    except UnicodeDecodeError:
+        problem = UsageError(f"{path} is not text in UTF-8.")
+    except RecursionError:
+        problem = UsageError(f"{path} is nested too deeply.")
+    except ValueError as error:  # of tomllib; and of a path with a null character, or a number too long to be read
+        text = str(error).partition(":")[0] if "integer string" in str(error) else str(error)
+        problem = UsageError(redact(f"{path} is not TOML: {text[:1].lower()}{text[1:]}."))
+    if problem is not None:
+        raise problem  # outside of the block: what it would come from holds the content of the file
     problems: list[str] = []
     filled = _filled(content, os.environ if variables is None else variables, "", problems)
     if problems:
-        raise UsageError(f"{path}: {'; '.join(problems)}.")
+        raise UsageError(redact(f"{path}: {'; '.join(problems)}."))
     try:
         job = Job.model_validate(filled)
-    except ValidationError as error:
-        sentences = dict.fromkeys(_sentence(dict(found)) for found in error.errors(include_url=False))
-        raise UsageError(f"{path}: {'; '.join(sentences)}.") from None  # its own text shows values, and passwords
+    except UsageError as error:
+        error.args = (f"{path}: {error}",)
+        raise
     job._root = path.parent
     job._written = _without_passwords(content)
     return job
@@ -356,20 +438,37 @@ def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[s
         return value
     unset = [name for name in dict.fromkeys(names) if name not in variables]
     problems += [f"{key} needs the environment variable {name!r}, which is not set" for name in unset]
-    return _VARIABLE.sub(lambda found: variables.get(found[1], ""), value)
+    text = _VARIABLE.sub(lambda found: variables.get(found[1], ""), value)
+    return Secret(text) if names and key == "source.parameters" else text
 
 
 def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
-    """A connection string that is written out is shown as its place alone."""
+    """The content of a file as a manifest shows it: of a connection string its place alone."""
 
     def shown(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: shown(k, v) for k, v in value.items()}
-        if key == "postgresql" and isinstance(value, str) and not _VARIABLE.fullmatch(value):
-            return place_of(value)
+            return {redact(k): shown(k, v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [shown(key, one) for one in value]
+        if isinstance(value, str):
+            if key == "postgresql" and not _VARIABLE.fullmatch(value):
+                return _place_of(value)
+            return redact(value)
         return value.isoformat() if isinstance(value, (dt.date, dt.time)) else value
 
     return {key: shown(key, value) for key, value in content.items()}
+
+
+def _place_of(text: str) -> str:
+    try:
+        return ConnectionString(text).place
+    except UsageError:
+        return "PostgreSQL"  # with variables in it, which make it whole
+
+
+def _sentences(error: ValidationError) -> str:
+    """All findings of pydantic's, each in our words; none shows a value."""
+    return redact("; ".join(dict.fromkeys(_sentence(dict(one)) for one in error.errors(include_url=False))))
 
 
 def _sentence(found: dict[str, Any]) -> str:
@@ -384,6 +483,8 @@ def _sentence(found: dict[str, Any]) -> str:
     context = found.get("ctx", {})
     if kind == "extra_forbidden":
         known = _known(steps[:-1])
+        if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # a value in the place of a key, perhaps: it is not repeated
+            return f"{'.'.join(steps[:-1]) or 'the job'} has a key that no job has; there are: {', '.join(known)}"
         close = difflib.get_close_matches(steps[-1], known, 1)
         return f"{key} is no key of a job; " + (
             f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -38,6 +38,7 @@ from lifeworth.batch.sources import FilesSource
 from lifeworth.errors import DataError, LifeworthError, SourceError, is_interruption
 from lifeworth.model.specs import versions
 from lifeworth.progress import Progress, Report, silent, watched
+from lifeworth.redaction import redact, redacting
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
 
 INTERRUPTED, UNFORESEEN = 130, 1
@@ -109,7 +110,7 @@ def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, 
     if run_id is not None:
         check_run_id(run_id)
     home = job.root / job.records.folder / job.name
-    with locked(home / ".lock", f"The job {job.name!r}"), watched(progress) as report:
+    with redacting(job.secrets), locked(home / ".lock", f"The job {job.name!r}"), watched(progress) as report:
         folder = _own_folder(home)
         journal = Journal(folder / "log.jsonl", shown)
         work = _Run(job, journal, home, folder, report or silent, run_id)
@@ -138,7 +139,7 @@ def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
         work.run()
     except LifeworthError as error:
         code, status = error.exit_code, "failed"
-        problem = type(error)(without_customers(str(error)))
+        problem = type(error)(without_customers(redact(str(error), job.secrets)))
         problem.__cause__ = error.__cause__
         manifest["error"] = {"kind": type(error).__name__, "text": str(problem)}
     except BaseException as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
-from lifeworth.batch.databases import duckdb_connection, place_of, postgresql_connection, quoted, rethrown, watched
+from lifeworth.batch.connections import ConnectionString
+from lifeworth.batch.databases import duckdb_connection, postgresql_connection, quoted, rethrown, watched
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.files import replacing
 
@@ -156,15 +157,18 @@ class PostgreSQLSink:
     anew, which the database refuses where views hang on it.
     """
 
-    uri: str = field(repr=False)
+    uri: ConnectionString
     table: str
     schema: str | None = None
     mode: Mode = "replace"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", ConnectionString(self.uri))
+
     @property
     def label(self) -> str:
         """The database and the table, without user and password."""
-        return f"{place_of(self.uri)} table {quoted(self.schema, self.table)}"
+        return f"{self.uri.place} table {quoted(self.schema, self.table)}"
 
     def exists(self, run_id: str) -> bool:
         """Whether the table is there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +13,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lifeworth.batch.databases import (
-    MEMORY,
-    duckdb_connection,
-    failed,
-    place_of,
-    postgresql_connection,
-    quoted,
-    secrets_of,
-)
+from lifeworth.batch.connections import ConnectionString
+from lifeworth.batch.databases import MEMORY, checked_query, duckdb_connection, failed, postgresql_connection, quoted
 from lifeworth.errors import DataError, LifeworthError, SourceError, UsageError
 from lifeworth.tables import Files, check_columns, find_files
 
@@ -87,15 +81,18 @@ class DuckDBSource:
     """A table or a query of a DuckDB file; or of a database in memory, whose queries may read files.
 
     Files that a query names may be seen from the folder `root`. A query's values are `parameters`, which stand in it as
-    $1, $2 and so on; the same holds for `PostgreSQLSource`.
+    $1, $2 and so on; the same holds for `PostgreSQLSource`. It must be one SELECT that writes nothing, without
+    extensions and settings, unless it is `unrestricted`. No message repeats a text of `secrets`.
     """
 
     path: str
     table: str | None = None
     schema: str | None = None
     query: str | None = None
-    parameters: tuple[Any, ...] = ()
+    parameters: tuple[Any, ...] = field(default=(), repr=False)
     root: str | None = None
+    unrestricted: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -104,8 +101,13 @@ class DuckDBSource:
 
     @contextmanager
     def _relation(self) -> Iterator[Any]:
-        with duckdb_connection(self.path, read_only=True, root=self.root) as connection:
+        opened = duckdb_connection(
+            self.path, read_only=True, root=self.root, extensions=self.unrestricted, secrets=self.secrets
+        )
+        with opened as connection:
             sql, parameters = _statement(self.table, self.schema, self.query, self.parameters)
+            if not self.unrestricted:
+                sql = checked_query(connection, sql, self.label)
             relation = connection.sql(sql, params=list(parameters) or None)
             if relation is None:
                 raise UsageError(f"{self.label}: the query gives no rows; write a SELECT.")
@@ -119,7 +121,7 @@ class DuckDBSource:
                 check_columns(relation.columns, list(columns), self.label)
                 relation = relation.project(", ".join(map(quoted, columns)))
             read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
-            yield _told(read(_ROWS_PER_BATCH), f"DuckDB {self.path}", [])
+            yield _told(read(_ROWS_PER_BATCH), f"DuckDB {self.path}", list(self.secrets))
 
     @contextmanager
     def transactions(self, columns: Sequence[str]) -> Iterator[Any]:
@@ -136,29 +138,36 @@ class DuckDBSource:
 class PostgreSQLSource:
     """A table or a query of a PostgreSQL database, read by COPY in one snapshot, which cannot change anything."""
 
-    uri: str = field(repr=False)
+    uri: ConnectionString
     table: str | None = None
     schema: str | None = None
     query: str | None = None
-    parameters: tuple[Any, ...] = ()
+    parameters: tuple[Any, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uri", ConnectionString(self.uri))
 
     @property
     def label(self) -> str:
         """The database and the table, without user and password."""
-        return _label(place_of(self.uri), self.table, self.schema)
+        return _label(self.uri.place, self.table, self.schema)
 
     @contextmanager
     def reader(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatchReader]:
         """Batches as the driver makes them of the server's rows."""
         sql, parameters = _statement(self.table, self.schema, self.query, self.parameters, columns)
-        with postgresql_connection(self.uri) as connection, connection.cursor() as cursor:
+        if not _READS.match(sql):
+            raise UsageError(f"{self.label}: the query must be a SELECT.")
+        secrets = [*self.secrets, *self.uri.secrets]
+        with postgresql_connection(self.uri, self.secrets) as connection, connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
             cursor.execute(sql, list(parameters) or None)
             rows = _plain(cursor.fetch_record_batch(), self.label)
             if columns is not None and self.query is not None:
                 check_columns(rows.schema.names, list(columns), self.label)
                 rows = _selected(rows, list(columns))
-            yield _told(rows, place_of(self.uri), secrets_of(self.uri))
+            yield _told(rows, self.uri.place, secrets)
 
     def transactions(self, columns: Sequence[str]) -> Any:
         """The batches: rows that do not fit in memory are put aside."""
@@ -167,6 +176,10 @@ class PostgreSQLSource:
     def fingerprint(self) -> list[dict[str, Any]]:
         """None: a query sees one snapshot, whatever happens meanwhile."""
         return []
+
+
+# A transaction that is read only forbids writes to tables; COPY to a file or a program of the server it does not.
+_READS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
 
 
 def _label(place: str, table: str | None, schema: str | None) -> str:
