@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import os
 import re
 import tomllib
@@ -24,6 +23,7 @@ from pydantic import (
 
 from lifeworth.batch.connections import ConnectionString, Secret
 from lifeworth.batch.databases import MEMORY
+from lifeworth.batch.job_errors import sentences
 from lifeworth.batch.sinks import DuckDBSink, FilesSink, PostgreSQLSink, Sink
 from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource, Source
 from lifeworth.errors import SourceError, UsageError
@@ -304,7 +304,7 @@ class Job(Section):
         try:
             super().__init__(**content)
         except ValidationError as error:
-            problems = _sentences(error)
+            problems = sentences(error, _KEYS, _known, _DURATION)
         else:
             return
         raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords
@@ -464,49 +464,6 @@ def _place_of(text: str) -> str:
         return ConnectionString(text).place
     except UsageError:
         return "PostgreSQL"  # with variables in it, which make it whole
-
-
-def _sentences(error: ValidationError) -> str:
-    """All findings of pydantic's, each in our words; none shows a value."""
-    return redact("; ".join(dict.fromkeys(_sentence(dict(one)) for one in error.errors(include_url=False))))
-
-
-def _sentence(found: dict[str, Any]) -> str:
-    """A finding of pydantic's, in our words: which key, and what is wrong with it. It never shows the value."""
-    steps = [
-        str(step)
-        for step in found["loc"]
-        if isinstance(step, int) or step in _KEYS or found["type"] == "extra_forbidden"
-    ]
-    key = ".".join(steps) or "the job"
-    kind = found["type"]
-    context = found.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _known(steps[:-1])
-        if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # a value in the place of a key, perhaps: it is not repeated
-            return f"{'.'.join(steps[:-1]) or 'the job'} has a key that no job has; there are: {', '.join(known)}"
-        close = difflib.get_close_matches(steps[-1], known, 1)
-        return f"{key} is no key of a job; " + (
-            f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-        )
-    if kind == "missing":
-        return f"{key} is missing"
-    if kind == "value_error":
-        text = str(context.get("error", "")).rstrip(".")
-        return text if not steps else f"{key} {text}" if not _own(text) else f"{key}: {text}"
-    if kind == "literal_error":
-        return f"{key} must be {context['expected']}"
-    if kind == "string_pattern_mismatch" and context.get("pattern") == _DURATION:
-        return f'{key} must be a number and one of h, D, W, M, Y, such as "13W"'
-    if kind == "string_pattern_mismatch":
-        return f"{key} must be up to 100 letters, digits and . _ -, beginning with a letter or a digit"
-    text = str(found["msg"])
-    return f"{key}: {text[0].lower()}{text[1:]}"
-
-
-def _own(text: str) -> bool:
-    """Whether a sentence begins with a subject of its own rather than with a verb for the section's."""
-    return not text.startswith(("needs ", "has ", "reads ", "writes ", "takes "))
 
 
 _SECTIONS: dict[str, type[Section]] = {

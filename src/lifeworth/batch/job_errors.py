@@ -1,0 +1,64 @@
+"""What is wrong with a job, in sentences that name keys and show no values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from lifeworth.redaction import redact
+
+
+def sentences(error: ValidationError, keys: set[str], known: Callable[[list[str]], list[str]], duration: str) -> str:
+    """All findings of pydantic's, each in our words; none shows a value.
+
+    Parameters
+    ----------
+    error : what pydantic raises.
+    keys : all keys of a job.
+    known : the keys of the job, of [], or of a section, of [its name].
+    duration : the pattern of durations.
+    """
+    found = (_sentence(dict(one), keys, known, duration) for one in error.errors(include_url=False))
+    return redact("; ".join(dict.fromkeys(found)))
+
+
+def _sentence(found: dict[str, Any], keys: set[str], known: Callable[[list[str]], list[str]], duration: str) -> str:
+    """A finding of pydantic's, in our words: which key, and what is wrong with it. It never shows the value."""
+    steps = [
+        str(step)
+        for step in found["loc"]
+        if isinstance(step, int) or step in keys or found["type"] == "extra_forbidden"
+    ]
+    key = ".".join(steps) or "the job"
+    kind = found["type"]
+    context = found.get("ctx", {})
+    if kind == "extra_forbidden":
+        names = known(steps[:-1])
+        if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # a value in the place of a key, perhaps: it is not repeated
+            return f"{'.'.join(steps[:-1]) or 'the job'} has a key that no job has; there are: {', '.join(names)}"
+        close = difflib.get_close_matches(steps[-1], names, 1)
+        return f"{key} is no key of a job; " + (
+            f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
+        )
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "value_error":
+        text = str(context.get("error", "")).rstrip(".")
+        return text if not steps else f"{key} {text}" if not _own(text) else f"{key}: {text}"
+    if kind == "literal_error":
+        return f"{key} must be {context['expected']}"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == duration:
+        return f'{key} must be a number and one of h, D, W, M, Y, such as "13W"'
+    if kind == "string_pattern_mismatch":
+        return f"{key} must be up to 100 letters, digits and . _ -, beginning with a letter or a digit"
+    text = str(found["msg"])
+    return f"{key}: {text[0].lower()}{text[1:]}"
+
+
+def _own(text: str) -> bool:
+    """Whether a sentence begins with a subject of its own rather than with a verb for the section's."""
+    return not text.startswith(("needs ", "has ", "reads ", "writes ", "takes "))
