@@ -17,14 +17,18 @@ PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))
 
 TOP_LEVEL = {
     ".ci",
+    ".github",
     ".gitignore",
     ".pre-commit-config.yaml",
     ".python-version",
     "CHANGELOG.md",
+    "CITATION.cff",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "benchmarks",
     "constraints.txt",
     "docs",
@@ -73,6 +77,9 @@ def test_import_is_light():
 
 def test_versions_agree():
     assert lifeworth.__version__ == PROJECT["project"]["version"]
+    citation = HOUSE / "CITATION.cff"
+    if citation.exists():
+        assert f"\nversion: {lifeworth.__version__}\n" in citation.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(lifeworth.__all__))
