@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
+.PHONY: help setup demo test test-slow lint format models docs notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -46,6 +46,10 @@ format: $(READY) ## put the code into shape
 models: $(READY) ## fit again the model that ships, models/cdnow/1
 	$(BIN)/python tools/models.py
 
+docs: $(READY) ## the documentation, into docs/_build/html; warnings are errors
+	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 notebooks: $(READY) ## run the notebooks again, outputs and all (ARGS="rfm posterior")
 	@$(BIN)/python tools/notebooks.py $(ARGS)
 
@@ -75,7 +79,7 @@ constraints: ## choose the pinned versions again (ARGS=--upgrade: the newest tha
 	@twice=$$(cut -d= -f1 constraints.txt | uniq -d); test -z "$$twice" || { echo "two versions of $$twice"; exit 1; }
 
 clean: ## remove what the other targets made, but the environment
-	rm -rf build dist lifeworth-demo .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/_build docs/notebooks docs/reference/generated docs/reference/api lifeworth-demo .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . \( -path ./.venv -o -path ./.tools \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environment too

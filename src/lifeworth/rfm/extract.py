@@ -57,7 +57,7 @@ def rfm_summary(
     Parameters
     ----------
     data : pandas, Polars or PyArrow table, PyArrow RecordBatchReader, DuckDB relation, or a path: a Parquet or CSV
-        file, a folder of them, or a pattern such as "data/2024-*.parquet".
+        file, a folder of them, or a pattern such as ``"data/2024-*.parquet"``.
     customer_id, date, amount : column names; `amount=None` gives a table without money.
     period : purchases of a customer within one of these are one purchase: "h", "D", "W" (Monday
         to Sunday), "M" (calendar month).
