@@ -86,7 +86,7 @@ def sample_laplace(
         straight, widths = best.straightened()
         computed.append(_weigh(straight, widths, number, tails, rng, _DEGREES, computed))
         best = max(best, computed[-1], key=lambda w: (w.near, w.k_hat < _GOOD_K_HAT, w.ess))
-    kept = best.positions[_resample(best.weights, draws, rng)]
+    kept = best.positions[_resample(best.weights, draws, rng)][_order_of_draws(rows, draws, seed)]
     values = target.values(kept)
     parameters = dict(zip(family.parameters, target.parameters(kept).T, strict=True))
     named = {name: np.ascontiguousarray(v)[None] for name, v in (values | parameters).items()}
@@ -378,7 +378,19 @@ def _normal_quantile(probability: Array) -> Array:
 
 
 def _resample(weights: Array, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions of `draws` points, each taken as often as its weight says, to less than one; in random order."""
+    """Positions of `draws` points, each taken as often as its weight says, to less than one."""
     edges = np.cumsum(weights) / weights.sum()
     at = (np.arange(draws) + rng.random()) / draws
-    return rng.permutation(np.minimum(np.searchsorted(edges, at), len(weights) - 1))
+    return np.minimum(np.searchsorted(edges, at), len(weights) - 1)
+
+
+def _order_of_draws(rows: Rows, draws: int, seed: int) -> npt.NDArray[np.int64]:
+    """A random order that differs between data sets, so that draws of two fits with the same seed are independent.
+
+    Draws of fits with the same number are added up (models of segments) or paired (purchases and spend). The points
+    that draws are taken from are the same for all fits of a seed, and in their order the draws of two fits would rise
+    and fall together. What names the data is free of units: customers, distinct rows, and sums of x.
+    """
+    x = rows.columns["x"]
+    sums = [round(float(rows.counts @ x**power)) for power in (1, 2)]
+    return np.random.default_rng([seed, rows.customers, len(x), *sums]).permutation(draws)

@@ -4,10 +4,9 @@ A family of purchases says how a future begins and how many purchases it holds (
 spend how much they bring (`spread`: amounts are gamma numbers whose rate is one too). Both are put together here,
 once for each pair of families, so that nothing of the size customers x draws is ever held.
 
-The first random number of a customer's futures runs through the unit interval evenly (Kronecker's sequence, with a
-shift of the customer's own): each future alone is as random as any, and together they show quantiles with a tenth
-of the noise. All others belong to the customer and the draw: those that say how often and until when a customer buys
-come from a stream, those that say when and for how much each have a name, so that they are made side by side.
+The first random number of a customer's futures is stratified over draws, in an order of the customer's own (`strata`).
+All others belong to the customer and the draw: those that say how often and until when a customer buys come from a
+stream, those that say when and for how much each have a name, so that they are made side by side.
 """
 
 import functools
@@ -37,9 +36,10 @@ from lifeworth.kernels._jit import (
 )
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
-from lifeworth.kernels.random import FUTURE, WORTH, name_streams, start_named, start_stream, uniform
+from lifeworth.kernels.random import FUTURE, WORTH, name_streams, start_named
 from lifeworth.kernels.room import Room, fill_columns, fill_names, make_room
 from lifeworth.kernels.simulate import discounted_length, last_of_first, period_of
+from lifeworth.kernels.strata import fill_strata, stratum_orders
 from lifeworth.kernels.variates import fill_gammas, fill_uniforms, log_gamma_of, named
 from lifeworth.kernels.vectors import exp
 
@@ -47,28 +47,11 @@ Function = Callable[..., Any]
 Array = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.uint64]
 
-_GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
-# The stream that a customer's even sequence begins with is that of no draw.
-_NO_DRAW = np.iinfo(np.int64).max
 _PIECES = 64  # of the customers, shared out among threads
 # What a future has by name: the rate of its amounts, their sum, and each of its purchases.
 _RATE, _SUM, _PURCHASES = 0, 1, 2
 _NO_PLACE = np.zeros(0, dtype=np.int64)
 NUMBER = numba.types.float64
-
-
-@njit
-def begin_evenly(state: int, seed: int, key: np.uint64) -> float:
-    """Where a customer's even sequence begins."""
-    start_stream(state, seed, FUTURE, key, _NO_DRAW)
-    return uniform(state)
-
-
-@njit
-def even(shift: float, s: int) -> float:
-    """The s-th number of an even sequence, in (0, 1)."""
-    place = shift + s * _GOLDEN_RATIO
-    return min(max(place - math.floor(place), 2.0**-53), 1.0 - 2.0**-53)
 
 
 @inner
@@ -118,6 +101,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         T: float,
         key: Any,
         seed: int,
+        orders: np.ndarray,
+        first: int,
         length: float,
         never: bool,
         dated: bool,
@@ -136,17 +121,15 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             fill_begin(memory, room.parameters, x, t_x, T, length, room.begun)
             known[0], known[1], known[2], known[3] = x, t_x, T, length
         begun, parameters = room.begun, room.parameters
-        shift = begin_evenly(state, seed, key)
+        word, other = name_streams(seed, FUTURE, key)
         firsts, size = room.some, 0
-        for s in range(draws):
-            firsts[s] = even(shift, s)
+        fill_strata(state, word, other, orders, first, draws, firsts)
         for s in range(draws):
             room.draw[size] = np.uint64(s)
             size += not (firsts[s] < begun[0, s] and never)
-        word, other = name_streams(seed, FUTURE, key)
         for k in range(size):
             s = room.draw[k]
-            start_named(state, word, other, s)
+            start_named(state, word, other, first + np.int64(s))  # type: ignore[arg-type]
             count, arrivals, within, leaves = play(
                 state,
                 firsts[s],
@@ -171,7 +154,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             room.ends[k] = within
         word, _ = name_streams(seed, WORTH, key)
         for k in range(size):
-            room.names[k] = named(word, room.draw[k])
+            room.names[k] = named(word, room.draw[k] + np.uint64(first))
         return size
 
     @inner_at(home)
@@ -308,6 +291,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         z: float,
         key: Any,
         seed: int,
+        orders: np.ndarray,
+        first: int,
         length: float,
         decay: float,
         terms: np.ndarray,
@@ -324,7 +309,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         row, spend_row = own_row(theta.shape[1], i), own_row(spend_theta.shape[1], i)
         dated = decay != 0.0 or per_time != 0.0 or edges.size > 2
         never = per_time == 0.0 and at_once == 0.0
-        size = play_customer(room, memory, state, theta, row, x, t_x, T, key, seed, length, never, dated)
+        size = play_customer(room, memory, state, theta, row, x, t_x, T, key, seed, orders, first, length, never, dated)
         if brings:
             fill_spread(room, size, spend_theta, spend_row, x, z)
         if not dated:
@@ -341,6 +326,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         *[VECTOR] * 4,
         KEYS,
         SEED,
+        MATRIX,
+        INTEGER,
         VECTOR,
         NUMBER,
         MATRIX,
@@ -363,6 +350,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         z: np.ndarray,
         keys: np.ndarray,
         seed: int,
+        orders: np.ndarray,
+        first: int,
         length: np.ndarray,
         decay: float,
         terms: np.ndarray,
@@ -393,8 +382,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             for i in range(chunks[piece], chunks[piece + 1]):
                 of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
                 size = live(
-                    room, memory, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, length[i],
-                    decay, terms, edges, of_counts, of_values,
+                    room, memory, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, orders, first,
+                    length[i], decay, terms, edges, of_counts, of_values,
                 )  # fmt: skip
                 if kept > 0:
                     for k in range(size):
@@ -427,6 +416,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         length: Array,
         decay: float,
         terms: Array,
+        first: int = 0,
     ) -> tuple[Array, Array]:
         """Purchases of each customer in (T, T + length], and their value, (customers, draws) each.
 
@@ -437,6 +427,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         decay : continuous discount rate.
         terms : (1 or customers, 5): margin; cost of an order; cost of a time unit for as long as the customer
             stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
+        first : number of the draw that the first row of theta is: draws made a few at a time are those made at once.
         """
         n = len(x)
         # Customers alike stand together, so that what they share is computed once.
@@ -446,7 +437,17 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         )
         terms = terms if len(terms) == 1 else terms[order]
         columns = (np.ascontiguousarray(column[order]) for column in (x, t_x, T, z, keys))
-        customers: tuple[Any, ...] = (*columns, seed, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1)
+        customers: tuple[Any, ...] = (
+            *columns,
+            seed,
+            stratum_orders(seed),
+            first,
+            length[order],
+            decay,
+            terms,
+            np.zeros(n, dtype=np.int64),
+            1,
+        )
         rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, order)
         found: Any = all_futures(*(theta, spend_theta, *customers, *rest))
         return found[3], found[4]
@@ -487,7 +488,7 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             draws whose value is above the threshold.
         counts, values : (pieces, groups, periods, draws), summed over customers.
         """
-        customers = (x, t_x, T, z, keys, seed, length, decay, terms, groups, number_of_groups)
+        customers = (x, t_x, T, z, keys, seed, stratum_orders(seed), 0, length, decay, terms, groups, number_of_groups)
         found: Any = all_futures(*(theta, spend_theta, *customers, edges, chunks, lower, upper, _NO_PLACE))
         return found[0], found[1], found[2]
 

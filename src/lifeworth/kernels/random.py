@@ -24,6 +24,7 @@ HISTORY = np.uint64(3)
 AMOUNTS = np.uint64(4)
 FUTURE = np.uint64(5)
 WORTH = np.uint64(6)
+ORDER = np.uint64(7)
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 OTHER = np.uint64(0xD1B54A32D192ED03)

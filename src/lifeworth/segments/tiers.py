@@ -120,12 +120,11 @@ def _futures(
             values = predict.expected_purchases(some, rfm, length, draws=True)
             yield values if some_spend is None else values * predict.expected_spend(some_spend, rfm, draws=True)
             continue
-        # Streams are named by the place of a draw among those of one call.
-        own = np.random.SeedSequence([seed, start]).generate_state(1, np.uint64)[0]
         kernels = future_rows(some.family.kernels, None if some_spend is None else some_spend.family.kernels)
         spend_draws = np.ones((len(pick), 1, 3)) if some_spend is None else some_spend.matrix
+        terms = np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
         _, values = kernels.simulate_futures(
-            some.matrix, spend_draws, x, t_x, T, z, keys, own, horizon, 0.0, np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
+            some.matrix, spend_draws, x, t_x, T, z, keys, np.uint64(seed), horizon, 0.0, terms, first=start
         )
         yield np.asarray(values)
 
