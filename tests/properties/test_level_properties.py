@@ -30,8 +30,7 @@ def test_levels_are_a_dictionary(kind, data, tmp_path_factory):
     levels, wanted = [], {}
     for number, known in enumerate(written):
         path = tmp_path_factory.getbasetemp() / f"{kind}-{number}.arrow"
-        customers(known, arrow).write(path)
-        levels.append(Customers.read(path))
+        levels.append(Customers.read(path, customers(known, arrow).write(path)))
         wanted |= known
     every = Levels(levels)
     together = every.together()

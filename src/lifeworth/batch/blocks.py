@@ -1,4 +1,8 @@
-"""Scores in blocks, each a file that is whole or not there: a run that was killed goes on where it fell."""
+"""Scores in blocks, so that a run that was killed continues where it stopped.
+
+A block is complete once its mark, which holds the checksums of its files, is there; a block that is not as it was
+written is scored again.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ import pyarrow.parquet as pq
 
 from lifeworth.batch.models import Models, added
 from lifeworth.batch.segments import Segments
+from lifeworth.checksums import is_marked, write_mark
+from lifeworth.errors import SourceError
 from lifeworth.files import replacing
 from lifeworth.rfm import RFM
 from lifeworth.value.totals import estimate
@@ -29,33 +35,40 @@ def score_blocks(
     rows: int,
     terms: dict[str, Any],
     progress: Callable[[str, float], None],
-) -> int:
-    """Score customers block by block into a folder; give how many blocks were there already."""
+) -> tuple[int, int]:
+    """Score customers block by block into a folder; return how many blocks were there, and how many were damaged."""
     starts = range(0, len(rfm), rows)
-    found = 0
+    found = damaged = 0
     for number, start in enumerate(starts):
-        block = block_file(folder, number)
-        if block.exists():
-            found += 1
-            continue
+        block, mark = block_file(folder, number), _mark(folder, number)
+        if mark.exists():
+            if is_marked(mark):
+                found += 1
+                continue
+            damaged += 1
         which = np.arange(start, min(start + rows, len(rfm)))
         frame, sums = models.predict_both(rfm.take(which), None if segments is None else segments.take(which), terms)
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        files = [block]
         if sums:
-            with replacing(_sums(folder, number)) as temporary, temporary.open("wb") as file:
+            files.append(_sums(folder, number))
+            with replacing(files[-1]) as temporary, temporary.open("wb") as file:
                 np.savez(file, **sums)  # type: ignore[arg-type]
-        with replacing(block) as temporary:  # the last of a block: where it is, all of it is
+        with replacing(block) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+        write_mark(mark, files)
         progress("valuing customers", (number + 1) / len(starts))
-    return found
+    return found, damaged
 
 
 def read_blocks(folder: Path, count: int) -> pa.RecordBatchReader:
-    """All scores, in the order of customers."""
+    """All scores, in the order of customers; a `SourceError` where a block is not as it was written."""
+    _verify(folder, 0)
     schema = pq.read_schema(block_file(folder, 0))
 
     def batches() -> Iterator[pa.RecordBatch]:
         for number in range(count):
+            _verify(folder, number)
             with pq.ParquetFile(block_file(folder, number)) as file:
                 yield from file.iter_batches(_ROWS_AT_ONCE)
 
@@ -66,6 +79,7 @@ def read_totals(folder: Path, count: int, interval: float) -> dict[str, dict[str
     """Purchases and value of all customers together: expected, lower, upper; empty where no draws were made."""
     sums: dict[str, Any] = {}
     for number in range(count):
+        _verify(folder, number)
         if not _sums(folder, number).exists():
             return {}
         with np.load(_sums(folder, number), allow_pickle=False) as found:
@@ -82,6 +96,18 @@ def read_totals(folder: Path, count: int, interval: float) -> dict[str, dict[str
 def block_file(folder: Path, number: int) -> Path:
     """The file of a block."""
     return folder / f"{number:06d}.parquet"
+
+
+def _verify(folder: Path, number: int) -> None:
+    if not is_marked(_mark(folder, number)):
+        raise SourceError(
+            f"{block_file(folder, number)} was damaged after it was written: nothing was published; check the disk, "
+            "and run again."
+        )
+
+
+def _mark(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.json"
 
 
 def _sums(folder: Path, number: int) -> Path:

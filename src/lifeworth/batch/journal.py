@@ -137,4 +137,7 @@ def _last_success(path: Path, job: str) -> float | None:
     except (OSError, UnicodeDecodeError):
         return None
     found = re.search(rf'(?m)^lifeworth_last_success_timestamp_seconds{{job="{re.escape(job)}"}} ([0-9.e+]+)$', text)
-    return float(found[1]) if found else None
+    try:
+        return float(found[1]) if found else None
+    except ValueError:  # a damaged file: 1.2.3, say
+        return None

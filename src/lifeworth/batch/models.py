@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,8 @@ import pandas as pd
 from lifeworth.batch import fingerprints
 from lifeworth.batch.job import ModelSection
 from lifeworth.batch.segments import Segments
-from lifeworth.errors import DataError, FitError
+from lifeworth.checksums import is_marked, write_mark
+from lifeworth.errors import DataError, DataWarning, FitError
 from lifeworth.model import CLV, fit_clv, load
 from lifeworth.model.specs import purchase_model, versions
 from lifeworth.rfm import RFM
@@ -142,10 +146,9 @@ def fit_models(
 
     def fitted(name: str, table: RFM) -> CLV:
         path = None if folder is None else folder / name
-        known.append(path is not None and path.exists())
-        if path is not None and path.exists():
-            kept = load(path)
-            assert isinstance(kept, CLV)
+        kept = None if path is None else _kept(path)
+        known.append(kept is not None)
+        if kept is not None:
             return kept
         clv = fit_clv(
             table,
@@ -157,6 +160,7 @@ def fit_models(
         )
         if path is not None:
             clv.save(path)
+            write_mark(_mark(path), sorted(file for file in path.rglob("*") if file.is_file()))
         return clv
 
     pooled = fitted("pooled", rfm)
@@ -180,6 +184,28 @@ def fit_models(
             continue
         own[segment] = clv
     return Models(pooled, own, thin, section.by), all(known)
+
+
+def _kept(path: Path) -> CLV | None:
+    """A finished fit of a run that was killed, if it is complete and as it was written."""
+    if not _mark(path).exists():
+        return None
+    if is_marked(_mark(path)):
+        with suppress(DataError):
+            kept = load(path)
+            if isinstance(kept, CLV):
+                return kept
+    warnings.warn(
+        f"{path} was kept by a run that was stopped, and is damaged: the model is fitted again.",
+        DataWarning,
+        stacklevel=2,
+    )
+    shutil.rmtree(path, ignore_errors=True)
+    return None
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def fit_key(rfm_fingerprint: str, segments: Segments | None, section: ModelSection) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lifeworth.batch.sources import FilesSource
-from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.checksums import DamageError
+from lifeworth.errors import DataError, DataWarning, SourceError, UsageError
 from lifeworth.rfm import RFM, RFMState
 from lifeworth.rfm.home import Home
 from lifeworth.tables import find_files, read_table
@@ -38,16 +40,24 @@ def grown(
     now = {str(path): _stamp(path) for path in files.paths}
     names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
     state = None
-    with contextlib.suppress(UsageError, DataError):  # begun with other settings, or damaged
-        state = RFMState(folder, **named, **kept)
-        if any(now.get(path) != stamp for path, stamp in state.taken.items()):
-            state = None
+    try:
+        with contextlib.suppress(UsageError):  # begun with other settings
+            state = RFMState(folder, **named, **kept)
+    except DamageError as error:
+        _warn(error)
+    except DataError:  # of another version of lifeworth
+        pass
+    if state is not None and any(now.get(path) != stamp for path, stamp in state.taken.items()):
+        state = None
     fresh = [path for path in files.paths if state is None or str(path) not in state.taken]
     rfm = None
     if state is not None and state.taken:
         try:
             data = _read(fresh, names, source.encoding, files.kind == "csv" and state.is_text) if fresh else None
             rfm = state.update(data, end, taken={str(path): now[str(path)] for path in fresh})
+        except DamageError as error:
+            _warn(error)
+            fresh = list(files.paths)
         except DataError:  # what one night cannot say of itself, all nights together may: how ids are written, say
             fresh = list(files.paths)
     rebuilt = rfm is None
@@ -57,6 +67,11 @@ def grown(
     if {str(path): _stamp(path) for path in files.paths} != now:
         raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
     return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
+
+
+def _warn(error: DamageError) -> None:
+    found = str(error).partition(": delete")[0]
+    warnings.warn(f"{found}: all files of the source are counted again.", DataWarning, stacklevel=3)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -17,6 +17,7 @@ import pandas as pd
 from lifeworth import display
 from lifeworth.batch import fingerprints
 from lifeworth.batch.lock import locked
+from lifeworth.checksums import read_checked, with_checksum
 from lifeworth.errors import DataError, FitError, SourceError, UsageError
 from lifeworth.files import clear, replacing
 from lifeworth.model import CLV, PurchaseFit, load
@@ -191,26 +192,34 @@ class Registry:
         """Champions in the order they came, the last in use."""
         path = self._folder(name) / _CHAMPION
         try:
-            history = json.loads(path.read_text(encoding="utf-8"))
-            if all(isinstance(entry["version"], int) for entry in history):
+            history = _read_history(path)
+            if all(type(entry["version"]) is int for entry in history):
                 return list(history)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path} is damaged: promote a version again after taking it away.") from error
-        raise DataError(f"{path} is damaged: promote a version again after taking it away.")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DataError(f"{path} is damaged: delete it, and promote a version again.") from error
+        raise DataError(f"{path} is damaged: delete it, and promote a version again.")
 
     def _write(self, name: str, history: list[dict[str, Any]]) -> None:
         with replacing(self._folder(name) / _CHAMPION) as temporary:
-            temporary.write_text(json.dumps(history, indent=1) + os.linesep, encoding="utf-8")
+            content = with_checksum({"champions": history})
+            temporary.write_text(json.dumps(content, indent=1) + os.linesep, encoding="utf-8")
 
     @contextmanager
     def _change(self, name: str) -> Iterator[None]:
         with locked(self._folder(name) / ".lock", f"A change of {name!r}", wait=True):
             clear(self._folder(name))
             yield
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    """Champions of a file with a checksum, or of a list as earlier versions wrote it."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    history = content if isinstance(content, list) else read_checked(path)["champions"]
+    return list(history)
 
 
 def _beside(before: Any, after: Any) -> dict[str, float]:

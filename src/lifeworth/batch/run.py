@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from lifeworth.batch.registry import Registry
 from lifeworth.batch.segments import Segments, read_segments
 from lifeworth.batch.sinks import FilesSink, check_run_id
 from lifeworth.batch.sources import FilesSource
-from lifeworth.errors import DataError, LifeworthError, SourceError, is_interruption
+from lifeworth.errors import DataError, DataWarning, LifeworthError, SourceError, is_interruption
 from lifeworth.model.specs import versions
 from lifeworth.progress import Progress, Report, silent, watched
 from lifeworth.redaction import redact, redacting
@@ -207,8 +208,16 @@ class _Run:
         rows = job.scores.rows_per_block
         count = -(-len(rfm) // rows)
         with self.journal.step("score") as facts:
-            resumed = score_blocks(models, rfm, segments, blocks, rows, job.scores.terms(), self.progress)
+            resumed, damaged = score_blocks(models, rfm, segments, blocks, rows, job.scores.terms(), self.progress)
             facts |= {"customers": len(rfm), "blocks": count, "resumed": resumed}
+            if damaged:
+                facts["damaged"] = damaged
+                warnings.warn(
+                    f"{damaged} of the blocks that a stopped run had left in {blocks} were damaged: they were scored "
+                    "again.",
+                    DataWarning,
+                    stacklevel=2,
+                )
             totals = read_totals(blocks, count, job.scores.interval)
         manifest["scores"] = {
             "horizon": job.scores.horizon,

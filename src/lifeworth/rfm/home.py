@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -17,11 +18,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from lifeworth.checksums import DamageError, read_checked, with_checksum
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.files import clear, held, replacing
 from lifeworth.transactions import Audit
 
-_FORMAT = 3
+_FORMAT = 4
 _STATE = "state.json"
 # Names of files of ours: all others in the folder are somebody else's.
 _OURS = re.compile(r"state\.json|rows-\d+|(?:table|pending)-\d+\.arrow")
@@ -40,6 +42,7 @@ class Facts:
     levels: list[str] = field(default_factory=list)  # of customers, and how many each has
     level_sizes: list[int] = field(default_factory=list)
     pending: str | None = None  # customers with rows after the end
+    seals: dict[str, Any] = field(default_factory=dict)  # of the files of pieces and levels, by the names of those
     taken: dict[str, Any] = field(default_factory=dict)
     ids: str | None = None  # their type
     zone: str | None = None
@@ -57,7 +60,18 @@ class Facts:
 
     def copy(self) -> Facts:
         """The same, to be changed."""
-        return replace(self, taken=dict(self.taken), left_out=dict(self.left_out), currencies=dict(self.currencies))
+        return replace(
+            self,
+            seals=dict(self.seals),
+            taken=dict(self.taken),
+            left_out=dict(self.left_out),
+            currencies=dict(self.currencies),
+        )
+
+    @property
+    def files(self) -> set[str | None]:
+        """Names of files and folders that belong to the state, but for state.json itself."""
+        return {*self.pieces, *self.levels, self.pending} - {None}
 
     def next_night(self) -> None:
         """Let files have new names, and others see that something was taken in."""
@@ -92,30 +106,58 @@ class Home:
             return
         for left in reversed(range(_TRIES)):
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-                if content["format"] != _FORMAT:
-                    raise DataError(f"{path} is of another version of lifeworth: begin the state anew.")
+                content = self._checked(path)
                 if content["about"] != about:
                     raise UsageError(f"{self.shown} was begun with other settings, {content['about']}: choose another.")
                 facts = Facts(**{each.name: content[each.name] for each in fields(Facts)})
-            except (DataError, UsageError):
-                raise
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path} is damaged: take {self.shown} away, and begin the state anew.") from error
+            except (DamageError, KeyError, TypeError) as error:
+                raise self.damaged(path) from error
             except OSError as error:
                 raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
             try:
                 use(facts)
-            except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException) as error:
+            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
                 # Somebody may have taken in something meanwhile, and put other files in place of these.
                 if left and self._token() != facts.token:
                     continue
-                raise DataError(
-                    f"{self.shown} is damaged, a file in it missing or cut off: take it away, and begin the state anew."
-                ) from error
+                raise self.damaged(error) from error
             except OSError as error:
                 raise SourceError(f"{error.filename or path} could not be read: {error.strerror or error}.") from error
             return
+
+    def damaged(self, what: Path | Exception) -> DamageError:
+        """The error to raise where a file, or the one that an error names, is not as it was written."""
+        name = what if isinstance(what, Path) else getattr(what, "path", None) or getattr(what, "filename", None)
+        which = "a file in it" if name is None else os.path.relpath(name, self.path)
+        return DamageError(
+            f"{self.shown} is damaged ({which} is missing or not as it was written): delete the folder, and take in "
+            "all transactions again."
+        )
+
+    def _checked(self, path: Path) -> dict[str, Any]:
+        """The content of state.json, where it is of this version and as it was written."""
+        try:
+            content = read_checked(path)
+        except DamageError:
+            version = _version(path)
+        else:
+            version = content.get("format")
+            if version == _FORMAT:
+                return content
+        if isinstance(version, int) and not isinstance(version, bool) and version != _FORMAT:
+            raise DataError(
+                f"{path} was written by another version of lifeworth (format {version}; this one reads {_FORMAT}): "
+                f"delete {self.shown}, and take in all transactions again."
+            )
+        raise DamageError(f"{path} is damaged.", path)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let a file that turns out to be damaged when it is used be an error that says what to do."""
+        try:
+            yield
+        except DamageError as error:
+            raise self.damaged(error) from error
 
     @contextlib.contextmanager
     def alone(self, token: str) -> Iterator[None]:
@@ -136,12 +178,13 @@ class Home:
     def write(self, about: dict[str, Any], facts: Facts) -> None:
         """Put state.json in place."""
         with replacing(self.path / _STATE) as temporary:
-            temporary.write_text(json.dumps({"format": _FORMAT, "about": about, **asdict(facts)}) + "\n", "utf-8")
+            content = with_checksum({"format": _FORMAT, "about": about, **asdict(facts)})
+            temporary.write_text(json.dumps(content) + "\n", "utf-8")
 
     def tidy(self, facts: Facts) -> None:
         """Take away what state.json does not name, and what those who were killed have left."""
         clear(self.path)
-        self._take_away({_STATE, *facts.pieces, *facts.levels, facts.pending})
+        self._take_away({_STATE, *facts.files})
 
     def take_away(self) -> None:
         """Take the state away, and leave what else there is in its folder."""
@@ -162,7 +205,7 @@ class Home:
             return str(json.loads((self.path / _STATE).read_text(encoding="utf-8"))["token"])
         except FileNotFoundError:
             return ""
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):
             return "damaged"
 
     def _refuse_others(self) -> None:
@@ -176,6 +219,15 @@ class Home:
                     f"{self.shown} holds other files ({path.name}), and a state needs a folder of its own: name "
                     "another."
                 )
+
+
+def _version(path: Path) -> Any:
+    """The format that a damaged or older file says it is in; None where it does not say."""
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return content.get("format") if isinstance(content, dict) else None
 
 
 def as_written(taken: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 A level is an Arrow file of customers by ascending id. It is mapped into memory, so that to find a few customers in it
 reads a few of its pages, however many there are. A few levels stand over each other; a customer is what the last one
-that knows them says. Levels that are no longer much larger than those after them are brought together.
+that knows them says. Levels that are no longer much larger than those after them are brought together. What is read of
+a level is verified against the checksums at the end of its file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lifeworth.checksums import Seal, SealedFile, seal
 from lifeworth.files import replacing
 
 Integers = npt.NDArray[np.int64]
@@ -26,6 +28,8 @@ Bools = npt.NDArray[np.bool_]
 # A level, or a piece of rows, is this many times as large as all after it, or is brought together with them: there are
 # then at most as many as there are doublings, and what is written once is written again as often.
 TIMES = 2
+# Bytes at the start and the end of a file that hold what Arrow says of its columns, and more.
+_ENDS = 1 << 14
 COLUMNS: dict[str, type[np.generic]] = {
     "code": np.int64,
     "there": np.uint8,
@@ -46,10 +50,12 @@ class Customers:
     ids : (n,) Arrow array of whole numbers or text.
     columns : (n,) each, by the names of `COLUMNS`: their code among rows, whether they are in the table, and what
         stands there of them (the first period in place of an age, which would grow old).
+    file : the sealed file that ids and columns lie in; None: they are in memory.
     """
 
     ids: pa.Array
     columns: dict[str, npt.NDArray[Any]]
+    file: SealedFile | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -60,21 +66,53 @@ class Customers:
         return cls(ids, {name: np.zeros(len(ids), dtype=kind) for name, kind in COLUMNS.items()})
 
     @classmethod
-    def read(cls, path: Path) -> Customers:
-        """Those of a file, looked at where they lie."""
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        return cls(batch.column("customer_id"), {name: batch.column(name).to_numpy() for name in COLUMNS})
+    def read(cls, path: Path, sealed: Seal) -> Customers:
+        """Those of a file, looked at where they lie; what is looked at is verified."""
+        file = SealedFile(path, sealed)
+        file.verify(0, min(_ENDS, file.content.size))  # Arrow's own descriptions of columns are at both ends
+        file.verify(max(file.content.size - _ENDS, 0))
+        batch = pa.ipc.open_file(file.content).get_batch(0)
+        return cls(batch.column("customer_id"), {name: batch.column(name).to_numpy() for name in COLUMNS}, file)
 
-    def write(self, path: Path) -> None:
-        """Write them into a file that appears whole."""
-        columns = {"customer_id": self.ids, **self.columns}
-        batch = pa.record_batch(columns)
-        with replacing(path) as temporary, pa.ipc.new_file(temporary, batch.schema) as file:
-            file.write_batch(batch)
+    def write(self, path: Path) -> Seal:
+        """Write them into a file that appears whole; return its seal."""
+        batch = pa.record_batch({"customer_id": self.ids, **self.columns})
+        with replacing(path) as temporary:
+            with pa.ipc.new_file(temporary, batch.schema) as file:
+                file.write_batch(batch)
+            return seal(temporary)
+
+    def verify(self, which: Integers | None = None) -> None:
+        """Verify what the file says of some of them, or of all; a `DamageError` says that it was damaged."""
+        if self.file is None:
+            return
+        if which is None:
+            self.file.verify()
+            return
+        self._verify_ids(which)
+        for column in self.columns.values():
+            self.file.verify_items(column, which)
+
+    def _verify_ids(self, which: Integers) -> None:
+        if self.file is None or not len(which):
+            return
+        _, first, data = [*self.ids.buffers(), None][:3]
+        if data is None:
+            self.file.verify_items(self.ids.to_numpy(), which)
+            return
+        wide = pa.types.is_large_string(self.ids.type)
+        offsets = np.frombuffer(first, np.int64 if wide else np.int32, len(self.ids) + 1)
+        self.file.verify_items(offsets, which)
+        self.file.verify_items(offsets, which + 1)
+        start = data.address - self.file.content.address
+        self.file.verify(start + offsets[which].astype(np.int64), start + offsets[which + 1].astype(np.int64))
 
     def find(self, ids: pa.Array) -> tuple[Integers, Bools]:
         """Where ids stand, or would stand, and which of them are there."""
-        at = search(self.ids, ids)
+        if self.file is not None and pa.types.is_integer(self.ids.type):
+            at = self.file.search(self.ids.to_numpy(), ids.to_numpy())
+        else:
+            at = search(self.ids, ids, self._verify_ids)
         known = at < len(self.ids)
         if known.any():
             known[known] = pc.equal(self.ids.take(pa.array(at[known])), ids.filter(pa.array(known))).to_numpy(False)
@@ -82,6 +120,8 @@ class Customers:
 
     def under(self, top: Customers) -> Customers:
         """These, and those of another table over them."""
+        self.verify()
+        top.verify()
         if not len(self) or not len(top):
             return top if len(top) else self
         at, known = self.find(top.ids)
@@ -116,6 +156,7 @@ class Levels:
                 break
             at, here = table.find(ids.take(pa.array(open_)))
             known[open_[here]] = True
+            table.verify(at[here])
             for name, column in table.columns.items():
                 found.columns[name][open_[here]] = column[at[here]]
         return found, known
@@ -124,6 +165,7 @@ class Levels:
         """All customers of the last so many levels, or of all."""
         tables = self.tables if last is None else self.tables[len(self.tables) - last :]
         found = tables[-1]
+        found.verify()
         for table in reversed(tables[:-1]):
             found = table.under(found)
         return found
@@ -145,10 +187,11 @@ def too_small(sizes: Sequence[int], new: int) -> int:
     return len(sizes)
 
 
-def search(ids: pa.Array, wanted: pa.Array) -> Integers:
+def search(ids: pa.Array, wanted: pa.Array, verify: Callable[[Integers], None] | None = None) -> Integers:
     """The first places in ascending ids that hold nothing smaller than what is wanted, as `numpy.searchsorted`.
 
-    Text is compared where it lies, all that is wanted at a time: as many rounds as there are doublings.
+    Text is compared where it lies, all that is wanted at a time: as many rounds as there are doublings. `verify` is
+    called with the places of text that is about to be read.
 
     Examples
     --------
@@ -162,6 +205,8 @@ def search(ids: pa.Array, wanted: pa.Array) -> Integers:
     for _ in range(len(ids).bit_length()):
         open_ = low < high
         middle = (low + high) // 2
+        if verify is not None:
+            verify(middle[open_])
         smaller = np.zeros(len(wanted), dtype=bool)
         smaller[open_] = pc.less(ids.take(pa.array(middle[open_])), wanted.filter(pa.array(open_))).to_numpy(False)
         low = np.where(open_ & smaller, middle + 1, low)

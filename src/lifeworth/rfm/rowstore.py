@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.checksums import Seal, SealedFile, seal
 from lifeworth.files import replacing
 
 Integers = npt.NDArray[np.int64]
@@ -43,23 +44,32 @@ class Rows:
         order = np.argsort(columns[0], kind="stable")
         return cls(*(column[order] for column in columns))
 
-    def write(self, folder: Path) -> None:
-        """Write them as a piece: a folder that appears whole."""
+    def write(self, folder: Path) -> dict[str, Seal]:
+        """Write them as a piece: a folder that appears whole; return the seals of its files."""
         codes, starts = np.unique(self.customer, return_index=True)
         columns = (codes, np.append(starts, len(self)).astype(np.int64), self.period, self.amount)
         with replacing(folder, folder=True) as temporary:
             for name, column in zip(_COLUMNS, columns, strict=True):
                 np.save(temporary / f"{name}.npy", column, allow_pickle=False)
+            return {name: seal(temporary / f"{name}.npy") for name in _COLUMNS}
 
 
 class Piece:
-    """Rows in a folder, looked at where they lie: what is not asked for is not read."""
+    """Rows in a folder, looked at where they lie: what is not asked for is not read, and what is read is verified.
 
-    def __init__(self, folder: Path) -> None:
-        codes, starts, period, amount = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _COLUMNS
-        )
-        self.codes, self.starts, self.period, self.amount = codes, starts, period, amount
+    Parameters
+    ----------
+    folder : the folder.
+    seals : of its files, by column, as `Rows.write` returned them.
+
+    Raises
+    ------
+    DamageError : files that are not as they were written; also raised by `rows`.
+    """
+
+    def __init__(self, folder: Path, seals: Mapping[str, Seal]) -> None:
+        self.files = {name: SealedFile(folder / f"{name}.npy", seals[name]) for name in _COLUMNS}
+        self.codes, self.starts, self.period, self.amount = (self.files[name].array() for name in _COLUMNS)
 
     def __len__(self) -> int:
         return len(self.period)
@@ -67,14 +77,20 @@ class Piece:
     def rows(self, codes: Integers | None = None) -> Rows:
         """The rows of some customers, by ascending code; of all, if None."""
         if codes is None:
+            for file in self.files.values():
+                file.verify()
             sizes = np.diff(self.starts)
             return Rows(np.repeat(np.asarray(self.codes), sizes), np.asarray(self.period), np.asarray(self.amount))
-        at = np.searchsorted(self.codes, codes)
+        at = self.files["codes"].search(self.codes, codes)
         there = at < len(self.codes)
         there[there] = self.codes[at[there]] == codes[there]
         at = at[there]
+        self.files["starts"].verify_items(self.starts, at)
+        self.files["starts"].verify_items(self.starts, at + 1)
         first, sizes = self.starts[at], self.starts[at + 1] - self.starts[at]
         which = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+        self.files["period"].verify_items(self.period, which)
+        self.files["amount"].verify_items(self.amount, which)
         return Rows(np.repeat(codes[there], sizes), self.period[which], self.amount[which])
 
 

@@ -61,7 +61,8 @@ class RFMState:
     Raises
     ------
     UsageError : a folder whose state was begun with other settings.
-    DataError : a damaged state.
+    DataError : a damaged state, or one of another version of lifeworth; delete its folder and take in all transactions
+        again. Files are verified when they are read, so `take_in`, `update` and `table` raise it too.
     SourceError : a folder that cannot be read, or holds files that are no state's.
 
     Notes
@@ -188,7 +189,8 @@ class RFMState:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
         if not facts.there:
             raise self._nobody(facts)
-        everybody = self._levels.together()
+        with self._home.reading():
+            everybody = self._levels.together()
         ids, columns = everybody.ids, everybody.columns
         if facts.there < len(everybody):
             there = columns["there"].view(bool)
@@ -217,6 +219,10 @@ class RFMState:
     # ---- taking in ---------------------------------------------------------------------------------------
 
     def _take_in(self, data: Any, observation_end: Any, taken: Mapping[str, Any] | None, with_table: bool) -> None:
+        with self._home.reading():
+            self._take_in_all(data, observation_end, taken, with_table)
+
+    def _take_in_all(self, data: Any, observation_end: Any, taken: Mapping[str, Any] | None, with_table: bool) -> None:
         facts = self._facts.copy()
         facts.taken |= as_written(taken or {})
         touched, new = self._touched(data, facts)
@@ -359,28 +365,32 @@ class RFMState:
             rows = Rows.joined([gather(self._pieces[kept:]), new]) if last else new
             facts.pieces = [*facts.pieces[:kept], f"rows-{facts.generation}"]
             facts.sizes = [*facts.sizes[:kept], len(rows)]
-            rows.write(self._home.path / facts.pieces[-1])
+            facts.seals[facts.pieces[-1]] = rows.write(self._home.path / facts.pieces[-1])
         if len(changed):
             last = too_small(facts.level_sizes, len(changed))
             kept = len(facts.level_sizes) - last
             level = self._levels.together(last).under(changed) if last else changed
             facts.levels = [*facts.levels[:kept], f"table-{facts.generation}.arrow"]
             facts.level_sizes = [*facts.level_sizes[:kept], len(level)]
-            level.write(self._home.path / facts.levels[-1])
+            facts.seals[facts.levels[-1]] = level.write(self._home.path / facts.levels[-1])
         facts.pending = None
         if len(pending):
             facts.pending = f"pending-{facts.generation}.arrow"
-            Customers.new(changed.ids.filter(pa.array(np.isin(changed.columns["code"], pending)))).write(
-                self._home.path / facts.pending
-            )
+            waiting = Customers.new(changed.ids.filter(pa.array(np.isin(changed.columns["code"], pending))))
+            facts.seals[facts.pending] = waiting.write(self._home.path / facts.pending)
+        facts.seals = {name: sealed for name, sealed in facts.seals.items() if name in facts.files}
         self._home.write(self._about, facts)
         self._open(facts)
 
     def _open(self, facts: Facts) -> None:
         """Look at the files that are named."""
-        pieces = [Piece(self._home.path / name) for name in facts.pieces]
-        levels = Levels([Customers.read(self._home.path / name) for name in facts.levels])
-        pending = None if facts.pending is None else Customers.read(self._home.path / facts.pending)
+        path, seals = self._home.path, facts.seals
+        pieces = [Piece(path / name, seals[name]) for name in facts.pieces]
+        levels = Levels([Customers.read(path / name, seals[name]) for name in facts.levels])
+        pending = None
+        if facts.pending is not None:
+            pending = Customers.read(path / facts.pending, seals[facts.pending])
+            pending.verify()
         self._pieces, self._levels, self._pending, self._facts = pieces, levels, pending, facts
 
 
