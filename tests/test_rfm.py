@@ -271,7 +271,9 @@ def test_a_day_with_only_a_refund_is_no_purchase():
     rfm = lw.rfm_summary(frame)
     assert rfm.customer_id.tolist() == ["a"]
     assert (rfm.frequency.tolist(), rfm.monetary_value.tolist()) == ([0], [0.0])
-    assert rfm.audit.left_out == {"in periods that refunds brought to nothing": 2}
+    assert rfm.past_spend.tolist() == [20.0]
+    left_out = {"refunds taken off earlier purchases": 1, "refunds without an earlier purchase": 1}
+    assert (rfm.audit.left_out, rfm.audit.refunds_netted, rfm.audit.refunds_unmatched) == (left_out, 10.0, 5.0)
     assert (rfm.audit.refunds, rfm.audit.customers, rfm.audit.customers_left_out) == (2, 1, 1)
 
 
