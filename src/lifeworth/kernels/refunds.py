@@ -1,8 +1,8 @@
 """Refunds taken off the purchases that they undo, customer by customer.
 
 A refund here is a period of a customer whose rows add up to less than 0. The amount below 0 is taken off the latest
-earlier purchase of which exactly as much is left, or else off the latest earlier purchase, and what exceeds that off the
-one before it. A purchase of which nothing is left is no purchase.
+earlier purchase of which exactly as much is left, or else off the latest earlier purchase, and what exceeds that off
+the one before it. A purchase of which nothing is left is no purchase.
 """
 
 import numpy as np
