@@ -58,7 +58,7 @@ def track_purchases(
     Raises
     ------
     UsageError : a table that is not by days, or without an end.
-    DataError : as `rfm_summary`; or no customer of the table is in the transactions.
+    DataError : as `rfm_summary`; or no customer of the table is in the transactions, or no whole week.
 
     Source
     ------
@@ -101,6 +101,10 @@ def track_purchases(
     first_week = -((end - int(born.min()) + 1) // 7) + 1
     last_week = (purchases.last - end) // 7
     weeks = np.arange(first_week, last_week + 1)
+    if not len(weeks):
+        raise DataError(
+            "No whole week before or after the end of calibration is in the transactions: take more of them."
+        )
 
     def week_of(day: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         return (-((end - day) // 7)).astype(np.int64) - first_week

@@ -202,4 +202,5 @@ def shown_ids(ids: pd.Index[Any]) -> str:
     if not len(ids):
         return "none"
     kind = "whole numbers" if pd.api.types.is_integer_dtype(ids.dtype) else "text" if ids.dtype == "str" else "values"
-    return f"{kind} such as {ids[0]!r}"
+    first = ids[0].item() if isinstance(ids[0], np.generic) else ids[0]
+    return f"{kind} such as {first!r}"
