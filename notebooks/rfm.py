@@ -87,15 +87,16 @@ _ = draw_histories(shop, rfm)
 # - **monetary_value** is the mean spend per *repeat* purchase. Ann: 35 and 25, so 30. Bob's is 0, which does not mean
 #   that he spent nothing, but that there is nothing to take a mean of.
 #
-# And Cem? He sent his second order back. By default a refund lowers the spend of its own period. Counted by day, his
-# came a week too late, and the order stands; counted by month, order and refund meet, and come to nothing. Which
-# answer is right is yours to say (`refunds="drop"` leaves refunds out, `"error"` will not have them at all), and the
-# audit keeps the account:
+# And Cem? He sent his second order back. By default a refund is taken off the purchase that it undoes: the latest
+# earlier one of the same amount, or else the latest one. An order that is returned in full is no purchase, so Cem's
+# frequency is 0. With `refunds="same_period"` a refund lowers its own period only: counted by day, his came a week too
+# late, and the order stands. `refunds="drop"` leaves refunds out, `"error"` refuses them. The audit counts the rows and
+# the money:
 
 # %%
-for period in ("D", "M"):
-    table = lw.rfm_summary(shop, period=period, observation_end="2025-06-02")
-    print(period, table.to_pandas().set_index("customer_id").loc["cem"].round(1).to_dict(), "|", table.audit)
+for refunds in ("net", "same_period"):
+    table = lw.rfm_summary(shop, refunds=refunds, observation_end="2025-06-02")
+    print(refunds, table.to_pandas().set_index("customer_id").loc["cem"].round(1).to_dict(), "|", table.audit)
 
 # %% [markdown]
 # ## A real shop
@@ -159,7 +160,7 @@ _ = lw.plots.plot_alive_heatmap(grid[grid["frequency"] > 0].pivot(index="frequen
 # - **Say when you stopped looking.** `observation_end` is the day of the export, not of the last sale.
 # - **One period, one purchase.** `period="D"` merges orders of a day. Shops with several orders an hour may want "h",
 #   wholesalers "W" or "M".
-# - **Refunds have a policy**, and the default may not be yours: `refunds="net"`, `"drop"` or `"error"`.
+# - **Refunds have a policy**: `refunds="net"`, `"same_period"`, `"drop"` or `"error"`.
 # - **Read the audit.** A row that is left out is counted, with the reason and an example.
 # - **Customers who were there before the data begin** have a first purchase that is not their first. Give the table
 #   only customers who were won within it.

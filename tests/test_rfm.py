@@ -271,19 +271,31 @@ def test_a_day_with_only_a_refund_is_no_purchase():
     rfm = lw.rfm_summary(frame)
     assert rfm.customer_id.tolist() == ["a"]
     assert (rfm.frequency.tolist(), rfm.monetary_value.tolist()) == ([0], [0.0])
-    assert rfm.audit.left_out == {"in periods that refunds brought to nothing": 2}
+    assert rfm.past_spend.tolist() == [20.0]
+    left_out = {"refunds taken off earlier purchases": 1, "refunds without an earlier purchase": 1}
+    assert (rfm.audit.left_out, rfm.audit.refunds_netted, rfm.audit.refunds_unmatched) == (left_out, 10.0, 5.0)
     assert (rfm.audit.refunds, rfm.audit.customers, rfm.audit.customers_left_out) == (2, 1, 1)
 
 
-@pytest.mark.parametrize(
-    "amounts", [(0.1, 0.2, -0.3), (10.0, -10.0), (10.0, -12.0), (1e9, 0.1, -1e9, -0.1), (0.0, -0.0, -1e-9)]
-)
+@pytest.mark.parametrize("amounts", [(0.1, 0.2, -0.3), (10.0, -10.0), (1e9, 0.1, -1e9, -0.1)])
 def test_a_day_that_nets_to_nothing_is_no_purchase(amounts):
     frame = purchases(("a", "2024-01-01", 30.0), *(("a", "2024-01-08", amount) for amount in amounts))
     for order in (frame, frame[::-1]):
         rfm = lw.rfm_summary(order)
         assert (rfm.frequency.tolist(), rfm.past_spend.tolist()) == ([0], [30.0])
         assert rfm.audit.left_out == {"in periods that refunds brought to nothing": len(amounts)}
+
+
+@pytest.mark.parametrize(("amounts", "left"), [((10.0, -12.0), 28.0), ((0.0, -0.0, -1e-3), 29.999)])
+def test_a_day_that_nets_to_less_than_nothing_lowers_an_earlier_purchase(amounts, left):
+    frame = purchases(("a", "2024-01-01", 30.0), *(("a", "2024-01-08", amount) for amount in amounts))
+    for order in (frame, frame[::-1]):
+        rfm = lw.rfm_summary(order)
+        assert (rfm.frequency.tolist(), rfm.past_spend.tolist()) == ([0], [left])
+        assert rfm.audit.left_out == {"refunds taken off earlier purchases": len(amounts)}
+        same_period = lw.rfm_summary(order, refunds="same_period")
+        assert (same_period.frequency.tolist(), same_period.past_spend.tolist()) == ([0], [30.0])
+        assert same_period.audit.left_out == {"in periods that refunds brought to nothing": len(amounts)}
 
 
 def test_a_first_day_that_nets_to_nothing_is_no_birth():
@@ -316,7 +328,9 @@ def test_refunds_in_the_holdout():
         ("a", "2024-02-19", -4.0),
     )
     calibration, holdout = lw.train_test_split(frame, train_end="2024-01-31")
-    assert holdout[["frequency", "spend"]].to_numpy().tolist() == [[1, 15.0]]
+    assert holdout[["frequency", "spend"]].to_numpy().tolist() == [[1, 7.0]]
+    _, same_period = lw.train_test_split(frame, train_end="2024-01-31", refunds="same_period")
+    assert same_period[["frequency", "spend"]].to_numpy().tolist() == [[1, 15.0]]
     assert calibration.audit.left_out == {"in the holdout": 5}
     _, dropped = lw.train_test_split(frame, train_end="2024-01-31", refunds="drop")
     assert dropped[["frequency", "spend"]].to_numpy().tolist() == [[2, 24.0]]
@@ -362,7 +376,7 @@ def test_every_reason_stands_in_the_audit():
         "with a missing amount": 1,
         "with an unreadable or infinite amount": 1,
         "after the end": 1,
-        "in periods that refunds brought to nothing": 1,
+        "refunds without an earlier purchase": 1,
         "in the holdout": 1,
     }
     assert (audit.rows_in, audit.rows_used, audit.customers, audit.customers_left_out) == (10, 2, 1, 3)

@@ -403,3 +403,25 @@ def test_a_worker_that_is_killed_mid_job_changes_nothing(session, cluster, shop,
     worker.join(PATIENCE)
     assert executors() == 1
     pd.testing.assert_frame_equal(found[0], clv.predict(wanted, "12M"), check_exact=True)
+
+
+@pytest.mark.parametrize("refunds", ["net", "same_period", "drop"])
+def test_refunds_as_in_one_process(as_spark, refunds):
+    """Of the same day and later, whole and in part, and with rows that have no amount."""
+    chance = np.random.default_rng(3)
+    size = 4_000
+    rows = pd.DataFrame(
+        {
+            "customer_id": chance.integers(0, 400, size),
+            "date": pd.Timestamp("2024-01-01") + pd.to_timedelta(chance.integers(0, 300, size), unit="D"),
+            "amount": chance.choice([5.0, 7.5, 10.0, 12.25, 30.0, -5.0, -10.0, -12.25, -40.0, np.nan], size),
+        }
+    )
+    data = as_spark(rows, f"refunds_{refunds}").repartition(4)
+    wanted = lw.rfm_summary(rows, refunds=refunds)
+    assert wanted.audit.refunds > 1_000
+    same_table(on_spark.rfm_summary(data, refunds=refunds).to_local(), wanted)
+    calibration, holdout = on_spark.train_test_split(data, train_end="2024-06-30", refunds=refunds)
+    before, after = lw.train_test_split(rows, train_end="2024-06-30", refunds=refunds)
+    same_table(calibration.to_local(), before)
+    pd.testing.assert_frame_equal(local(holdout.frame), after, check_exact=True)

@@ -46,7 +46,7 @@ TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M."
 ObservationEnd = Annotated[
     str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
 ]
-Refunds = Annotated[str, typer.Option(help="Negative amounts: net, drop or error.")]
+Refunds = Annotated[str, typer.Option(help="Negative amounts: net, same_period, drop or error.")]
 Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
 Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]

@@ -53,6 +53,19 @@ def worth_of(frame, method, by, window=(None, None), **options):
         assume(False)
 
 
+def undo(bought, member, owed):
+    """Take a refund off a member's orders so far: the latest of that amount, or else the latest ones."""
+    mine = [key for key in reversed(bought) if key[:2] == member and bought[key] > 0]
+    for key in [key for key in mine if bought[key] == owed][:1] or mine:
+        taken = min(owed, bought[key])
+        bought[key] -= taken
+        owed -= taken
+        if not bought[key]:
+            del bought[key]
+        if not owed:
+            return
+
+
 class Slow:
     """The table of orders, one row at a time: orders[group][customer][day] in cents, of the window and before it."""
 
@@ -66,7 +79,12 @@ class Slow:
                 key = (shop if by == "shop" else None, who, when.date())
                 days[key].append(cents)
                 fees[key] += fee
-        bought = {key: sum(cents) for key, cents in days.items() if min(cents) >= 0 or sum(cents) > 0}
+        bought = {}
+        for key in sorted(days, key=lambda key: key[2]):
+            if min(days[key]) >= 0 or sum(days[key]) > 0:
+                bought[key] = sum(days[key])
+            else:
+                undo(bought, key[:2], -sum(days[key]))
         first = {}
         for shop, who, day in sorted(bought, key=lambda key: key[2]):
             first.setdefault((shop, who), day)

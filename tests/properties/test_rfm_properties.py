@@ -75,7 +75,9 @@ def test_a_longer_horizon_is_longer(amount, unit, time_unit, end):
 # --- the account of rows ---------------------------------------------------------------------------------
 
 
-@given(untidy_logs(), UNITS, st.sampled_from(["net", "drop"]), st.one_of(st.none(), st.just("2024-01-15")))
+@given(
+    untidy_logs(), UNITS, st.sampled_from(["net", "same_period", "drop"]), st.one_of(st.none(), st.just("2024-01-15"))
+)
 def test_every_row_is_accounted_for(rows, period, refunds, end):
     try:
         rfm = lw.rfm_summary(table(rows), period=period, refunds=refunds, observation_end=end)

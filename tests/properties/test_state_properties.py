@@ -65,7 +65,7 @@ def same(found, wanted):
     nights=nights(),
     period=st.sampled_from(UNITS),
     time_unit=st.sampled_from(UNITS),
-    refunds=st.sampled_from(["net", "drop"]),
+    refunds=st.sampled_from(["net", "same_period", "drop"]),
     money=st.booleans(),
     ends=st.lists(st.sampled_from([None, "2024-01-10", "2024-02-20", "2024-06-01"]), min_size=7, max_size=7),
     times=st.sampled_from([0, 2, 1000]),

@@ -142,7 +142,7 @@ class RFMSection(Section):
     period: Unit = "D"
     time_unit: Unit = "W"
     observation_end: str | dt.date | None = None
-    refunds: Literal["net", "drop", "error"] = "net"
+    refunds: Literal["net", "same_period", "drop", "error"] = "net"
     duplicates: Literal["keep", "drop"] = "keep"
     currency: str | None = None
     memory_limit: str | None = None

@@ -101,8 +101,9 @@ class Simulation:
 
         Returns
         -------
-        Frame customer_id, alive (still a customer at the end of train_end: known here alone), purchases and
-        spend (what rows in that time come to, refunds with them), in the order of `truth`.
+        Frame customer_id, alive (still a customer at the end of train_end: known here alone), purchases (made in that
+        time, returned ones with them) and spend (sum of the amounts of all rows in that time: refunds of earlier
+        purchases lower it too, as in `train_test_split`), in the order of `truth`.
         """
         known, edges = self._window(train_end, test_end)
         rows = self.transactions

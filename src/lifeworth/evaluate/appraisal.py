@@ -173,10 +173,8 @@ def appraise(
     definitions = clv_definitions(table, **options, end=observation_end)
     tracking = None
     if able is not None and period == "D" and time_unit in ("D", "W"):
-        how: dict[str, Any] = {"date_format": date_format, "time_zone": time_zone}
-        tracking = track_purchases(
-            able.purchases, cut.rfm, table, customer_id, date, **how, interval=interval, seed=seed
-        )
+        how = {key: value for key, value in rows.items() if key not in ("period", "observation_end")}
+        tracking = track_purchases(able.purchases, cut.rfm, table, **how, interval=interval, seed=seed)
     else:
         notes.append("Purchases week by week are drawn where they are counted by days.")
     coverage = bt.held_out_coverage(name, seed)

@@ -65,10 +65,10 @@ class Known:
         if self.earlier is None or self.then_purchases is None:
             return purchases, value, max(min(self.length, self.history), _day(self.rfm))
         at = self.rfm.customer_id.get_indexer(self.earlier.customer_id)
-        assert (at >= 0).all(), "who was a customer stays in the table"
-        purchases[at] = self.then_purchases
+        still = at >= 0  # whoever has returned all purchases since is no customer
+        purchases[at[still]] = self.then_purchases[still]
         if self.then_value is not None:
-            value[at] = self.then_value
+            value[at[still]] = self.then_value[still]
         return purchases, value, self.length
 
 

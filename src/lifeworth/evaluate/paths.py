@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.historical.orders import read_purchases
+from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import hours_per, period_ordinal, period_ordinals, period_starts, to_timestamp
-from lifeworth.transactions import date_form, read_transactions
+from lifeworth.timeunits import hours_per, period_starts
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form, shown_ids
 
 _MOST_CUSTOMERS, _MOST_ROWS = 100, 1_000_000
 
@@ -23,17 +25,24 @@ def alive_paths(
     customers: Iterable[Any],
     customer_id: str = "customer_id",
     date: str = "date",
+    amount: str | None = "amount",
     *,
     end: Any = None,
+    refunds: Refunds = "net",
+    duplicates: Duplicates = "keep",
     date_format: str | None = None,
     time_zone: str | None = None,
+    decimal: DecimalMark | None = None,
 ) -> pd.DataFrame:
-    """P(alive) of some customers at every period of their lives, as it was known at the end of that period.
+    """P(alive) of some customers at every period of their lives, from the purchases up to the end of that period.
+
+    Purchases are those of `rfm_summary` at `end`: one that was returned in full by then is none, at no time.
 
     Parameters
     ----------
     fit : a fit of a model of purchases; its period (days, by default) is the step.
-    data, customer_id, date, date_format, time_zone : transactions, as in `rfm_summary`.
+    data, customer_id, date, amount, refunds, duplicates, date_format, time_zone, decimal : transactions, as in
+        `rfm_summary`; `amount=None` where there is no money.
     customers : ids, at most 100.
     end : last date; default, the last in the data.
 
@@ -61,17 +70,20 @@ def alive_paths(
     period, unit = fit.origin.period or "D", fit.time_unit
     if unit is None:
         raise UsageError("The model of purchases has no unit of time.")
-    transactions = read_transactions(data, customer_id, date, None, date_form(date_format, time_zone))
-    periods = period_ordinals(transactions.when, period)
-    last = int(periods.max()) if end is None else period_ordinal(to_timestamp(end, "end"), period)
-    place = pd.Index(transactions.customer_ids).get_indexer(pd.Index(names))
+    reading = Reading(
+        customer_id, date, amount, end=end, period=period, refunds=refunds, duplicates=duplicates,
+        date_format=date_form(date_format, time_zone), decimal=decimal,
+    )  # fmt: skip
+    purchases = read_purchases(data, reading)
+    last = purchases.last
+    place = purchases.customer_ids.get_indexer(pd.Index(names))
     lives = []
     for name, at in zip(names, place.tolist(), strict=True):
-        bought = np.unique(periods[transactions.customer == at]) if at >= 0 else periods[:0]
-        bought = bought[bought <= last]
+        bought = purchases.period[purchases.customer == at]
         if not len(bought):
+            kind = "" if at >= 0 else f"; ids in column {customer_id!r} are {shown_ids(purchases.customer_ids)}"
             raise DataError(
-                f"The customer {name!r} has bought nothing up to {period_starts(np.array([last]), period)[0]}."
+                f"The customer {name!r} has bought nothing up to {period_starts(np.array([last]), period)[0]}{kind}."
             )
         lives.append(bought)
     if sum(last - int(bought[0]) + 1 for bought in lives) > _MOST_ROWS:

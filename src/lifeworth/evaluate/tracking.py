@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import UsageError
+from lifeworth.errors import DataError, UsageError
+from lifeworth.historical.orders import read_purchases
+from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
 from lifeworth.predict import customer_keys, expected_purchases_new_customer
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import horizon_length, period_ordinals
-from lifeworth.transactions import date_form, read_transactions
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form, shown_ids
 
 
 def track_purchases(
@@ -22,9 +24,13 @@ def track_purchases(
     data: Any,
     customer_id: str = "customer_id",
     date: str = "date",
+    amount: str | None = "amount",
     *,
+    refunds: Refunds = "net",
+    duplicates: Duplicates = "keep",
     date_format: str | None = None,
     time_zone: str | None = None,
+    decimal: DecimalMark | None = None,
     interval: float = 0.9,
     simulations: int = 200,
     seed: int = 0,
@@ -39,13 +45,20 @@ def track_purchases(
     ----------
     fit : a fit in weeks or days on the RFM table, which counts purchases by day.
     rfm : the calibration table.
-    data, customer_id, date, date_format, time_zone : the transactions, calibration and holdout, as in `rfm_summary`.
+    data, customer_id, date, amount, refunds, duplicates, date_format, time_zone, decimal : the transactions of
+        calibration and holdout, read as the RFM table was. For a table without money, amounts are not read.
 
     Returns
     -------
     Frame with week_end, actual, expected, lower, upper, and the band of the running total as
     cumulative_lower, cumulative_upper; weeks end at 7-day steps counted back and forth
-    from the end of calibration, so that no week lies on both sides of it. Incomplete weeks are left out.
+    from the end of calibration, so that no week lies on both sides of it. Incomplete weeks are left out. Purchases are
+    those that `train_test_split` counts: in calibration as they were known at its end.
+
+    Raises
+    ------
+    UsageError : a table that is not by days, or without an end.
+    DataError : as `rfm_summary`; or no customer of the table is in the transactions, or no whole week.
 
     Source
     ------
@@ -69,22 +82,34 @@ def track_purchases(
     per_week = horizon_length("7D", rfm.time_unit)
     end = int(period_ordinals(np.array([rfm.observation_end.to_datetime64()]), "D")[0])
     born = end - np.rint(rfm.T * 7 / per_week).astype(np.int64)
-    transactions = read_transactions(data, customer_id, date, None, date_form(date_format, time_zone))
-    days = period_ordinals(transactions.when, "D")
-    place = rfm.customer_id.get_indexer(transactions.customer_ids)[transactions.customer]
-    known = place >= 0
-    # A customer's purchases of one day are one; the day of the first is no repeat purchase.
-    seen = pd.DataFrame({"customer": place[known], "day": days[known]}).drop_duplicates()
-    repeat = seen["day"].to_numpy() > born[seen["customer"].to_numpy()]
+    reading = Reading(
+        customer_id, date, None if rfm.monetary_value is None else amount, refunds=refunds, duplicates=duplicates,
+        date_format=date_form(date_format, time_zone), decimal=decimal,
+    )  # fmt: skip
+    purchases = read_purchases(data, reading, end)
+    places = rfm.customer_id.get_indexer(purchases.customer_ids)
+    if (places < 0).all():
+        raise DataError(
+            f"No customer of the RFM table is in the transactions: ids are {shown_ids(rfm.customer_id)} in the table "
+            f"and {shown_ids(purchases.customer_ids)} in column {customer_id!r}; bring them to one type and spelling."
+        )
+    place = places[purchases.customer]
+    # The first purchase is no repeat purchase.
+    repeat = (place >= 0) & (purchases.period > born[place])
+    repeat_days = purchases.period[repeat]
     # Week w holds the days end + 7 (w - 1) + 1 ... end + 7 w: week 0 is calibration's last.
     first_week = -((end - int(born.min()) + 1) // 7) + 1
-    last_week = (int(days.max()) - end) // 7
+    last_week = (purchases.last - end) // 7
     weeks = np.arange(first_week, last_week + 1)
+    if not len(weeks):
+        raise DataError(
+            "No whole week before or after the end of calibration is in the transactions: take more of them."
+        )
 
     def week_of(day: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         return (-((end - day) // 7)).astype(np.int64) - first_week
 
-    actual = _count(week_of(seen["day"].to_numpy()[repeat]), len(weeks))
+    actual = _count(week_of(repeat_days), len(weeks))
 
     # Expected purchases up to the end of each week, by day of birth; a purchase day counts from its morning.
     births, born_then = np.unique(born, return_counts=True)

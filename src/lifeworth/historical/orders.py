@@ -1,8 +1,8 @@
 """The table of orders under every classic formula: made once, then only summed.
 
-A customer's rows of one period are one order, of their net amount. A period that refunds bring to nothing is no
-order; one given away for nothing is: as in `rfm_summary`. Where a column of the rows says the group, each group
-is counted as if its rows were all there are.
+A customer's rows of one period are one order, of their net amount. Refunds of earlier orders are taken off those, by
+the rules and the code of `rfm_summary`: an order that is returned in full is no order; one given away for nothing is.
+Where a column of the rows says the group, each group is counted as if its rows were all there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from lifeworth.errors import DataError
 from lifeworth.historical.calendar import YEAR_SECONDS, cohorts_of, seconds_of
 from lifeworth.historical.rows import COHORT, Floats, Integers, Mask, Reading, Rows, no_purchase, read_rows
 from lifeworth.timeunits import TimeUnit
-from lifeworth.transactions import Audit
+from lifeworth.transactions import Audit, Refunds
+from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
+
+# What becomes of a member's rows of one period: an order, or, by these numbers, the reason why not.
+_ORDER = 0
+_REASONS = {1: NETTED, 2: RETURNED, 3: TAKEN_OFF, 4: UNMATCHED}
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +113,7 @@ def read_orders(data: Any, reading: Reading) -> Orders:
     """Orders of any table, and the account of its rows."""
     rows = read_rows(data, reading)
     member, customer, group = _members(rows, reading)
-    cells = _cells(member, rows)
+    cells = _cells(member, rows, reading.refunds)
     bought = cells.bought
     history = Entries(cells.member, cells.period, cells.amount).take(bought)
     in_window = cells.period >= rows.first
@@ -160,19 +165,59 @@ def read_orders(data: Any, reading: Reading) -> Orders:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cells:
-    """Rows of a member's same period, netted: `bought` is whether they are an order, `rows` how many there are.
+class Purchases:
+    """What customers bought, period by period.
 
+    Attributes
+    ----------
+    customer_ids : ids of customers, ascending, those without a purchase with them.
+    customer, period, amount : (n,) of each purchase, by customer and period: code of the customer, ordinal of the
+        period, and money after refunds.
+    last : the last period observed.
+    """
+
+    customer_ids: pd.Index[Any]
+    customer: Integers
+    period: Integers
+    amount: Floats
+    last: int
+
+
+def read_purchases(data: Any, reading: Reading, train_end: int | None = None) -> Purchases:
+    """Purchases of any table: those that `rfm_summary` counts.
+
+    Those up to the period `train_end` are given as they were known then, as `train_test_split` does; those after it,
+    as they are known at the end.
+    """
+    rows = read_rows(data, reading)
+    cells = _cells(rows.customer, rows, reading.refunds, train_end)
+    bought = cells.bought
+    return Purchases(rows.customer_ids, cells.member[bought], cells.period[bought], cells.amount[bought], rows.last)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A member's rows of one period: `amount` is what is left of an order, `rows` how many there are.
+
+    `fate` is _ORDER or a number of _REASONS; `netted` and `unmatched` say how much money of the refunds among the rows
+    was taken off orders, and how much no order was left for, in units (see `kernels.refunds`).
     `order` and `starts` say which rows: those of a cell are order[starts[i]:starts[i + 1]].
     """
 
     member: Integers
     period: Integers
     amount: Floats
-    bought: Mask
+    fate: npt.NDArray[np.uint8]
     rows: Integers
     order: Integers
     starts: Integers
+    netted: Integers | None = None
+    unmatched: Integers | None = None
+
+    @property
+    def bought(self) -> Mask:
+        """Which of them are orders."""
+        return np.asarray(self.fate == _ORDER)
 
 
 def _members(rows: Rows, reading: Reading) -> tuple[Integers, Integers, Integers]:
@@ -186,9 +231,7 @@ def _members(rows: Rows, reading: Reading) -> tuple[Integers, Integers, Integers
     return member.astype(np.int64, copy=False), distinct % customers, distinct // customers
 
 
-def _cells(member: Integers, rows: Rows) -> _Cells:
-    from lifeworth.kernels.purchases import NOTHING
-
+def _cells(member: Integers, rows: Rows, refunds: Refunds, train_end: int | None = None) -> _Cells:
     low = int(rows.period.min())
     periods = int(rows.period.max()) - low + 1
     key = member * periods + (rows.period - low)
@@ -207,12 +250,44 @@ def _cells(member: Integers, rows: Rows) -> _Cells:
         order[several] = some[np.lexsort(keys)]
     amounts = rows.amount[order]
     amount = np.add.reduceat(amounts, starts)
-    bought = np.ones(len(starts), dtype=bool)
-    if rows.refunds or (amounts < 0).any():
-        refunded = np.bitwise_or.reduceat(amounts < 0, starts)
-        bought = ~(refunded & (amount <= NOTHING * np.add.reduceat(np.abs(amounts), starts)))
     distinct = ordered[starts]
-    return _Cells(distinct // periods, distinct % periods + low, amount, bought, counts, order, starts)
+    fate = np.full(len(starts), _ORDER, dtype=np.uint8)
+    cells = _Cells(distinct // periods, distinct % periods + low, amount, fate, counts, order, starts)
+    if (amounts < 0).any():
+        return _less_refunds(cells, amounts, refunds, train_end)
+    return cells
+
+
+def _less_refunds(cells: _Cells, amounts: Floats, refunds: Refunds, train_end: int | None) -> _Cells:
+    """Cells whose amounts are what refunds have left of them; `amounts` are those of all rows, by cell."""
+    from lifeworth.kernels import refunds as kernels
+    from lifeworth.kernels._jit import ready
+
+    gross = np.add.reduceat(np.abs(amounts), cells.starts)
+    refunded = np.add.reduceat(np.maximum(-amounts, 0.0), cells.starts)
+    no_order = (refunded > 0) & (cells.amount <= kernels.NOTHING * gross)
+    owed = np.where(no_order & (cells.amount < -kernels.NOTHING * gross), -cells.amount, 0.0)
+    fate = np.where(no_order, 1, _ORDER).astype(np.uint8)
+    left, unmatched, order = cells.amount, owed, ~no_order
+    if refunds != "same_period":
+        value = np.where(no_order, -owed, cells.amount)
+        left, then, unmatched = np.empty((3, len(value)))
+        begins = np.append(np.flatnonzero(np.diff(cells.member, prepend=-1)), len(value))
+        edge = np.iinfo(np.int64).max if train_end is None else train_end
+        ready(kernels.match_refunds)
+        kernels.match_refunds(begins, cells.period, value, gross, edge, left, then, unmatched)
+        left = np.where(cells.period <= edge, then, left)
+        fate[order & (left <= 0) & (value > 0)] = 2
+        fate[owed > 0] = np.where(unmatched < owed, 3, 4)[owed > 0]
+    units = [_money_units(money) for money in (refunded - owed, owed - unmatched, unmatched)]
+    return replace(cells, amount=left, fate=fate, netted=units[0] + units[1], unmatched=units[2])
+
+
+def _money_units(money: Floats) -> Integers:
+    """Money as whole numbers, as kernels add it up."""
+    from lifeworth.kernels.refunds import MONEY_UNITS, MOST_MONEY
+
+    return np.floor(np.minimum(money, MOST_MONEY) * MONEY_UNITS + 0.5).astype(np.int64)
 
 
 def _group_of_first_order(rows: Rows, member: Integers, first: Integers, there: Mask) -> Integers:
@@ -284,14 +359,15 @@ def _distinct(codes: Integers) -> int:
 
 
 def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there: Mask) -> Audit:
+    from lifeworth.kernels.refunds import MONEY_UNITS
+
     left_out = dict(rows.left_out)
-    used = int(cells.rows[cells.bought & in_window].sum())
-    netted = int(cells.rows[~cells.bought & in_window].sum())
-    early = rows.rows_in - sum(left_out.values()) - used - netted
+    used, *others = np.bincount(cells.fate[in_window], cells.rows[in_window], 1 + len(_REASONS)).astype(int).tolist()
+    early = rows.rows_in - sum(left_out.values()) - used - sum(others)
     if early:
         left_out["before the start"] = early
-    if netted:
-        left_out["in periods that refunds brought to nothing"] = netted
+    left_out |= {reason: count for reason, count in zip(_REASONS.values(), others, strict=True) if count}
+    money = [0 if units is None else int(units[in_window].sum()) for units in (cells.netted, cells.unmatched)]
     seen_members = np.zeros(len(customer), dtype=bool)
     seen_members[cells.member[in_window]] = True
     seen, customers = (_distinct(customer[members]) for members in (seen_members, there))
@@ -301,6 +377,8 @@ def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there
         left_out=left_out,
         examples=rows.examples,
         refunds=rows.refunds,
+        refunds_netted=money[0] / MONEY_UNITS,
+        refunds_unmatched=money[1] / MONEY_UNITS,
         customers=customers,
         customers_left_out=seen - customers,
     )

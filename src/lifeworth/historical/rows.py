@@ -15,7 +15,16 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.engine import Clock
 from lifeworth.tables import Files, column_names, open_table
 from lifeworth.timeunits import TimeUnit, period_ordinal, period_ordinals
-from lifeworth.transactions import DateForm, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
+from lifeworth.transactions import (
+    DateForm,
+    DecimalMark,
+    Duplicates,
+    Refunds,
+    check_decimal,
+    check_policies,
+    columns_named,
+    wall_clock_edge,
+)
 from lifeworth.transactions.arrow import as_series, pieces_of
 from lifeworth.transactions.columns import check_names, columns_of, read_amounts, read_times
 from lifeworth.transactions.ids import IdsRead, is_textual, read_ids
@@ -32,24 +41,34 @@ _EXAMPLES = 3
 class Reading:
     """Which columns are read, and how rows become orders.
 
-    `money` names further columns of money, `acquisition` one of what customers cost to acquire.
+    `amount` is None where there is no money. `money` names further columns of money, `acquisition` one of what
+    customers cost to acquire. A policy that does not exist raises a `UsageError`.
     """
 
     customer_id: str
     date: str
-    amount: str
-    by: str | None
-    assign: Assign
-    cohort: str
-    start: Any
-    end: Any
-    period: TimeUnit
-    refunds: Refunds
-    duplicates: Duplicates
-    date_format: DateForm
+    amount: str | None
+    by: str | None = None
+    assign: Assign = "orders"
+    cohort: str = "M"
+    start: Any = None
+    end: Any = None
+    period: TimeUnit = "D"
+    refunds: Refunds = "net"
+    duplicates: Duplicates = "keep"
+    date_format: DateForm = None
     decimal: DecimalMark | None = None
     money: tuple[str, ...] = ()
     acquisition: str | None = None
+
+    def __post_init__(self) -> None:
+        check_policies(self.refunds, self.duplicates)
+        check_decimal(self.decimal)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns of customers, dates and, where there is money, amounts."""
+        return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
 
     @property
     def further(self) -> list[str]:
@@ -116,7 +135,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
     """Read the rows of any table; errors are those of `rfm_summary`."""
     from lifeworth.kernels.partition import DUPLICATE_TIME, MISSING_TIME, UNREADABLE_TIME
 
-    names = check_names([reading.customer_id, reading.date, reading.amount])
+    names = check_names(reading.names)
     if isinstance(data, pa.RecordBatchReader):
         data = data.read_all()
     # Read once: a lazy frame or a relation may give its rows in another order the next time.
@@ -134,14 +153,14 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         table,
         names,
         lambda pieces: read_times(pieces, reading.date, reading.date_format),
-        lambda pieces: read_amounts(pieces, reading.amount, reading.decimal),
+        lambda pieces: read_amounts(pieces, reading.amount or "", reading.decimal),
         lambda pieces: _ids_by_place(pieces, reading.customer_id),
         drop_duplicates=reading.duplicates == "drop",
     )
     words = _joined([chunk.ids.words.view(np.int64) for chunk in columns.chunks])
     named = _joined([_valid(chunk.ids.bitmap, chunk.ids.bit, len(chunk)) for chunk in columns.chunks])
     time = _joined([chunk.when for chunk in columns.chunks])
-    amount = _joined([chunk.amount for chunk in columns.chunks])
+    amount = _joined([chunk.amount for chunk in columns.chunks]) if columns.has_amount else np.zeros(len(columns))
 
     account = _Account(len(columns), columns.show)
     account.leave_out(~named, "with a missing customer id", reading.customer_id)
@@ -149,7 +168,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
     account.leave_out(time == UNREADABLE_TIME, "with an unreadable date", reading.date)
     account.leave_out(time == DUPLICATE_TIME, "equal to an earlier row", reading.customer_id)
     account.leave_out(np.isnan(amount), "with a missing amount", reading.customer_id)
-    account.leave_out(np.isinf(amount), "with an unreadable or infinite amount", reading.amount)
+    account.leave_out(np.isinf(amount), "with an unreadable or infinite amount", reading.amount or "")
     known = time if account.keep.all() else np.where(account.keep, time, 0)
     period = period_ordinals(known.view(f"datetime64[{columns.resolution}]"), reading.period)
     clock = Clock(reading.period, columns.resolution)
@@ -174,10 +193,10 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         who = ", ".join(columns.show(reading.customer_id, np.flatnonzero(within)[:_EXAMPLES].tolist()))
         raise DataError(
             f"{refunds:,} rows have a negative amount (first customers: {who}): take them out, or say "
-            'refunds="net" (they lower the spend of their own period) or refunds="drop" (they are left out).'
+            'refunds="net" (they lower the purchases that they undo) or refunds="drop" (they are left out).'
         )
     if reading.refunds == "drop":
-        account.leave_out(within, "dropped as refunds", reading.amount)
+        account.leave_out(within, "dropped as refunds", reading.amount or "")
         account.keep &= ~negative  # those before the start are counted as such: see `orders`
     if not account.keep.any():
         raise no_purchase()

@@ -18,7 +18,7 @@ from lifeworth.historical.options import Cost, Options
 from lifeworth.historical.orders import Orders, read_orders
 from lifeworth.historical.rows import COHORT, Assign, Reading
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import DUPLICATES, REFUNDS, DecimalMark, Duplicates, Refunds, check_decimal, date_form
+from lifeworth.transactions import DecimalMark, Duplicates, Refunds, check_decimal, check_policies, date_form
 
 Method = Literal[
     "revenue_per_customer",
@@ -77,7 +77,8 @@ def historical_clv(
     Parameters
     ----------
     data, customer_id, date, amount, period, refunds, duplicates, date_format, time_zone, decimal : as in `rfm_summary`;
-        decimal holds for all columns of money.
+        decimal holds for all columns of money. A refund lowers the order that it undoes, in the window that the order
+        is in; what no order up to then is left for is told in `attrs["rows"]`.
     method : which formula.
 
         "revenue_per_customer": revenue / customers, in the window. What accounting tools report. It
@@ -171,10 +172,7 @@ def historical_clv(
     )  # fmt: skip
     formula = FORMULAS[method]
     _check_options(method, options)
-    if refunds not in REFUNDS:
-        raise UsageError(f'refunds={refunds!r} is not a policy: use "net", "drop" or "error".')
-    if duplicates not in DUPLICATES:
-        raise UsageError(f'duplicates={duplicates!r} is not a policy: use "keep" or "drop".')
+    check_policies(refunds, duplicates)
     check_decimal(decimal)
     if amount is None:
         raise UsageError("amount=None: what customers were worth cannot be told without a column of money.")

@@ -1,9 +1,9 @@
 """From a partition's entries to what each of its customers bought, purchase by purchase.
 
 Entries are those of `partition`. Rows of a customer in one period are one purchase of the net amount; a period
-that holds a refund and nets to nothing or less is no purchase; an order given away for nothing is one.
-Amounts of one period are added in ascending order and periods in theirs, so that no sum depends on the order
-that rows came in.
+that holds a refund and nets to nothing or less is no purchase, and what is below nothing is taken off earlier ones
+(see `refunds`); an order given away for nothing is one. Amounts of one period are added in ascending order and periods
+in theirs, so that no sum depends on the order that rows came in.
 """
 
 import numpy as np
@@ -11,19 +11,13 @@ import numpy as np
 from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_bits, as_number
 from lifeworth.kernels.partition import NOT_COUNTED
+from lifeworth.kernels.refunds import HELD_OUT, USED, net_refunds
 from lifeworth.kernels.sorting import sort_bits, sort_runs, sort_spread
 from lifeworth.kernels.text import same_bytes
-
-# 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
-NOTHING = 1e-9
 
 # How ids are told apart: by their place, by a hash, by a hash and the bytes that words name, by a hash within
 # a range of them (so that customers come out in order).
 DIRECT, HASHED, NAMED, RANGED = range(4)
-
-# Totals of a summary: customers with a purchase, customers seen, rows in purchases of calibration, rows and
-# number of its periods that refunds brought to nothing, rows in the holdout.
-CUSTOMERS, SEEN, USED, NETTED_ROWS, NETTED_PERIODS, HELD_OUT, TOTALS = range(7)
 
 # Up to so many purchases of one customer are sorted by insertion.
 FEW = 64
@@ -72,6 +66,7 @@ def net(
     begins: np.ndarray,
     customers: int,
     train_end: int,
+    matching: int,
     purchases: np.ndarray,
     totals: np.ndarray,
 ) -> None:
@@ -79,8 +74,9 @@ def net(
 
     How many there are goes into `purchases`, -1 where there is no row. Few rows are sorted by insertion: those
     that come in order of time cost one comparison each. Rows that are not counted come last and are skipped.
+    Customers with refunds are left to `net_refunds`, which `matching` is for.
 
-    All of it stands in one loop: a function that took these arrays for every customer would count references
+    All the rest stands in one loop: a function that took these arrays for every customer would count references
     to them, and a counter that threads share costs more than the work.
     """
     for c in range(customers):
@@ -102,31 +98,25 @@ def net(
                     j -= 1
                 period[j + 1] = when
                 amount[j + 1] = money
+        refunded = False
+        for i in range(start, stop):
+            refunded |= amount[i] < 0.0
+        if refunded:
+            purchases[c] = net_refunds(period, amount, start, stop, train_end, matching, totals)
+            continue
         made = start
         i = start
         while i < stop and period[i] != NOT_COUNTED:
             when = period[i]
             total = 0.0
-            gross = 0.0
-            refunded = False
             first = i
             while i < stop and period[i] == when:
                 total += amount[i]
-                gross += abs(amount[i])
-                refunded |= amount[i] < 0.0
                 i += 1
-            bought = not (refunded and total <= NOTHING * gross)
-            if when > train_end:
-                totals[HELD_OUT] += i - first
-            elif bought:
-                totals[USED] += i - first
-            else:
-                totals[NETTED_ROWS] += i - first
-                totals[NETTED_PERIODS] += 1
-            if bought:
-                period[made] = when
-                amount[made] = total
-                made += 1
+            totals[HELD_OUT if when > train_end else USED] += i - first
+            period[made] = when
+            amount[made] = total
+            made += 1
         purchases[c] = made - start
 
 
@@ -298,9 +288,10 @@ def settle(
     period: np.ndarray,
     amount: np.ndarray,
     train_end: int,
+    matching: int,
     purchases: np.ndarray,
     totals: np.ndarray,
 ) -> None:
     """Group and net the entries of a partition whose customers have been numbered (or are direct)."""
     group(entries, starts, stops, partition, width, customers, places, begins, period, amount)
-    net(period, amount, begins, customers, train_end, purchases, totals)
+    net(period, amount, begins, customers, train_end, matching, purchases, totals)

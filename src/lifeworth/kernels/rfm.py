@@ -18,17 +18,8 @@ from lifeworth.kernels._jit import (
 )
 from lifeworth.kernels.partition import NOT_COUNTED
 from lifeworth.kernels.plain import HOPES, add_up_plain, pack, write_plain
-from lifeworth.kernels.purchases import (
-    CUSTOMERS,
-    DIRECT,
-    SEEN,
-    USED,
-    largest,
-    number_customers,
-    rows_in,
-    settle,
-    table_size,
-)
+from lifeworth.kernels.purchases import DIRECT, largest, number_customers, rows_in, settle, table_size
+from lifeworth.kernels.refunds import CUSTOMERS, SEEN, USED
 
 # ---- tables ---------------------------------------------------------------------------------------------------
 
@@ -54,7 +45,7 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
     """Make the kernel that writes RFM tables, with a function that numbers the customers of a partition."""
 
     @rows(
-        KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
+        KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
         VECTOR, OFFSETS, INTEGER, INTEGER,
         FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
         FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS, home=f"{__name__}:{name}",
@@ -70,6 +61,7 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         least: int,
         shift: int,
         train_end: int,
+        matching: int,
         scale: np.ndarray,
         calendar: np.ndarray,
         origin: int,
@@ -92,12 +84,14 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         entries, starts, stops : entries, and where those of each task and partition are, (tasks, partitions).
         kind : DIRECT, RANGED, HASHED or NAMED; width : words of an entry; least, shift : of direct places.
         train_end : last period of calibration; what comes after is holdout.
+        matching : whether refunds are taken off earlier purchases (see `refunds`).
         scale, calendar, origin : time is periods * scale[0] / scale[1]; where periods differ in length, calendar
             holds the days on which they start, from period `origin` on, and scale[0] is hours per day.
         out : where to write; what is written there is
         ids, others : the id, or its key and the second half of it; frequency : repeat purchases; recency : in time
             units; born : the first period, as a number; mean_spend : per repeat purchase, 0 without one; past_spend :
-            all of it; later_frequency and later_spend (may be empty) : purchases and spend in the holdout.
+            all of it; later_frequency and later_spend (may be empty) : purchases and spend in the holdout, less what
+            refunds in it took off purchases of calibration.
         totals : (TOTALS,), added to.
 
         Returns
@@ -128,7 +122,7 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
                 customers = number(entries, starts, stops, partition, kind, width, slots, places, found, other_halves)
             settle(
                 entries, starts, stops, partition, width, customers, places, begins, period, amount, train_end,
-                made, totals,
+                matching, made, totals,
             )  # fmt: skip
             for c in range(customers):
                 begin = np.int64(begins[c])
@@ -162,11 +156,13 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
                     mean_spend[out] = spent / max(x, 1)
                     past_spend[out] = amount[begin] + spent
                 if with_later:
-                    later_frequency[out] = end - k
+                    later = 0
                     spent = 0.0
                     while k < end:
+                        later += np.int64(amount[k] >= 0.0)  # others are refunds of purchases in calibration
                         spent += amount[k]
                         k += 1
+                    later_frequency[out] = later
                     later_spend[out] = spent
                 out += 1
                 totals[CUSTOMERS] += 1
@@ -305,7 +301,7 @@ def gather(column: np.ndarray, order: np.ndarray, start: int, stop: int, out: np
 
 
 @rows(
-    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, OFFSETS, INTEGER,
+    KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, OFFSETS, INTEGER,
     FILLED_OFFSETS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS,
 )  # fmt: skip
 def count_cohorts(
@@ -317,6 +313,7 @@ def count_cohorts(
     kind: int,
     width: int,
     shift: int,
+    matching: int,
     cohorts: np.ndarray,
     origin: int,
     customers: np.ndarray,
@@ -328,7 +325,7 @@ def count_cohorts(
 
     Parameters
     ----------
-    entries ... shift : as in `summarise`.
+    entries ... shift, matching : as in `summarise`.
     cohorts, origin : cohorts[period - origin] is the number, from 0, of the cohort period it lies in.
     customers, purchases, revenue : (n * n,) for n cohort periods, row by cohort, column by age; customers are
         those who bought at that age.
@@ -355,7 +352,7 @@ def count_cohorts(
             )
         settle(
             entries, starts, stops, partition, width, places_used, places, begins, period, amount,
-            NOT_COUNTED, made, totals,
+            NOT_COUNTED, matching, made, totals,
         )  # fmt: skip
         for c in range(places_used):
             begin = np.int64(begins[c])

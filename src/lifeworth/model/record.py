@@ -144,8 +144,11 @@ def _audit(read: _Reader) -> Audit | None:
     counts = {name: part(name, _is_count) for name in _COUNTS}
     left_out = part("left_out", lambda value: isinstance(value, dict) and all(map(_is_count, value.values())))
     notes = part("notes", lambda value: isinstance(value, list) and _are_texts(value))
+    # Older records say nothing of the money of refunds.
+    names = [name for name in ("refunds_netted", "refunds_unmatched") if name in part.record]
+    money = {name: _number(part(name, _is_number)) for name in names}
     part.checked("rows_in", counts["rows_in"], counts["rows_in"] == counts["rows_used"] + sum(left_out.values()))
-    return Audit(**counts, left_out=left_out, notes=tuple(notes))
+    return Audit(**counts, **money, left_out=left_out, notes=tuple(notes))
 
 
 def _priors(read: _Reader) -> Priors | None:

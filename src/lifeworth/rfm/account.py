@@ -12,6 +12,7 @@ from lifeworth.errors import DataError
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.settings import Settings
 from lifeworth.transactions import Audit
+from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
 # Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
 _GAP = np.timedelta64(730, "D")
@@ -43,7 +44,7 @@ def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None
         who = ", ".join(columns.show(settings.customer_id, rows))
         raise DataError(
             f"{count:,} rows have a negative amount (first customers: {who}): "
-            'take them out, or say refunds="net" (they lower the spend of their own period) or refunds="drop" '
+            'take them out, or say refunds="net" (they lower the purchases that they undo) or refunds="drop" '
             "(they are left out)."
         )
 
@@ -51,7 +52,7 @@ def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None
 def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
     """The account of every row; a `DataError` if there is not a single one to count."""
     from lifeworth.kernels import partition as reasons
-    from lifeworth.kernels import purchases
+    from lifeworth.kernels import refunds
 
     money = settings.amount or ""
     unusable = (
@@ -80,18 +81,25 @@ def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.N
         raise DataError(f"None of the {len(columns):,} rows can be used: {listed}.")
     for entry in unused:
         leave_out(*entry)
-    if totals[purchases.NETTED_ROWS]:
-        left_out["in periods that refunds brought to nothing"] = int(totals[purchases.NETTED_ROWS])
-    if totals[purchases.HELD_OUT]:
-        left_out["in the holdout"] = int(totals[purchases.HELD_OUT])
+    for place, text in (
+        (refunds.NETTED_ROWS, NETTED),
+        (refunds.RETURNED_ROWS, RETURNED),
+        (refunds.REFUND_ROWS, TAKEN_OFF),
+        (refunds.UNMATCHED_ROWS, UNMATCHED),
+        (refunds.HELD_OUT, "in the holdout"),
+    ):
+        if totals[place]:
+            left_out[text] = int(totals[place])
     return Audit(
         rows_in=len(columns),
-        rows_used=int(totals[purchases.USED]),
+        rows_used=int(totals[refunds.USED]),
         left_out=left_out,
         examples=examples,
         refunds=account.of(reasons.REFUND)[0],
-        customers=int(totals[purchases.CUSTOMERS]),
-        customers_left_out=int(totals[purchases.SEEN] - totals[purchases.CUSTOMERS]),
+        refunds_netted=float(totals[refunds.NETTED_MONEY] / refunds.MONEY_UNITS),
+        refunds_unmatched=float(totals[refunds.UNMATCHED_MONEY] / refunds.MONEY_UNITS),
+        customers=int(totals[refunds.CUSTOMERS]),
+        customers_left_out=int(totals[refunds.SEEN] - totals[refunds.CUSTOMERS]),
         notes=columns.notes,
     )
 

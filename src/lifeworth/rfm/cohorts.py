@@ -86,11 +86,11 @@ def cohort_table(
             f"Cohorts by {UNIT_NAMES[cohort]} cannot be told apart where purchases are counted by "
             f"{UNIT_NAMES[settings.period]}: choose a shorter period, or longer cohorts."
         )
-    from lifeworth.kernels import purchases
+    from lifeworth.kernels import refunds as kernels
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.rfm import count_cohorts
 
-    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
+    totals = np.zeros(kernels.TOTALS, dtype=np.int64)
     cells: dict[str, npt.NDArray[Any]] = {}
     numbers: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
@@ -129,7 +129,7 @@ def cohort_table(
                 plan = entries.plan
                 count_cohorts(
                     entries.memory.words, entries.starts, entries.stops, *groups[number], plan.kind, plan.width,
-                    plan.shift, numbers, first, *parts[number],
+                    plan.shift, settings.matching, numbers, first, *parts[number],
                 )  # fmt: skip
 
             ready(count_cohorts)

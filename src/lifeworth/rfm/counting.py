@@ -116,7 +116,7 @@ def count_customers(
     threads: int,
 ) -> tuple[Table, Account]:
     """A table of the customers of some columns, in order, with the periods they were born in for their ages."""
-    from lifeworth.kernels import purchases, text
+    from lifeworth.kernels import purchases, refunds, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.partition import NOT_COUNTED
@@ -125,6 +125,7 @@ def count_customers(
     scale = clock.scale(settings.time_unit)
     table = Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
+    matching = settings.matching
     kind = purchases.DIRECT
 
     def count(entries: Entries) -> None:
@@ -139,7 +140,7 @@ def count_customers(
         rooms = entries.most_customers
         before = table.rows
         table.make_room(int(rooms.sum()))
-        sums = np.zeros((len(rooms), purchases.TOTALS), dtype=np.int64)
+        sums = np.zeros((len(rooms), refunds.TOTALS), dtype=np.int64)
         turns = Turns()
         rooms_of_threads: list[Table] = []
 
@@ -159,7 +160,9 @@ def count_customers(
                     stop = min(first + 1, last)  # where it stopped before the end is a partition that is not plain
                     stops += 1
                 if first < stop:
-                    rows = general(*memory, first, stop, *about, train_end, *scale, rows, *columns, *later, sums)
+                    rows = general(
+                        *memory, first, stop, *about, train_end, matching, *scale, rows, *columns, *later, sums
+                    )
                 first = stop
             return rows
 

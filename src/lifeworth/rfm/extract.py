@@ -64,9 +64,17 @@ def rfm_summary(
     time_unit : the unit of recency and T, unrounded: period "D" with unit "W" is days / 7.
     observation_end : the last date observed; default, the last date in the data. Later rows are
         left out, and counted in the audit. The whole period it falls in is observed.
-    refunds : what rows with a negative amount do. "net": they lower the spend of their own period,
-        and a period they bring to nothing or less is no purchase; "drop": they are left out;
-        "error": they are refused. An order for nothing (amount 0, no refund) is a purchase.
+    refunds : what rows with a negative amount do.
+
+        "net": a customer's rows of one period are added up first. Where a period comes to less than nothing, the rest
+        is taken off the customer's earlier purchases: off the latest one of which exactly as much is left, or else off
+        the latest, and what exceeds that off the one before it. A purchase that is returned in full, at once or later,
+        is no purchase. What no earlier purchase is left for lowers nothing; the audit counts it.
+
+        "same_period": refunds lower the spend of their own period only, and a period they bring to nothing or less is
+        no purchase. "drop": they are left out. "error": they are refused.
+
+        An order for nothing (amount 0, no refund) is a purchase. Refunds after `observation_end` are not known yet.
     duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
         that were loaded twice leave them.
     date_format : strptime format where dates are text other than year-month-day; "excel" where they are the numbers
@@ -116,6 +124,29 @@ def rfm_summary(
       customer_id  frequency  recency    T  monetary_value
     0         ann          1      2.0  4.0            30.0
     1         bob          0      0.0  3.0             0.0
+
+    A refund of 12.00 a week later. It is not the amount of a purchase, so it lowers the latest one:
+
+    >>> shop = pd.DataFrame({
+    ...     "customer_id": ["ann"] * 3, "date": ["2026-01-05", "2026-01-12", "2026-01-19"],
+    ...     "amount": [20.0, 30.0, -12.0]})
+    >>> for refunds in ("net", "same_period", "drop"):
+    ...     rfm = rfm_summary(shop, refunds=refunds)
+    ...     print(refunds, rfm.frequency, rfm.past_spend, rfm.audit.refunds_netted, rfm.audit.refunds_unmatched)
+    net [1] [38.] 12.0 0.0
+    same_period [1] [50.] 0.0 12.0
+    drop [1] [50.] 0.0 0.0
+    >>> rfm_summary(shop, refunds="error")
+    Traceback (most recent call last):
+      ...
+    lifeworth.errors.DataError: 1 rows have a negative amount (first customers: ann): take them out, or say \
+refunds="net" (they lower the purchases that they undo) or refunds="drop" (they are left out).
+
+    A refund of 20.00 undoes the purchase of that amount: the customer's first purchase is then the other one.
+
+    >>> rfm_summary(shop.assign(amount=[20.0, 30.0, -20.0])).to_pandas()
+      customer_id  frequency  recency    T  monetary_value
+    0         ann          0      0.0  1.0             0.0
     """
     settings = Settings(
         customer_id,
@@ -177,6 +208,11 @@ def train_test_split(
         row per calibration customer in the same order, 0 where nothing was bought. Its `attrs`
         hold the holdout's "length" in time units, "start" and "end".
 
+    The calibration knows no row after `train_end`. A refund after it, of whichever purchase, lowers the spend of the
+    holdout, which is negative for a customer who returned more of earlier purchases than they bought; it is never a
+    purchase. So a customer's `past_spend` and the holdout's spend add up to their `past_spend` at `test_end`. Purchases
+    of the holdout that are returned in full by `test_end` do not count in its frequency.
+
     Raises
     ------
     DataError : no customer before `train_end`, or no time after it.
@@ -187,6 +223,16 @@ def train_test_split(
     >>> calibration, holdout = lw.train_test_split(lw.load_cdnow(), train_end="1997-09-30")
     >>> len(calibration), int(holdout["frequency"].sum()), holdout.attrs["length"]
     (23570, 19684, 39.0)
+
+    An order of 20.00 in January that is returned in February, with another order of 50.00 that month:
+
+    >>> import pandas as pd
+    >>> shop = pd.DataFrame({
+    ...     "customer_id": ["ann"] * 3, "date": ["2026-01-05", "2026-02-02", "2026-02-09"],
+    ...     "amount": [20.0, 50.0, -20.0]})
+    >>> calibration, holdout = train_test_split(shop, train_end="2026-01-31")
+    >>> float(calibration.past_spend[0]), int(holdout["frequency"][0]), float(holdout["spend"][0])
+    (20.0, 1, 30.0)
     """
     settings = Settings(
         customer_id,
@@ -253,7 +299,7 @@ def _summarise(
 
     Both ends come with the name of their argument.
     """
-    from lifeworth.kernels import purchases
+    from lifeworth.kernels import refunds
 
     def period_at(end: tuple[str, Any], columns: Columns | SpillStream) -> int | None:
         argument, value = end
@@ -262,7 +308,7 @@ def _summarise(
         return period_ordinal(wall_clock_edge(value, argument, columns.time_zone), settings.period)
 
     seen = Parts([settings.customer_id, settings.date, settings.amount])
-    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
+    totals = np.zeros(refunds.TOTALS, dtype=np.int64)
     edge: int | None = None
     last: int | None = None
     settings.report(READING)

@@ -24,6 +24,9 @@ from lifeworth.files import clear, held, replacing
 from lifeworth.transactions import Audit
 
 _FORMAT = 4
+# Sums of the money of refunds are kept as whole numbers of the units that an audit rounds to, so that what is added and
+# taken away again leaves nothing.
+MONEY_UNITS = 10_000
 _STATE = "state.json"
 # Names of files of ours: all others in the folder are somebody else's.
 _OURS = re.compile(r"state\.json|rows-\d+|(?:table|pending)-\d+\.arrow")
@@ -55,6 +58,8 @@ class Facts:
     rows_in: int = 0
     used: int = 0
     refunds: int = 0
+    netted: int = 0  # money of refunds that was taken off purchases, and that was not, in units
+    unmatched: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     currencies: dict[str, list[str]] = field(default_factory=dict)  # named beside the amounts
 
@@ -82,6 +87,8 @@ class Facts:
         """Add what became of rows, or with -1 take it away."""
         self.used += times * counts.rows_used
         self.refunds += times * counts.refunds
+        self.netted += times * round(counts.refunds_netted * MONEY_UNITS)
+        self.unmatched += times * round(counts.refunds_unmatched * MONEY_UNITS)
         for reason, count in counts.left_out.items():
             self.left_out[reason] = self.left_out.get(reason, 0) + times * count
 

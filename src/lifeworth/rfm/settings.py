@@ -12,13 +12,12 @@ from lifeworth.progress import Report
 from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import (
-    DUPLICATES,
-    REFUNDS,
     DateForm,
     DecimalMark,
     Duplicates,
     Refunds,
     check_decimal,
+    check_policies,
     date_form,
 )
 from lifeworth.transactions.columns import Columns, read_columns
@@ -54,11 +53,15 @@ class Settings:
         """How dates are written, and on whose clock they are read."""
         return date_form(self.date_format, self.time_zone)
 
+    @property
+    def matching(self) -> int:
+        """Which purchases refunds lower, as kernels take it."""
+        from lifeworth.kernels.refunds import EARLIER, SAME_PERIOD
+
+        return SAME_PERIOD if self.refunds == "same_period" else EARLIER
+
     def __post_init__(self) -> None:
-        if self.refunds not in REFUNDS:
-            raise UsageError(f'refunds={self.refunds!r} is not a policy: use "net", "drop" or "error".')
-        if self.duplicates not in DUPLICATES:
-            raise UsageError(f'duplicates={self.duplicates!r} is not a policy: use "keep" or "drop".')
+        check_policies(self.refunds, self.duplicates)
         check_decimal(self.decimal)
         date_form(self.date_format, self.time_zone)
         check_time_unit(self.period, "period")

@@ -22,7 +22,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.account import note_on_gap
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
-from lifeworth.rfm.home import Facts, Home, as_written
+from lifeworth.rfm.home import MONEY_UNITS, Facts, Home, as_written
 from lifeworth.rfm.levels import Customers, Levels, ids_of, index_of, too_small, union
 from lifeworth.rfm.notices import currencies_in, note_on_currencies, with_notices
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
@@ -39,13 +39,14 @@ from lifeworth.timeunits import (
     period_starts,
 )
 from lifeworth.transactions import Audit, DecimalMark, Refunds, columns_named, read_transactions, wall_clock_edge
+from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
 _SENTINEL = -1
 _KINDS = {"str": "text", "uint64": "whole numbers of 64 bits without a sign"}
 _REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
     "with a date outside the years 1 to 9999", "with a missing amount", "with an unreadable or infinite amount",
-    "after the end", "dropped as refunds", "in periods that refunds brought to nothing",
+    "after the end", "dropped as refunds", NETTED, RETURNED, TAKEN_OFF, UNMATCHED,
 )  # fmt: skip
 
 
@@ -268,7 +269,7 @@ class RFMState:
         if settings.refunds == "error" and read.amount is not None and (read.amount < 0).any():
             raise DataError(
                 f"{int((read.amount < 0).sum()):,} rows have a negative amount: take them out, or say "
-                'refunds="net" (they lower the spend of their own period) or refunds="drop" (they are left out).'
+                'refunds="net" (they lower the purchases that they undo) or refunds="drop" (they are left out).'
             )
         kind = _kind(read.customer_ids, facts.ids)
         if facts.ids is not None and read.time_zone != facts.zone:
@@ -345,6 +346,8 @@ class RFMState:
             rows_used=facts.used,
             left_out={reason: facts.left_out[reason] for reason in _REASONS if facts.left_out.get(reason)},
             refunds=facts.refunds,
+            refunds_netted=facts.netted / MONEY_UNITS,
+            refunds_unmatched=facts.unmatched / MONEY_UNITS,
             customers=facts.there,
             customers_left_out=facts.customers - facts.there,
             notes=(*notes, *note_on_currencies(facts.currencies)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from lifeworth.transactions.amounts import DecimalMark as DecimalMark
 from lifeworth.transactions.amounts import check_decimal as check_decimal
 from lifeworth.transactions.audit import Audit as Audit
@@ -11,13 +9,12 @@ from lifeworth.transactions.layouts import DateForm as DateForm
 from lifeworth.transactions.layouts import date_form as date_form
 from lifeworth.transactions.naming import columns_named as columns_named
 from lifeworth.transactions.parse import factorise_ids as factorise_ids
+from lifeworth.transactions.parse import shown_ids as shown_ids
+from lifeworth.transactions.policies import DUPLICATES as DUPLICATES
+from lifeworth.transactions.policies import REFUNDS as REFUNDS
+from lifeworth.transactions.policies import Duplicates as Duplicates
+from lifeworth.transactions.policies import Refunds as Refunds
+from lifeworth.transactions.policies import check_policies as check_policies
 from lifeworth.transactions.rows import Transactions as Transactions
 from lifeworth.transactions.rows import read_transactions as read_transactions
 from lifeworth.transactions.rows import wall_clock_edge as wall_clock_edge
-
-Refunds = Literal["net", "drop", "error"]
-REFUNDS: tuple[Refunds, ...] = ("net", "drop", "error")
-
-# What becomes of rows that are equal to an earlier one in customer, date and amount.
-Duplicates = Literal["keep", "drop"]
-DUPLICATES: tuple[Duplicates, ...] = ("keep", "drop")

@@ -10,6 +10,11 @@ import pandas as pd
 from lifeworth import display
 
 EXAMPLES = 3
+# Why rows are in no purchase, where refunds are the reason.
+NETTED = "in periods that refunds brought to nothing"
+RETURNED = "in purchases that were returned in full later"
+TAKEN_OFF = "refunds taken off earlier purchases"
+UNMATCHED = "refunds without an earlier purchase"
 
 
 def as_example(value: Any) -> str:
@@ -30,6 +35,8 @@ class Audit:
     left_out : reason -> number of rows.
     examples : reason -> the first few offending values.
     refunds : rows with a negative amount among the rows within the observed time.
+    refunds_netted : money of refunds that was taken off purchases, of the same period or earlier; to four decimals.
+    refunds_unmatched : money of refunds that no purchase was left for; it is in no number but this.
     customers : customers in the resulting table.
     customers_left_out : customers seen in usable rows that have no purchase up to the end.
     notes : further sentences a reader ought to know.
@@ -52,6 +59,8 @@ class Audit:
     customers: int = 0
     customers_left_out: int = 0
     notes: tuple[str, ...] = ()
+    refunds_netted: float = 0.0
+    refunds_unmatched: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rows_in != self.rows_used + sum(self.left_out.values()):
@@ -76,13 +85,24 @@ class Audit:
         ]
         notes = [display.note(text, "careful") for text in self.notes]
         if self.refunds:
-            notes.insert(0, display.note(f"{self.refunds:,} rows within the observed time are refunds."))
+            refunds = [f"{self.refunds:,} rows within the observed time are refunds.", *self._money]
+            notes.insert(0, display.note(" ".join(refunds)))
         return display.join([display.table(["", "rows", "share", "such as"], rows), *notes])
 
     @property
     def _customers(self) -> str:
         out = self.customers_left_out
         return f"{self.customers:,} customers" + (f", {out:,} more without a purchase up to the end" if out else "")
+
+    @property
+    def _money(self) -> list[str]:
+        """What became of the money of refunds."""
+        sentences = []
+        if self.refunds_netted:
+            sentences.append(f"Refunds of {self.refunds_netted:,.2f} were taken off purchases.")
+        if self.refunds_unmatched:
+            sentences.append(f"Refunds of {self.refunds_unmatched:,.2f} have no purchase they could be taken off.")
+        return sentences
 
     def to_dict(self) -> dict[str, Any]:
         """Counts and notes as plain values, without examples: those may hold customers' ids."""
@@ -91,6 +111,8 @@ class Audit:
             "rows_used": self.rows_used,
             "left_out": dict(self.left_out),
             "refunds": self.refunds,
+            "refunds_netted": self.refunds_netted,
+            "refunds_unmatched": self.refunds_unmatched,
             "customers": self.customers,
             "customers_left_out": self.customers_left_out,
             "notes": list(self.notes),
@@ -108,4 +130,4 @@ class Audit:
         if self.customers_left_out:
             who = "1 customer" if self.customers_left_out == 1 else f"{self.customers_left_out:,} customers"
             sentence += f" {who} had no purchase up to the end."
-        return " ".join([sentence, *self.notes])
+        return " ".join([sentence, *self._money, *self.notes])

@@ -195,3 +195,12 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
     except TypeError as error:
         raise DataError(f"Column {name!r} holds values that cannot be sorted, which are no customer ids.") from error
     return codes.astype(np.int64), pd.Index(uniques)
+
+
+def shown_ids(ids: pd.Index[Any]) -> str:
+    """What kind of ids these are, with the first of them, for messages."""
+    if not len(ids):
+        return "none"
+    kind = "whole numbers" if pd.api.types.is_integer_dtype(ids.dtype) else "text" if ids.dtype == "str" else "values"
+    first = ids[0].item() if isinstance(ids[0], np.generic) else ids[0]
+    return f"{kind} such as {first!r}"
