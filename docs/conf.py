@@ -13,7 +13,7 @@ import lifeworth  # noqa: E402
 
 project = "lifeworth"
 author = "The lifeworth developers"
-copyright = author
+copyright = author  # noqa: A001  # the name that Sphinx asks for
 version = release = lifeworth.__version__
 
 extensions = [
