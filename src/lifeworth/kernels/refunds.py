@@ -5,6 +5,8 @@ earlier purchase of which exactly as much is left, or else off the latest earlie
 the one before it. A purchase of which nothing is left is no purchase.
 """
 
+import math
+
 import numpy as np
 
 from lifeworth.kernels._jit import FILLED_VECTOR, INTEGER, OFFSETS, VECTOR, inner, rows
@@ -31,7 +33,7 @@ MOST_MONEY = 1e13
 @inner
 def money_units(money: float) -> int:
     """Money as a whole number of units; amounts beyond all sense are cut off."""
-    return np.int64(np.floor(min(money, MOST_MONEY) * MONEY_UNITS + 0.5))
+    return math.floor(min(money, MOST_MONEY) * MONEY_UNITS + 0.5)
 
 
 @inner
