@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.files import replacing
-from lifeworth.rfm import RFM, rfm_metadata
-from lifeworth.tables.paths import find_files
+from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
+from lifeworth.tables import Files, find_files
 from lifeworth.value import Totals
 
 if TYPE_CHECKING:
@@ -75,21 +75,33 @@ def score(
 def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
     """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
     unit = clv.purchases.time_unit
-    assert unit is not None
-    if isinstance(source, (str, Path)):
+    if isinstance(source, (str, Path, Files)):
         files = find_files(source)
-        told = (rfm_metadata(source) if Path(source).is_file() else None) or {}
-        end, currency = told.get("observation_end"), told.get("currency")
-        known = told.get("time_unit", unit)
+        told = (rfm_metadata(files) or RFMMetadata()).units
+        told = told if told.time_unit is not None else replace(told, time_unit=unit)
         batches: Any = files.batches(files.schema(None), rows)
         frames: Any = (batch.to_pandas() for batch in batches)
-        return (
-            (frame, RFM.from_frame(frame, known, end, told.get("period"), currency)) for frame in frames if len(frame)
-        ), files.rows()
+        return ((frame, RFM.from_metadata(frame, told)) for frame in frames if len(frame)), files.rows()
     if isinstance(source, RFM):
         pieces = (source.take(_range(start, rows, len(source))) for start in range(0, len(source), rows))
         return ((piece.to_pandas(), piece) for piece in pieces), len(source)
-    return ((rfm.to_pandas(), rfm) for rfm in (clv.purchases._rfm(block) for block in source)), None
+    return ((rfm.to_pandas(), rfm) for rfm in _agreeing(clv.purchases._rfm(block) for block in source)), None
+
+
+def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
+    """RFM tables that are parts of one: of the same units, period and end."""
+    first: RFMMetadata | None = None
+    for number, table in enumerate(tables, 1):
+        own = table.metadata.units
+        first = own if first is None else first
+        if own != first:
+            names = [field.name for field in fields(own) if getattr(own, field.name) != getattr(first, field.name)]
+            values = [" and ".join(str(getattr(one, name)) for name in names) for one in (first, own)]
+            raise DataError(
+                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, and "
+                f"{values[1]} in block {number}; score them apart."
+            )
+        yield table
 
 
 def _column(frame: pd.DataFrame, value: Any) -> Any:
