@@ -128,7 +128,7 @@ def test_a_table_given_as_it_is_keeps_the_order_of_its_rows(clv, shop):
 
 @pytest.mark.parametrize("values", [["a"] * 3, np.ones((40, 2)), "IT", 7])
 def test_another_number_of_values_is_one_sentence(values, clv, shop):
-    with pytest.raises(lw.UsageError, match=r"by has [\d,]+ values for 40 customers"):
+    with pytest.raises(lw.UsageError, match=r"by has [\d,]+ groups for 40 customers"):
         clv.predict_total(lw.RFM.from_frame(shop, "W"), "39W", by=values)
 
 

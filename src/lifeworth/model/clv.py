@@ -200,7 +200,7 @@ class CLV(Answers):
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
         >>> clv.predict_total(calibration, "3M", period="M", uncertainty="mean").cash_flow()["value"].round(0).to_list()
-        [7938.0, 7748.0, 7115.0]
+        [8195.0, 7491.0, 7346.0]
         """
         totals = self.predict_both(
             rfm,

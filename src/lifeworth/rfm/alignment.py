@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def by_customer(values: Any, rfm: RFM, name: str) -> npt.NDArray[Any]:
+def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.NDArray[Any]:
     """One value for each customer, in the order of `rfm`.
 
     Parameters
     ----------
     values : a Series whose index holds customer ids, a mapping from customer ids, or an array or list in the order of
         the table.
-    name : the argument, for messages.
+    name : the argument, for messages. noun : what one of its values is.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def by_customer(values: Any, rfm: RFM, name: str) -> npt.NDArray[Any]:
                 f'frame.set_index("customer_id")["{values.name or name}"].'
             )
     else:
-        return _in_order(values, rfm, name)
+        return _in_order(values, rfm, name, noun)
     if values.index.has_duplicates:
         twice = values.index[values.index.duplicated()].unique()
         raise DataError(f"{name} has more than one value for customers such as {_some(twice)}: keep one of each.")
@@ -67,12 +67,12 @@ def in_table_order(values: Any, rfm: RFM) -> Any:
     return array[rfm.row_order] if array.ndim == 1 and len(array) == len(rfm) else values
 
 
-def _in_order(values: Any, rfm: RFM, name: str) -> npt.NDArray[Any]:
+def _in_order(values: Any, rfm: RFM, name: str, noun: str) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.ndim != 1 or len(array) != len(rfm):
         raise UsageError(
-            f"{name} has {array.size:,} values for {len(rfm):,} customers: give one for each, in the order of the "
-            "table or as a Series by customer_id."
+            f"{name} has {array.size:,} {noun}s for {len(rfm):,} customers: give one {noun} for each of the "
+            f"{len(rfm):,} customers, as a Series by customer_id or in the order of the table."
         )
     if rfm.row_order is not None:
         raise UsageError(

@@ -234,7 +234,7 @@ class RFM(Answers):
         rows : a boolean mask or ascending positions, in the order of this table; or a boolean Series by customer_id.
         """
         if isinstance(rows, pd.Series):
-            rows = by_customer(rows, self, "rows")
+            rows = by_customer(rows, self, "rows", "value")
         return replace(
             self,
             customer_id=self.customer_id[rows],
@@ -279,6 +279,24 @@ def _with_ids(data: Any) -> Any:
     return data.reset_index(drop=True).assign(customer_id=index)
 
 
+def _other_than_numbers(column: pd.Series[Any]) -> str:
+    """What a column holds that pandas would turn into numbers, and what to do; "" for numbers."""
+    if column.dtype == object:
+        column = column.infer_objects()
+    kind = getattr(column.dtype, "kind", "O")
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return f"periods ({column.dtype}), not numbers"
+    if kind == "M":
+        return f"dates ({column.dtype}), not numbers: recency and T are ages, from the first purchase on"
+    if kind == "m":
+        return f'durations ({column.dtype}), not numbers: divide them by the time unit, such as pd.Timedelta("7D")'
+    if kind == "c":
+        return f"complex numbers ({column.dtype})"
+    if kind == "b":
+        return "True and False, not numbers"
+    return ""
+
+
 def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     """Its columns of numbers; or every problem, with the first customers that show it, in one message."""
     problems: list[str] = []
@@ -295,6 +313,11 @@ def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     for name in (*RFM_COLUMNS[1:], *_MONEY):
         if name not in frame:
+            continue
+        other = _other_than_numbers(frame[name])
+        if other:
+            complain(np.ones(len(frame), dtype=bool), f"{name} holds {other}")
+            numbers[name] = np.full(len(frame), np.nan)
             continue
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL

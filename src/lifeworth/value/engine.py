@@ -436,6 +436,6 @@ def _grouped(groups: Any, rfm: RFM) -> tuple[npt.NDArray[np.int64], pd.Index[Any
     if groups is None:
         return np.zeros(len(rfm), dtype=np.int64), pd.Index([None], dtype=object)
     name = groups.name if isinstance(groups, pd.Series) else None
-    groups = by_customer(groups, rfm, "by")
+    groups = by_customer(groups, rfm, "by", "group")
     codes, labels = pd.factorize(pd.Series(groups), sort=True, use_na_sentinel=False)
     return codes.astype(np.int64), pd.Index(labels, name=name)

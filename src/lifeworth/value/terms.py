@@ -180,7 +180,7 @@ def per_customer(value: PerCustomer, rfm: RFM, name: str) -> Array:
     UsageError : not numbers, negative, or not as many as customers.
     DataError : customers without one.
     """
-    if isinstance(value, Mapping) or np.ndim(value) > 0:  # type: ignore[arg-type]
+    if isinstance(value, Mapping) or np.ndim(value) > 0:
         value = by_customer(value, rfm, name)
     try:
         numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
