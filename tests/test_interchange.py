@@ -78,7 +78,9 @@ def test_their_models_can_be_saved_and_used_further(few, fits, name, tmp_path):
 
 
 def test_their_model_is_built_in_the_units_of_the_fit(few, fits):
-    days = lw.RFM.from_frame(few.to_pandas().assign(recency=few.recency * 7, T=few.T * 7), "D")
+    frame = few.to_pandas().assign(recency=few.recency * 7, T=few.T * 7)
+    del frame.attrs["lifeworth"]  # the units of the table it was made of
+    days = lw.RFM.from_frame(frame, "D")
     with pytest.raises(UsageError, match='counts time in "W"'):
         fits["bg_nbd"].to_pymc_marketing(days)
 

@@ -11,6 +11,7 @@ from lifeworth.errors import UsageError
 from lifeworth.timeunits import (
     DAYS_PER_YEAR,
     TIME_UNITS,
+    add_months,
     check_time_unit,
     elapsed,
     horizon_interval,
@@ -173,6 +174,13 @@ def test_horizon_without_a_calendar(horizon, unit, expected):
         ("1997-01-31 18:30", "1M", 28),
         ("1997-11-30", "3M", 90),  # to 28 February
         ("1997-01-01", "0.5Y", 181),
+        ("2023-02-28", "1M", 31),  # the end of a month: to 31 March
+        ("2023-04-30", "1M", 31),
+        ("2023-06-30", "1M", 31),
+        ("2023-01-30", "1M", 29),  # to 28 February
+        ("2023-02-27", "1M", 28),
+        ("1997-09-30", "3M", 92),  # to 31 December
+        ("9999-12-31", "12M", 366),  # beyond the years that pandas knows
     ],
 )
 def test_months_and_years_follow_the_calendar_from_the_end_of_observation(end, horizon, days):
@@ -184,6 +192,45 @@ def test_months_and_years_follow_the_calendar_from_the_end_of_observation(end, h
 
 def test_months_counted_in_months_need_no_calendar():
     assert horizon_length("12M", "M", pd.Timestamp("1997-09-30")) == 12
+    assert horizon_length("12M", "M", pd.Timestamp("1997-09-01"), period="M") == 12
+
+
+def test_days_counted_in_months_follow_the_calendar():
+    end = pd.Timestamp("2023-02-28")
+    assert horizon_length("1M", "M", end, period="D") == pytest.approx(31 / 30.436875, rel=1e-15)
+    assert horizon_length(1, "M", end, period="D") == 1  # a number of time units
+
+
+@pytest.mark.parametrize(
+    ("end", "period", "horizon", "days"),
+    [
+        ("2023-02-01", "M", "1M", 31),  # February is observed: March follows
+        ("2023-06-01", "M", "12M", 366),  # July 2023 to June 2024
+        ("2023-01-23", "W", "1M", 30),  # the week ends on Sunday, 29 January: to 28 February
+        ("2023-02-20", "W", "1M", 28),  # to Sunday, 26 February
+        ("2023-02-28T23:00", "h", "1M", 31),
+        ("2023-02-28T10:00", "h", "1M", 28),  # the middle of a day: to the same hour
+        ("2023-01-31T10:00", "h", "1M", 28),
+    ],
+)
+def test_months_begin_where_the_last_period_ends(end, period, horizon, days):
+    assert horizon_length(horizon, "D", pd.Timestamp(end), period=period) == days
+
+
+def test_months_added_one_by_one_or_at_once_end_months_alike():
+    end = np.datetime64("2023-02-01T00:00:00")  # after January
+    for months in range(1, 30):
+        moved = add_months(end, months)
+        assert moved.astype("datetime64[M]") == moved  # the first instant of a month, after the one before
+        assert add_months(moved, -months) == end
+    for day in pd.date_range("2023-01-01", "2024-12-31"):
+        # pandas' own offset, but for the ends of months
+        at = day.to_datetime64().astype("datetime64[s]")
+        last = day - pd.Timedelta(days=1)
+        expected = last + pd.DateOffset(months=1)
+        if last.is_month_end:
+            expected = last + pd.offsets.MonthEnd(1)
+        assert add_months(at, 1) == (expected + pd.Timedelta(days=1)).to_datetime64()
 
 
 def test_fractional_and_endless_months_are_mean_months():
@@ -274,8 +321,8 @@ def test_what_can_be_read_in_two_ways_or_none_is_refused(value):
 
 def test_an_interval_begins_and_ends_after_the_end_of_observation():
     end = pd.Timestamp("1997-09-30")
-    assert horizon_interval("3M", "D", end) == (0.0, 91.0)
-    assert horizon_interval(("3M", "6M"), "D", end) == (91.0, 90.0)  # December 30 to March 30
+    assert horizon_interval("3M", "D", end) == (0.0, 92.0)
+    assert horizon_interval(("3M", "6M"), "D", end) == (92.0, 90.0)  # December 31 to March 31
     assert horizon_interval([0, "13W"], "W", end) == (0.0, 13.0)
     assert horizon_interval((13, 26.5), "W") == (13.0, 13.5)
 

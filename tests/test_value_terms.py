@@ -338,3 +338,49 @@ def test_a_cost_of_keeping_customers_is_paid_while_they_stay(sample, family, rat
     assert totals.value.mean() == pytest.approx(frame["clv"].sum(), rel=1e-9)
     assert totals.means_of_value.sum() == pytest.approx(frame["clv"].sum(), rel=1e-9)
     assert ((frame["clv_lower"] <= frame["clv"]) & (frame["clv"] <= frame["clv_upper"])).all()
+
+
+@pytest.mark.parametrize(
+    ("period", "time_unit", "observation_end", "ends"),
+    [
+        ("D", "W", "2023-06-30", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        ("D", "D", "2023-06-30", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        ("D", "M", "2023-06-30", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        ("M", "M", "2023-06-14", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        ("M", "W", "2023-06-14", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        (None, "W", "2023-06-30", ["2023-07-31", "2023-08-31", "2023-09-30"]),
+        ("W", "W", "2023-07-02", ["2023-08-02", "2023-09-02", "2023-10-02"]),  # a Sunday, the end of its week
+        ("h", "D", "2023-06-30 23:00", ["2023-07-31 23:00", "2023-08-31 23:00", "2023-09-30 23:00"]),
+        ("D", "W", "2023-11-30", ["2023-12-31", "2024-01-31", "2024-02-29"]),
+    ],
+)
+def test_a_cash_flow_names_the_last_day_of_each_period(period, time_unit, observation_end, ends):
+    frame = pd.DataFrame({"customer_id": [1], "frequency": [2], "recency": [3.0], "T": [9.0]})
+    end = pd.Timestamp(observation_end)
+    if period in ("M", "W"):
+        end = end.to_period("M" if period == "M" else "W-SUN").start_time
+    rfm = lw.RFM.from_frame(frame, time_unit, end, period)
+    clv = lw.CLV(lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit))
+    flow = clv.predict_total(rfm, "3M", period="M", uncertainty="mean").cash_flow()
+    assert flow["end"].to_list() == [pd.Timestamp(one) for one in ends]
+    weekly = clv.predict_total(rfm, "3M", period="W", uncertainty="mean").cash_flow()
+    assert weekly["end"].iloc[-1] == pd.Timestamp(ends[-1])  # the last is cut off at the horizon
+
+
+def test_a_cash_flow_of_weeks_ends_on_sundays():
+    frame = pd.DataFrame({"customer_id": [1], "frequency": [2], "recency": [3.0], "T": [9.0]})
+    rfm = lw.RFM.from_frame(frame, "W", "2023-06-26", "W")  # the week to Sunday, 2 July
+    clv = lw.CLV(lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W"))
+    flow = clv.predict_total(rfm, 3, period="W", uncertainty="mean").cash_flow()
+    assert flow["end"].to_list() == [pd.Timestamp(day) for day in ("2023-07-09", "2023-07-16", "2023-07-23")]
+
+
+def test_the_month_after_february_is_march():
+    dates = pd.date_range("2022-11-01", "2023-02-28", freq="3D")
+    tx = pd.DataFrame({"customer_id": np.arange(len(dates)) % 7, "date": dates, "amount": 10.0})
+    clv = lw.CLV(lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "D"))
+    rfm = lw.rfm_summary(tx, time_unit="D", observation_end="2023-02-28")
+    month, days = (clv.predict(rfm, horizon, uncertainty=None)["expected_purchases"] for horizon in ("1M", "31D"))
+    np.testing.assert_array_equal(month, days)
+    month, days = (clv.purchases.expected_purchases(rfm, horizon) for horizon in ("1M", "31D"))
+    np.testing.assert_array_equal(month, days)

@@ -20,9 +20,8 @@ from lifeworth.cli_input import (
     Currency,
     Rows,
     Seed,
-    check_rfm_file,
+    check_rfm_files,
     encoded,
-    is_rfm_file,
     read_rfm,
     with_options,
 )
@@ -208,9 +207,9 @@ def predict(
         columns = replace(columns, amount="")
     settings = (fitted.time_unit, fitted.posterior.currency)
     # An RFM table of ours need not fit in memory.
-    table = None if is_rfm_file(input) else read_rfm(input, columns, fitted.origin.period, *settings)
-    if table is None:
-        check_rfm_file(input, columns, *settings)
+    table = None
+    if not check_rfm_files(input, columns, *settings):
+        table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model")
     with terminal.progress(terminal.console(stderr=True)) as report:
         scored = loaded.score(
             input if table is None else table,

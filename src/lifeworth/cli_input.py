@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,11 +115,16 @@ def read_rfm(
     time_unit: str | None,
     currency: str | None,
     default_period: str | None = None,
+    units_of: str | None = None,
 ) -> RFM:
-    """The RFM table in a file, or the one made from the transactions in it: then the period must be known."""
+    """The RFM table in a file, or the one made from the transactions in it: then the period must be known.
+
+    `units_of` : whose units these are, if the user did not give them; said of a table that does not say its own.
+    """
     from lifeworth import terminal
-    from lifeworth.rfm import RFM, RFM_COLUMNS, rfm_summary
+    from lifeworth.rfm import RFM, RFM_COLUMNS, metadata_of, rfm_summary
     from lifeworth.tables import column_names
+    from lifeworth.timeunits import UNIT_NAMES
 
     data = encoded(path, columns.encoding)
     names = column_names(data)
@@ -134,13 +139,15 @@ def read_rfm(
         with terminal.progress(terminal.console(stderr=True)) as report:
             return rfm_summary(data, **rows.settings(), progress=report)
     _refuse_settings_of_transactions(path, columns)
-    if is_rfm_file(path):
-        check_rfm_file(path, columns, time_unit, currency)
-        table = RFM.read_parquet(path)
-        return table if currency is None else replace(table, currency=currency)
-    if time_unit is None:
+    if time_unit is None and metadata_of(data).time_unit is None:
         raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
-    return RFM.from_frame(data, time_unit, columns.observation_end, period, currency)  # type: ignore[arg-type]
+    table = RFM.from_frame(data, time_unit, columns.observation_end, period, currency)  # type: ignore[arg-type]
+    if units_of is not None:
+        unit = f"{UNIT_NAMES[table.time_unit]}s"
+        typer.echo(
+            f"lifeworth: {path} does not say its units: recency and T are taken in {unit}, as {units_of}'s.", err=True
+        )
+    return table
 
 
 def encoded(path: Path, encoding: str | None) -> Path | Files:
@@ -150,29 +157,16 @@ def encoded(path: Path, encoding: str | None) -> Path | Files:
     return path if encoding is None else find_files(path, encoding)
 
 
-def is_rfm_file(path: Path) -> bool:
-    """Whether this is an RFM table that lifeworth has written."""
+def check_rfm_files(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> bool:
+    """Whether these files are an RFM table that says its units; settings that contradict it are refused."""
     from lifeworth.rfm import rfm_metadata
 
-    return path.is_file() and path.suffix.lower() in {".parquet", ".pq"} and rfm_metadata(path) is not None
-
-
-def check_rfm_file(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> None:
-    """Refuse settings that contradict what an RFM table of ours says of itself."""
-    from lifeworth.rfm import rfm_metadata
-    from lifeworth.timeunits import to_timestamp
-
+    metadata = rfm_metadata(encoded(path, columns.encoding))
+    if metadata is None:
+        return False
     _refuse_settings_of_transactions(path, columns)
-    told = rfm_metadata(path)
-    assert told is not None
-    if time_unit not in (None, told["time_unit"]):
-        raise UsageError(f'{path} is an RFM table in the time unit "{told["time_unit"]}", and not in "{time_unit}".')
-    observation_end = columns.observation_end
-    end = None if told["observation_end"] is None else to_timestamp(told["observation_end"], "observation_end")
-    if observation_end is not None and to_timestamp(observation_end, "observation_end") != end:
-        raise UsageError(f"{path} is an RFM table up to {end}: its end cannot be set any more.")
-    if currency is not None and told["currency"] not in (None, currency):
-        raise UsageError(f"{path} is an RFM table in {told['currency']}, and not in {currency}.")
+    metadata.combined(str(path), time_unit, columns.observation_end, None, currency)
+    return True
 
 
 def _refuse_settings_of_transactions(path: Path, columns: Columns) -> None:

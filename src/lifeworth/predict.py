@@ -29,11 +29,16 @@ def blocks(n: int, draws: int) -> Iterator[slice]:
 
 
 def check_units(posterior: Posterior, rfm: RFM) -> None:
-    """Refuse an RFM table whose unit of time, or currency, is not the posterior's."""
+    """Refuse an RFM table whose unit of time, period of purchases, or currency is not the posterior's."""
     if posterior.time_unit is not None and posterior.time_unit != rfm.time_unit:
         raise UsageError(
             f'The model counts time in "{posterior.time_unit}" and this RFM table in "{rfm.time_unit}": '
             f'make the table with time_unit="{posterior.time_unit}".'
+        )
+    if posterior.period is not None and rfm.period is not None and posterior.period != rfm.period:
+        raise UsageError(
+            f'The model was fitted to purchases counted by "{posterior.period}", and this RFM table counts them by '
+            f'"{rfm.period}": make the table with period="{posterior.period}".'
         )
     if posterior.currency is not None and rfm.currency is not None and posterior.currency != rfm.currency:
         raise UsageError(f"The model counts money in {posterior.currency} and this RFM table in {rfm.currency}.")

@@ -112,6 +112,49 @@ def period_start(ordinal: int, period: TimeUnit) -> pd.Timestamp:
     return pd.Timestamp(period_starts([ordinal], period)[0])
 
 
+def period_end(stamp: pd.Timestamp, period: TimeUnit | None) -> np.datetime64:
+    """First instant after the period (None: the day) that a naive Timestamp falls in, as datetime64[s]."""
+    unit: TimeUnit = "D" if period is None else period
+    end: np.datetime64 = period_starts([period_ordinal(stamp, unit) + 1], unit)[0]
+    return end
+
+
+def add_months(end: np.datetime64, months: int) -> np.datetime64:
+    """The end of a stretch of time, moved by calendar months: the end of a month stays the end of a month.
+
+    Parameters
+    ----------
+    end : first instant after the stretch. At midnight the last day of the stretch is moved: to the last day of its
+        month if it is one, else to the same day of the month, or to the last one where there is no such day.
+        At another time of day, the instant is moved.
+    months : how many; negative for earlier.
+
+    Returns
+    -------
+    First instant after the moved stretch, as datetime64[s].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> add_months(np.datetime64("2023-03-01T00:00:00"), 1)  # February has ended: the end of March
+    np.datetime64('2023-04-01T00:00:00')
+    >>> add_months(np.datetime64("2023-01-31T00:00:00"), 1)  # after January 30: after February 28
+    np.datetime64('2023-03-01T00:00:00')
+    """
+    midnight = end.astype("datetime64[D]")
+    whole_day = np.timedelta64(int(midnight == end), "D")
+    day = midnight - whole_day
+    month = day.astype("datetime64[M]")
+    target = month + np.timedelta64(months, "M")
+    last = (target + np.timedelta64(1, "M")).astype("datetime64[D]") - np.timedelta64(1, "D")
+    if whole_day and midnight.astype("datetime64[M]") != month:
+        moved = last
+    else:
+        moved = min(target.astype("datetime64[D]") + (day - month.astype("datetime64[D]")), last)
+    result: np.datetime64 = (moved + whole_day).astype("datetime64[s]") + (end - midnight)
+    return result
+
+
 def elapsed(
     start: npt.NDArray[np.int64], end: npt.ArrayLike, period: TimeUnit, time_unit: TimeUnit
 ) -> npt.NDArray[np.float64]:
@@ -133,7 +176,11 @@ def elapsed(
 
 
 def horizon_length(
-    horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None, argument: str = "horizon"
+    horizon: Duration,
+    time_unit: TimeUnit,
+    observation_end: pd.Timestamp | None = None,
+    argument: str = "horizon",
+    period: TimeUnit | None = None,
 ) -> float:
     """Length of a forecast horizon in `time_unit`.
 
@@ -141,10 +188,13 @@ def horizon_length(
     ----------
     horizon : a number of time units (39 or "39"), or a duration such as "39W", "12M", "365D", "48h", "1Y".
     time_unit : the unit of the answer.
-    observation_end : where the horizon starts. Given it, months and years are those of the
-        calendar ("12M" from 1997-09-30 ends on 1998-09-30, 365 days later); without it, or
-        where the unit itself is months, they are mean months and years.
+    observation_end : a date in the last period observed, after which the horizon starts. Given it, months and years
+        are those of the calendar: "12M" after 1997-09-30 ends with 1998-09-30, 365 days later, and after the end of
+        a month a month ends with the next one ("1M" after 1997-02-28 with 1997-03-31). Without it they are mean
+        months and years.
     argument : its name in errors.
+    period : the periods purchases are counted in, of which the last one is observed to its end; None: days. Months
+        of purchases by month, in months, are whole numbers.
 
     Returns
     -------
@@ -159,11 +209,14 @@ def horizon_length(
     >>> horizon_length("39W", "W"), horizon_length("273D", "W"), horizon_length(39, "W")
     (39.0, 39.0, 39.0)
     """
-    return _length(horizon, time_unit, observation_end, argument, least="longer than nothing")
+    return _length(horizon, time_unit, observation_end, argument, "longer than nothing", period)
 
 
 def horizon_interval(
-    horizon: Horizon, time_unit: TimeUnit, observation_end: pd.Timestamp | None = None
+    horizon: Horizon,
+    time_unit: TimeUnit,
+    observation_end: pd.Timestamp | None = None,
+    period: TimeUnit | None = None,
 ) -> tuple[float, float]:
     """When a horizon begins and how long it is, in `time_unit`.
 
@@ -171,7 +224,7 @@ def horizon_interval(
     ----------
     horizon : a duration as `horizon_length` takes it, or a pair of them: when the interval begins and ends, both
         counted from the end of observation.
-    time_unit, observation_end : as for `horizon_length`.
+    time_unit, observation_end, period : as for `horizon_length`.
 
     Returns
     -------
@@ -187,14 +240,14 @@ def horizon_interval(
     ((0.0, 39.0), (13.0, 13.0), (0.0, 13.0))
     """
     if not isinstance(horizon, (tuple, list)):
-        return 0.0, horizon_length(horizon, time_unit, observation_end)
+        return 0.0, horizon_length(horizon, time_unit, observation_end, period=period)
     if len(horizon) != 2:
         raise UsageError(
             f"horizon={horizon!r} has {len(horizon)} parts: give one duration, or when to begin and when to end, "
             'such as ("13W", "26W").'
         )
     start, end = (
-        _length(part, time_unit, observation_end, f"the {name} of the horizon", least="zero or more")
+        _length(part, time_unit, observation_end, f"the {name} of the horizon", "zero or more", period)
         for name, part in zip(("start", "end"), horizon, strict=True)
     )
     if not start < end:
@@ -209,7 +262,12 @@ def is_duration(text: str) -> bool:
 
 
 def _length(
-    horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None, argument: str, least: str
+    horizon: Duration,
+    time_unit: TimeUnit,
+    observation_end: pd.Timestamp | None,
+    argument: str,
+    least: str,
+    period: TimeUnit | None,
 ) -> float:
     """Length of a duration, which must be at `least` what it says: longer than nothing, or not."""
     if isinstance(horizon, str):
@@ -222,11 +280,14 @@ def _length(
         amount, unit = float(match[1]), _HORIZON_UNITS.get(match[2], time_unit)
         if unit == "Y":
             amount, unit = amount * 12, "M"
-        if unit == time_unit:
+        # Months of the calendar, unless time itself is counted by them.
+        dated = unit == "M" and observation_end is not None and (time_unit != "M" or period in ("h", "D", "W"))
+        if dated and amount.is_integer() and 0 < amount < 12_000:
+            assert observation_end is not None
+            end = period_end(observation_end, period)
+            length = float((add_months(end, int(amount)) - end) / np.timedelta64(1, "h")) / _HOURS_PER_UNIT[time_unit]
+        elif unit == time_unit:
             length = amount
-        elif unit == "M" and observation_end is not None and amount.is_integer() and 0 < amount < 12_000:
-            end = observation_end.normalize()
-            length = ((end + pd.DateOffset(months=int(amount))) - end).days * 24 / _HOURS_PER_UNIT[time_unit]
         else:
             length = amount * _HOURS_PER_UNIT[unit] / _HOURS_PER_UNIT[time_unit]
     else:

@@ -20,6 +20,7 @@ from lifeworth.checksums import is_marked, write_mark
 from lifeworth.errors import SourceError
 from lifeworth.files import replacing
 from lifeworth.rfm import RFM
+from lifeworth.tables import id_type, to_arrow_with_ids
 from lifeworth.value.totals import estimate
 
 # Rows that are read at a time; in a Parquet file that is written of them, a row group.
@@ -39,6 +40,7 @@ def score_blocks(
     """Score customers block by block into a folder; return how many blocks were there, and how many were damaged."""
     starts = range(0, len(rfm), rows)
     found = damaged = 0
+    kind = id_type(rfm.customer_id)
     for number, start in enumerate(starts):
         block, mark = block_file(folder, number), _mark(folder, number)
         if mark.exists():
@@ -48,7 +50,7 @@ def score_blocks(
             damaged += 1
         which = np.arange(start, min(start + rows, len(rfm)))
         frame, sums = models.predict_both(rfm.take(which), None if segments is None else segments.take(which), terms)
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        table = to_arrow_with_ids(frame, kind)
         files = [block]
         if sums:
             files.append(_sums(folder, number))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lifeworth.batch.job import GateSection, ModelSection
@@ -15,7 +16,7 @@ from lifeworth.batch.segments import Segments
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.holdout import score
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import UNIT_NAMES, horizon_length
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit, add_months, horizon_length, period_end
 
 # Gives the RFM table up to a date, and what its customers did after it.
 Split = Callable[[pd.Timestamp], tuple[RFM, pd.DataFrame]]
@@ -67,7 +68,7 @@ def judge_by_backtest(
     assert gate.backtest is not None
     if rfm.observation_end is None:
         return Judgement(_FAILED, ("No end of observation is known, so that no time can be held out.",))
-    edge = _before(rfm.observation_end, gate.backtest)
+    edge = _before(rfm.observation_end, gate.backtest, rfm.period or "D")
     try:
         calibration, holdout = split(edge)
         own = None if segments is None else segments.follow(rfm, calibration)
@@ -89,11 +90,12 @@ def judge_by_backtest(
     return Judgement(_FAILED if reasons else "", reasons, found)
 
 
-def _before(end: pd.Timestamp, length: str) -> pd.Timestamp:
-    """The last instant of calibration."""
+def _before(end: pd.Timestamp, length: str, period: TimeUnit) -> pd.Timestamp:
+    """A date in the last period of calibration, when so much is held out before the end of observation."""
     number, unit = float(length[:-1]), length[-1]
     if unit in ("M", "Y") and number.is_integer():
-        return end - pd.DateOffset(months=int(number) * (12 if unit == "Y" else 1))
+        edge = add_months(period_end(end, period), -int(number) * (12 if unit == "Y" else 1))
+        return pd.Timestamp(edge - np.timedelta64(1, "s"))
     return end - pd.Timedelta(hours=round(horizon_length(length, "h", argument="gate.backtest")))
 
 

@@ -380,7 +380,8 @@ def _days_of(start: Any, end: Any) -> tuple[pd.Timestamp, pd.Timestamp]:
     """First and last day; a duration ends on the last day it covers."""
     first = _day(start, "start")
     if isinstance(end, str) and end[-1:].isalpha() and "-" not in end:
-        last = first + pd.Timedelta(days=max(math.ceil(horizon_length(end, "D", first)) - 1, 0))
+        before = first - pd.Timedelta(days=1)
+        last = before + pd.Timedelta(days=max(math.ceil(horizon_length(end, "D", before)), 1))
     else:
         last = _day(end, "end")
     if last < first:

@@ -89,7 +89,7 @@ class Calendar:
         if bare and unit != self.period:
             periods = horizon_length(self.horizon, unit) * hours_per(unit) / hours_per(self.period)
         else:
-            periods = horizon_length(self.horizon, self.period, period_start(edge, self.period))
+            periods = horizon_length(self.horizon, self.period, period_start(edge, self.period), period=self.period)
         return edge + max(1, round(periods))
 
     def cutoffs(self, wanted: Any) -> list[int]:
@@ -123,11 +123,13 @@ class Calendar:
             )
         return edges
 
-    def _latest(self) -> int:
-        edge = self.end - (self.window_end(self.end) - self.end)
-        while self.window_end(edge) > self.end:  # months differ in length
+    def _latest(self, end: int | None = None) -> int:
+        """The last cut-off whose window has ended by a period; default, the end of observation."""
+        end = self.end if end is None else end
+        edge = end - (self.window_end(end) - end)
+        while self.window_end(edge) > end:  # months differ in length
             edge -= 1
-        while self.window_end(edge + 1) <= self.end:
+        while self.window_end(edge + 1) <= end:
             edge += 1
         return edge
 
@@ -141,9 +143,11 @@ class Calendar:
                 "leaves no time before it to learn from: choose a shorter horizon."
             )
         earliest = min(latest, self.start + max(1, round(_FIRST_SHARE * (self.end - self.start))))
-        step = self.window_end(latest) - latest
-        if latest - (count - 1) * step >= earliest:
-            return [latest - k * step for k in range(count)][::-1]
+        edges = [latest]
+        while len(edges) < count and edges[-1] >= earliest:
+            edges.append(self._latest(edges[-1]))
+        if edges[-1] >= earliest:
+            return edges[::-1]
         edges = sorted({round(edge) for edge in np.linspace(earliest, latest, count).tolist()})
         if len(edges) < count:
             raise UsageError(
@@ -167,7 +171,7 @@ class Calendar:
         """What is known at the end of observation, of which there is no window yet."""
         rfm = rfm_summary(self.table, observation_end=period_start(self.end, self.period), **self.settings)
         assert rfm.observation_end is not None
-        length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end)
+        length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end, period=rfm.period)
         return self._known(rfm, length, self.end, self.window_end(self.end) - self.end)
 
     def _known(self, rfm: RFM, length: float, edge: int, window: int) -> Known:

@@ -248,12 +248,14 @@ class Posterior:
     draws : parameter -> (draws,) float64.
     time_unit : unit of time of the parameters; None for spend models.
     currency : unit of money, or None.
+    period : periods within which purchases are one purchase, or None where that is not known.
     """
 
     family: Family
     draws: dict[str, npt.NDArray[np.float64]]
     time_unit: TimeUnit | None = None
     currency: str | None = None
+    period: TimeUnit | None = None
 
     @property
     def matrix(self) -> npt.NDArray[np.float64]:
@@ -271,7 +273,12 @@ class Posterior:
 
     @classmethod
     def from_parameters(
-        cls, family: Family, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None = None
+        cls,
+        family: Family,
+        values: Mapping[str, Any],
+        time_unit: TimeUnit | None,
+        currency: str | None = None,
+        period: TimeUnit | None = None,
     ) -> Posterior:
         """Check known numbers, or draws, and take them as a posterior."""
         missing = [name for name in family.parameters if name not in values]
@@ -291,7 +298,7 @@ class Posterior:
         bad = [name for name, array in draws.items() if not np.all(np.isfinite(array) & (array > 0))]
         if bad:
             raise UsageError(f"{family.label}: {', '.join(bad)} must be positive and finite.")
-        return cls(family, draws, time_unit, currency)
+        return cls(family, draws, time_unit, currency, period)
 
 
 def distinct(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -201,7 +201,7 @@ def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibrat
         with warnings.catch_warnings():  # the plain prediction has said it
             warnings.simplefilter("ignore", DataWarning)
             spend = with_a_mean(spend)
-    clock = terms.clock(purchases.time_unit, rfm.observation_end)
+    clock = terms.clock(purchases.time_unit, rfm.observation_end, rfm.period)
     named = {"purchases": "purchases", "value": "clv"}
     levels = {
         named[target]: of.of(rfm.frequency, terms.interval)

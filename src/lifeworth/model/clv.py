@@ -13,7 +13,7 @@ import pandas as pd
 from lifeworth import guesses
 from lifeworth.errors import UsageError
 from lifeworth.guesses import Answers, described, helpful
-from lifeworth.model.calibration import Calibration, Teacher, calibrated_intervals
+from lifeworth.model.calibration import Calibration, Teacher
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.progress import Progress, Report, watched
@@ -98,12 +98,14 @@ class CLV(Answers):
 
         Parameters
         ----------
-        rfm : RFM table, in the time unit of the fit.
+        rfm : RFM table, in the time unit of the fit; or another table with its columns, or a path to one, which is
+            refused if it says that its units, or its period of purchases, are not those of the fit.
         horizon : "39W", "12M", "365D", a number of time units, or "forever", which needs a discount rate.
         discount_rate : effective, per year; purchases are discounted to the end of observation,
             exactly in time.
-        margin : share of spend that is value. One number, or one for each customer: an array in the order of
-            `rfm`, or a Series (or dictionary) by customer_id; so are the costs.
+        margin : share of spend that is value. One number, or one for each customer: a Series (or dictionary) by
+            customer_id, or an array in the order of `rfm`; so are the costs. An array is refused where the RFM table
+            was made of rows in another order than that of customer_id.
         interval : probability that intervals hold.
         uncertainty : "customer": what each customer will really do (posterior predictive); "mean":
             only how sure we are of the expectation; None: expectations alone.
@@ -183,7 +185,8 @@ class CLV(Answers):
 
         Parameters
         ----------
-        by : a group for each customer (an array in the order of `rfm`, or a Series by customer_id): totals of each.
+        by : a group for each customer (a Series by customer_id, or an array in the order of `rfm`, as `margin` in
+            `predict`): totals of each.
         period : tell the horizon's periods apart, such as "M": `cash_flow()` and `payback()` of the result use them.
 
         Returns
@@ -197,7 +200,7 @@ class CLV(Answers):
         >>> purchases = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
         >>> clv = lw.CLV(purchases, lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44}))
         >>> clv.predict_total(calibration, "3M", period="M", uncertainty="mean").cash_flow()["value"].round(0).to_list()
-        [7938.0, 7748.0, 7115.0]
+        [8195.0, 7491.0, 7346.0]
         """
         totals = self.predict_both(
             rfm,
@@ -244,10 +247,8 @@ class CLV(Answers):
         -------
         frame, totals : the second is None where `uncertainty` is None.
         """
-        self.purchases.check(force)
-        if self.spend is not None:
-            self.spend.check(force)
-        rfm = self.purchases._rfm(rfm)
+        from lifeworth.model.valuation import value_customers
+
         terms = Terms(
             horizon,
             discount_rate,
@@ -261,14 +262,7 @@ class CLV(Answers):
             seed,
             period,
         )
-        spend = None if self.spend is None else self.spend.posterior
-        with watched(progress) as report:
-            frame, totals = predict_value(self.purchases.posterior, spend, rfm, terms, report, by)
-        if self.calibration is None or uncertainty != "customer":
-            return frame, totals
-        self.calibration.check_length(terms.clock(self.purchases.time_unit, rfm.observation_end).length)
-        frame = frame.assign(**calibrated_intervals(self, rfm, terms, self.calibration))
-        return frame, None if totals is None else self.calibration.of_totals(totals, seed)
+        return value_customers(self, rfm, terms, by, force, progress)
 
     def calibrate(self, backtest: Teacher, method: str | None = None) -> CLV:
         """Learn from past cut-offs how wide intervals have to be, so that they hold as often as they say.

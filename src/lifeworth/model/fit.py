@@ -16,7 +16,7 @@ from lifeworth.families import Family
 from lifeworth.families.base import Posterior, PriorSpec
 from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
-from lifeworth.rfm import RFM
+from lifeworth.rfm import RFM, metadata_of
 from lifeworth.timeunits import Duration, Horizon, TimeUnit, horizon_interval, horizon_length, is_duration
 from lifeworth.transactions import Audit
 
@@ -258,17 +258,27 @@ class Fit(Answers):
             )
 
     def _rfm(self, rfm: Any) -> RFM:
+        """Any RFM table as an `RFM`: in the units that it says, or, where it says none, in those of the fit."""
         if isinstance(rfm, RFM):
             return rfm
-        if self.time_unit is None:
-            raise UsageError("Give an RFM table, made by rfm_summary or RFM.from_frame.")
         if isinstance(rfm, str) and is_duration(rfm) and not Path(rfm).exists():
             raise UsageError(f'"{rfm}" stands where the RFM table belongs: give the table first, and then the horizon.')
-        return RFM.from_frame(rfm, self.time_unit)
+        unit = metadata_of(rfm).time_unit or self.time_unit
+        if unit is None:
+            raise UsageError("Give an RFM table, made by rfm_summary or RFM.from_frame.")
+        return RFM.from_frame(rfm, unit)
+
+    def _in_given_order(self, given: Any, rfm: RFM, values: Array) -> Array:
+        """Values of the customers of `rfm`, in the order of the table it was made of by `_rfm`."""
+        if given is rfm or rfm.row_order is None:
+            return values
+        return np.asarray(values[np.argsort(rfm.row_order)])
 
 
 class PurchaseFit(Fit):
     """A fitted model of purchases. Methods answer per customer, in the order of `rfm`.
+
+    An RFM table is in the order of customer_id; another table with its columns keeps the order of its rows.
 
     A fit that failed its diagnostics predicts nothing (FitError) unless told to, with `force=True`.
     """
@@ -278,11 +288,13 @@ class PurchaseFit(Fit):
     def _interval(self, horizon: Horizon, rfm: RFM | None = None) -> tuple[float, float]:
         """When the horizon begins, and its length."""
         assert self.time_unit is not None
-        return horizon_interval(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
+        end, period = (None, None) if rfm is None else (rfm.observation_end, rfm.period)
+        return horizon_interval(horizon, self.time_unit, end, period)
 
     def _length(self, horizon: Duration, rfm: RFM | None = None) -> float:
         assert self.time_unit is not None
-        return horizon_length(horizon, self.time_unit, None if rfm is None else rfm.observation_end)
+        end, period = (None, None) if rfm is None else (rfm.observation_end, rfm.period)
+        return horizon_length(horizon, self.time_unit, end, period=period)
 
     @helpful
     def probability_alive(
@@ -309,9 +321,9 @@ class PurchaseFit(Fit):
         0.5671
         """
         self.check(force)
-        rfm = self._rfm(rfm)
-        after = 0.0 if horizon is None else self._length(horizon, rfm)
-        return predict.probability_alive(self.posterior, rfm, draws, after)
+        table = self._rfm(rfm)
+        after = 0.0 if horizon is None else self._length(horizon, table)
+        return self._in_given_order(rfm, table, predict.probability_alive(self.posterior, table, draws, after))
 
     @helpful
     def expected_purchases(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
@@ -344,9 +356,10 @@ class PurchaseFit(Fit):
         0.769
         """
         self.check(force)
-        rfm = self._rfm(rfm)
-        start, length = self._interval(horizon, rfm)
-        return predict.expected_purchases(self.posterior, rfm, length, draws, start)
+        table = self._rfm(rfm)
+        start, length = self._interval(horizon, table)
+        values = predict.expected_purchases(self.posterior, table, length, draws, start)
+        return self._in_given_order(rfm, table, values)
 
     @helpful
     def probability_no_purchase(self, rfm: RFM, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
@@ -366,9 +379,10 @@ class PurchaseFit(Fit):
         0.713
         """
         self.check(force)
-        rfm = self._rfm(rfm)
-        start, length = self._interval(horizon, rfm)
-        return predict.probability_no_purchase(self.posterior, rfm, length, draws, start)
+        table = self._rfm(rfm)
+        start, length = self._interval(horizon, table)
+        values = predict.probability_no_purchase(self.posterior, table, length, draws, start)
+        return self._in_given_order(rfm, table, values)
 
     @helpful
     def purchase_pmf(self, rfm: RFM, horizon: Horizon, max_purchases: int, *, force: bool = False) -> Array:
@@ -378,9 +392,10 @@ class PurchaseFit(Fit):
         takes an integral for each customer and draw, some hundred times the time.
         """
         self.check(force)
-        rfm = self._rfm(rfm)
-        start, length = self._interval(horizon, rfm)
-        return predict.purchase_pmf(self.posterior, rfm, length, max_purchases, start)
+        table = self._rfm(rfm)
+        start, length = self._interval(horizon, table)
+        values = predict.purchase_pmf(self.posterior, table, length, max_purchases, start)
+        return self._in_given_order(rfm, table, values)
 
     @helpful
     def expected_purchases_new_customer(self, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
@@ -460,7 +475,8 @@ class SpendFit(Fit):
         24.66
         """
         self.check(force)
-        return predict.expected_spend(self.posterior, self._rfm(rfm), draws)
+        table = self._rfm(rfm)
+        return self._in_given_order(rfm, table, predict.expected_spend(self.posterior, table, draws))
 
 
 FIT_CLASSES: dict[str, type[Fit]] = {"purchases": PurchaseFit, "spend": SpendFit}

@@ -89,7 +89,7 @@ def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Sampl
     floats = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in samples.items()}
     parameters = {name: values.ravel() for name, values in floats.items() if name in family.parameters}
     try:
-        posterior = Posterior.from_parameters(family, parameters, time_unit, currency)
+        posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period)
     except UsageError as error:
         raise DataError(f"{where} is damaged: {error}") from error
     return FIT_CLASSES[family.kind](posterior, diagnostics, origin, floats, dict(sample_stats))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.files import replacing
-from lifeworth.rfm import RFM, rfm_metadata
-from lifeworth.tables.paths import find_files
+from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
+from lifeworth.tables import Files, find_files, id_type, to_arrow_with_ids
 from lifeworth.value import Totals
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def score(
         raise UsageError(f"rows_per_block={rows_per_block!r} must be a whole number of at least 1.")
     blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
     done, totals = 0, None
-    with replacing(path) as temporary, _Writer(temporary, kind) as writer:
+    with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source)) as writer:
         for frame, rfm in blocks:
             own = {name: _column(frame, value) for name, value in terms.items() if name in _COLUMNS}
             scores, block_totals = clv.predict_both(rfm, horizon, **{**terms, **own})
@@ -75,21 +75,45 @@ def score(
 def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
     """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
     unit = clv.purchases.time_unit
-    assert unit is not None
-    if isinstance(source, (str, Path)):
+    if isinstance(source, (str, Path, Files)):
         files = find_files(source)
-        told = (rfm_metadata(source) if Path(source).is_file() else None) or {}
-        end, currency = told.get("observation_end"), told.get("currency")
-        known = told.get("time_unit", unit)
+        told = (rfm_metadata(files) or RFMMetadata()).units
+        told = told if told.time_unit is not None else replace(told, time_unit=unit)
         batches: Any = files.batches(files.schema(None), rows)
         frames: Any = (batch.to_pandas() for batch in batches)
-        return (
-            (frame, RFM.from_frame(frame, known, end, told.get("period"), currency)) for frame in frames if len(frame)
-        ), files.rows()
+        return ((frame, RFM.from_metadata(frame, told)) for frame in frames if len(frame)), files.rows()
     if isinstance(source, RFM):
         pieces = (source.take(_range(start, rows, len(source))) for start in range(0, len(source), rows))
         return ((piece.to_pandas(), piece) for piece in pieces), len(source)
-    return ((rfm.to_pandas(), rfm) for rfm in (clv.purchases._rfm(block) for block in source)), None
+    return ((rfm.to_pandas(), rfm) for rfm in _agreeing(clv.purchases._rfm(block) for block in source)), None
+
+
+def _id_type(source: Any) -> pa.DataType | None:
+    """The type in which ids are written, where more is known of it than the first block tells."""
+    import pyarrow as pa
+
+    if isinstance(source, RFM):
+        return id_type(source.customer_id)
+    if isinstance(source, (str, Path, Files)):
+        kind = find_files(source).schema(["customer_id"]).field(0).type
+        return kind if pa.types.is_decimal(kind) else None
+    return None
+
+
+def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
+    """RFM tables that are parts of one: of the same units, period and end."""
+    first: RFMMetadata | None = None
+    for number, table in enumerate(tables, 1):
+        own = table.metadata.units
+        first = own if first is None else first
+        if own != first:
+            names = [field.name for field in fields(own) if getattr(own, field.name) != getattr(first, field.name)]
+            values = [" and ".join(str(getattr(one, name)) for name in names) for one in (first, own)]
+            raise DataError(
+                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, and "
+                f"{values[1]} in block {number}; score them apart."
+            )
+        yield table
 
 
 def _column(frame: pd.DataFrame, value: Any) -> Any:
@@ -110,9 +134,8 @@ def _range(start: int, rows: int, size: int) -> Any:
 class _Writer:
     """Appends frames of the same columns to a Parquet or CSV file."""
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self.path, self.kind = path, kind
-        self.schema: pa.Schema | None = None
+    def __init__(self, path: Path, kind: str, ids: pa.DataType | None) -> None:
+        self.path, self.kind, self.ids = path, kind, ids
         self.file: Any = None
 
     def __enter__(self) -> _Writer:
@@ -124,14 +147,13 @@ class _Writer:
 
     def write(self, frame: pd.DataFrame) -> None:
         """Append a block; its types are those of the first."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self.kind == ".csv":
             frame.to_csv(self.path, index=False, mode="a", header=not self.path.exists())
             return
-        table = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
+        table = to_arrow_with_ids(frame, self.ids)
         if self.file is None:
-            self.schema = table.schema
+            self.ids = table.schema.field("customer_id").type
             self.file = pq.ParquetWriter(self.path, table.schema, compression="zstd")
         self.file.write_table(table)

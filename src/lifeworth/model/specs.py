@@ -259,7 +259,7 @@ class Model[F: Fit](Answers):
             created=_now(),
             versions=versions(),
         )
-        posterior = Posterior(self.family, flat, time_unit, source.currency)
+        posterior = Posterior(self.family, flat, time_unit, source.currency, source.period)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
     @classmethod
@@ -285,11 +285,14 @@ class Model[F: Fit](Answers):
 
         return cast(F, from_datatree(cls.family, tree))
 
-    def _from_parameters(self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None) -> F:
-        posterior = Posterior.from_parameters(self.family, values, time_unit, currency)
+    def _from_parameters(
+        self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None, period: TimeUnit | None
+    ) -> F:
+        by = None if period is None else check_time_unit(period, "period")
+        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by)
         samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
         given = Diagnostics("given", "ok", ())
-        return self._made(posterior, given, Origin(created=_now(), versions=versions()), samples)
+        return self._made(posterior, given, Origin(period=by, created=_now(), versions=versions()), samples)
 
     def _made(self, *parts: Any) -> F:
         """A fit of the kind this model makes."""
@@ -301,9 +304,20 @@ class PurchaseModel(Model[PurchaseFit]):
 
     @helpful
     def from_parameters(
-        self, values: Mapping[str, Any], time_unit: TimeUnit, currency: str | None = None
+        self,
+        values: Mapping[str, Any],
+        time_unit: TimeUnit,
+        currency: str | None = None,
+        period: TimeUnit | None = None,
     ) -> PurchaseFit:
         """Take known parameters (numbers, or arrays of draws), in `time_unit`, as a fit.
+
+        Parameters
+        ----------
+        values : parameter -> number, or (draws,) array.
+        time_unit : the unit of time of the parameters.
+        currency : what money is counted in.
+        period : the periods purchases were counted in; RFM tables of another one are refused. Default: not known.
 
         Raises
         ------
@@ -315,7 +329,7 @@ class PurchaseModel(Model[PurchaseFit]):
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
         1.1967
         """
-        return self._from_parameters(values, check_time_unit(time_unit), currency)
+        return self._from_parameters(values, check_time_unit(time_unit), currency, period)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
@@ -348,14 +362,16 @@ class SpendModel(Model[SpendFit]):
     """A model of how much customers spend per purchase."""
 
     @helpful
-    def from_parameters(self, values: Mapping[str, Any], currency: str | None = None) -> SpendFit:
-        """Take known parameters (numbers, or arrays of draws) as a fit.
+    def from_parameters(
+        self, values: Mapping[str, Any], currency: str | None = None, period: TimeUnit | None = None
+    ) -> SpendFit:
+        """Take known parameters (numbers, or arrays of draws) as a fit; arguments as for a model of purchases.
 
         Raises
         ------
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
-        return self._from_parameters(values, None, currency)
+        return self._from_parameters(values, None, currency, period)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:

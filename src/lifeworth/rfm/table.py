@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth import display
-from lifeworth.errors import DataError, SourceError
+from lifeworth.errors import DataError, UsageError
 from lifeworth.files import replacing
 from lifeworth.guesses import Answers, helpful
+from lifeworth.rfm.alignment import by_customer
+from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
 from lifeworth.tables import read_table
-from lifeworth.timeunits import UNIT_NAMES, TimeUnit, check_time_unit, to_timestamp
+from lifeworth.timeunits import UNIT_NAMES, TimeUnit
 from lifeworth.transactions import Audit, factorise_ids
 
 RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
-_METADATA_KEY = b"lifeworth"
 _MONEY = ("monetary_value", "past_spend")
 _SHOWN = 3
 
@@ -42,6 +42,7 @@ class RFM(Answers):
     observation_end : first instant of the last period observed, or None where it is not known.
     currency : what money is counted in, or None.
     audit : what happened to every row.
+    row_order : (n,) int64, the row of the caller's table that each row was made of; None where the order is the same.
 
     Examples
     --------
@@ -68,6 +69,7 @@ class RFM(Answers):
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
+    row_order: npt.NDArray[np.int64] | None = field(default=None, repr=False)
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
@@ -122,7 +124,10 @@ class RFM(Answers):
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """Columns customer_id, frequency, recency, T and, where money is known, monetary_value."""
+        """Columns customer_id, frequency, recency, T and, where money is known, monetary_value.
+
+        The units are in `attrs["lifeworth"]` of the frame, and go with it to Parquet and back.
+        """
         columns: dict[str, Any] = {
             "customer_id": self.customer_id,
             "frequency": self.frequency,
@@ -131,14 +136,21 @@ class RFM(Answers):
         }
         if self.monetary_value is not None:
             columns["monetary_value"] = self.monetary_value
-        return pd.DataFrame(columns)
+        frame = pd.DataFrame(columns)
+        frame.attrs.update(self.metadata.to_attrs())
+        return frame
+
+    @property
+    def metadata(self) -> RFMMetadata:
+        """What the table says of itself: its units, its end and its audit."""
+        return RFMMetadata(self.time_unit, self.period, self.observation_end, self.currency, self.audit)
 
     @classmethod
     @helpful
     def from_frame(
         cls,
         data: Any,
-        time_unit: TimeUnit,
+        time_unit: TimeUnit | None = None,
         observation_end: Any = None,
         period: TimeUnit | None = None,
         currency: str | None = None,
@@ -150,16 +162,41 @@ class RFM(Answers):
         data : any table with columns customer_id, frequency, recency, T and, optionally,
             monetary_value (which may be missing where frequency is 0) and past_spend; or a path to one.
             A pandas frame without customer_id has the ids in its index, as lifetimes makes it.
-        time_unit : the unit that its recency and T are in.
+        time_unit : the unit that its recency and T are in. May be omitted where the table says it: Parquet files
+            and Arrow tables of `to_parquet`, and frames of `to_pandas`.
         observation_end : date the table describes; horizons in months need it to follow the calendar.
         period : the periods purchases were counted in; default None, not known: recency and T in weeks
             may come from purchases by day as well as by week.
+        currency : what money is counted in.
+
+        Returns
+        -------
+        RFM : sorted by customer_id, whatever the order of rows in `data`. Where that order is another one, margins,
+            costs and groups are given by customer_id (a Series), not as arrays.
 
         Raises
         ------
-        DataError : every problem of the table in one message, with the first offending customers.
+        DataError : every problem of the table in one message, with the first offending customers; or files of one
+            folder or pattern that disagree about their units.
+        UsageError : a unit, period, end or currency that contradicts what the table says of itself.
+
+        Examples
+        --------
+        >>> import lifeworth as lw, pandas as pd
+        >>> made_in_sql = pd.DataFrame({"customer_id": [7, 3], "frequency": [2, 0], "recency": [30.4, 0], "T": [39, 5]})
+        >>> lw.RFM.from_frame(made_in_sql, time_unit="W", observation_end="1997-09-30").to_pandas()
+           customer_id  frequency  recency     T
+        0            3          0      0.0   5.0
+        1            7          2     30.4  39.0
         """
-        unit = check_time_unit(time_unit)
+        metadata = metadata_of(data).combined(name_of(data), time_unit, observation_end, period, currency)
+        return cls.from_metadata(data, metadata)
+
+    @classmethod
+    def from_metadata(cls, data: Any, metadata: RFMMetadata) -> RFM:
+        """`from_frame` of a table whose units are known already."""
+        if metadata.time_unit is None:
+            raise UsageError(f'{name_of(data)} does not say its unit of time: name it, such as time_unit="W".')
         frame = read_table(_with_ids(data))
         missing = [name for name in RFM_COLUMNS if name not in frame.columns]
         if missing:
@@ -174,22 +211,30 @@ class RFM(Answers):
         codes, ids = factorise_ids(frame["customer_id"], "customer_id")
         order = np.argsort(codes)
         money = {name: numbers[name][order] if name in numbers else None for name in _MONEY}
-        end = None if observation_end is None else to_timestamp(observation_end, "observation_end").tz_localize(None)
+        counted = Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame))
         return cls(
             customer_id=ids,
             frequency=numbers["frequency"][order].astype(np.int64),
             recency=numbers["recency"][order],
             T=numbers["T"][order],
             **money,
-            time_unit=unit,
-            period=None if period is None else check_time_unit(period, "period"),
-            observation_end=end,
-            currency=currency,
-            audit=Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame)),
+            time_unit=metadata.time_unit,
+            period=metadata.period,
+            observation_end=metadata.observation_end,
+            currency=metadata.currency,
+            audit=metadata.audit or counted,
+            row_order=None if np.array_equal(order, np.arange(len(order))) else order,
         )
 
-    def take(self, rows: npt.NDArray[Any]) -> RFM:
-        """The RFM table of some of the customers; `rows` is a boolean mask, or ascending positions."""
+    def take(self, rows: npt.NDArray[Any] | pd.Series[Any]) -> RFM:
+        """The RFM table of some of the customers.
+
+        Parameters
+        ----------
+        rows : a boolean mask or ascending positions, in the order of this table; or a boolean Series by customer_id.
+        """
+        if isinstance(rows, pd.Series):
+            rows = by_customer(rows, self, "rows", "value")
         return replace(
             self,
             customer_id=self.customer_id[rows],
@@ -198,6 +243,7 @@ class RFM(Answers):
             T=self.T[rows],
             monetary_value=None if self.monetary_value is None else self.monetary_value[rows],
             past_spend=None if self.past_spend is None else self.past_spend[rows],
+            row_order=None if self.row_order is None else self.row_order[rows],
         )
 
     def to_parquet(self, path: str | Path) -> None:
@@ -208,54 +254,19 @@ class RFM(Answers):
         frame = self.to_pandas()
         if self.past_spend is not None:
             frame["past_spend"] = self.past_spend
+        frame.attrs = {}
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        about = {
-            "time_unit": self.time_unit,
-            "period": self.period,
-            "observation_end": None if self.observation_end is None else self.observation_end.isoformat(),
-            "currency": self.currency,
-            "audit": self.audit.to_dict(),
-        }
-        table = table.replace_schema_metadata(
-            {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(about).encode()}
-        )
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **self.metadata.to_schema_metadata()})
         with replacing(path) as temporary:
             pq.write_table(table, temporary)
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> RFM:
-        """Read what `to_parquet` wrote."""
-        about = rfm_metadata(path)
-        if about is None:
+        """Read what `to_parquet` wrote: a file, or a folder or pattern of files that agree about their units."""
+        metadata = rfm_metadata(path)
+        if metadata is None:
             raise DataError(f"{path} is not an RFM table written by lifeworth: use RFM.from_frame and name its unit.")
-        rfm = cls.from_frame(path, about["time_unit"], about["observation_end"], about["period"], about["currency"])
-        return replace(rfm, audit=Audit.from_dict(about["audit"]))
-
-
-def rfm_metadata(path: str | Path) -> dict[str, Any] | None:
-    """What lifeworth wrote about the RFM table in a Parquet file; None if it is something else."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path} could not be read as Parquet: {error}") from error
-    if _METADATA_KEY not in metadata:
-        return None
-    try:
-        about = json.loads(metadata[_METADATA_KEY])
-    except ValueError:
-        about = None
-    if not isinstance(about, dict) or not about.keys() >= {
-        "time_unit",
-        "period",
-        "observation_end",
-        "currency",
-        "audit",
-    }:
-        raise DataError(f"{path} is damaged: what lifeworth wrote about its units cannot be read.")
-    return about
+        return cls.from_metadata(path, metadata)
 
 
 def _with_ids(data: Any) -> Any:
@@ -266,6 +277,24 @@ def _with_ids(data: Any) -> Any:
     if index.nlevels > 1 or (index.name is None and isinstance(index, pd.RangeIndex)):
         return data
     return data.reset_index(drop=True).assign(customer_id=index)
+
+
+def _other_than_numbers(column: pd.Series[Any]) -> str:
+    """What a column holds that pandas would turn into numbers, and what to do; "" for numbers."""
+    if column.dtype == object:
+        column = column.infer_objects()
+    kind = getattr(column.dtype, "kind", "O")
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return f"periods ({column.dtype}), not numbers"
+    if kind == "M":
+        return f"dates ({column.dtype}), not numbers: recency and T are ages, from the first purchase on"
+    if kind == "m":
+        return f'durations ({column.dtype}), not numbers: divide them by the time unit, such as pd.Timedelta("7D")'
+    if kind == "c":
+        return f"complex numbers ({column.dtype})"
+    if kind == "b":
+        return "True and False, not numbers"
+    return ""
 
 
 def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
@@ -284,6 +313,11 @@ def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
     numbers: dict[str, npt.NDArray[np.float64]] = {}
     for name in (*RFM_COLUMNS[1:], *_MONEY):
         if name not in frame:
+            continue
+        other = _other_than_numbers(frame[name])
+        if other:
+            complain(np.ones(len(frame), dtype=bool), f"{name} holds {other}")
+            numbers[name] = np.full(len(frame), np.nan)
             continue
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.base import Posterior
-from lifeworth.rfm import RFM, RFM_COLUMNS
+from lifeworth.rfm import RFM, RFM_COLUMNS, metadata_of
 from lifeworth.tables import read_table
 from lifeworth.timeunits import horizon_length
 
@@ -54,6 +54,7 @@ def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) ->
         if rfm is not None:
             raise UsageError("Two RFM tables were given: give predictions, or a CLV, first and its RFM table second.")
         return _of_rfm(data)
+    metadata = metadata_of(data)
     frame = read_table(data)
     has_rfm = set(RFM_COLUMNS) <= set(frame.columns)
     future = next((name for name in ("clv", "expected_purchases") if name in frame.columns), None)
@@ -64,7 +65,9 @@ def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) ->
         )
     if has_rfm and rfm is None:
         columns = [name for name in (*RFM_COLUMNS, "monetary_value", "past_spend") if name in frame.columns]
-        rfm = RFM.from_frame(frame[columns], "D")  # scores are ranks: the unit does not matter
+        unit = metadata.time_unit or "D"  # scores are ranks: a unit that is not known does not matter
+        end, period, currency = metadata.observation_end, metadata.period, metadata.currency
+        rfm = RFM.from_frame(frame[columns], unit, end, period, currency)
     if future is None:
         return _of_rfm(rfm)
     if rfm is None:
@@ -95,7 +98,7 @@ def _of_model(clv: Any, purchases: Posterior, rfm: Any, horizon: str | float | N
     spend = None if clv.spend is None else clv.spend.posterior
     future = "clv" if "clv" in frame.columns else "expected_purchases"
     assert purchases.time_unit is not None
-    length = horizon_length(horizon, purchases.time_unit, known.rfm.observation_end)
+    length = horizon_length(horizon, purchases.time_unit, known.rfm.observation_end, period=known.rfm.period)
     return replace(
         known,
         future=frame[future].to_numpy(dtype=np.float64),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lifeworth.errors import DataError
+from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate.holdout import Scores, score
 from lifeworth.families import FAMILIES
 from lifeworth.families.base import distinct, purchase_rows, spend_rows
@@ -94,8 +94,18 @@ def predict(
     clv.purchases.check(force)
     if clv.spend is not None:
         clv.spend.check(force)
-    Terms(**terms).clock(rfm.time_unit, rfm.observation_end)
-    about = {"time_unit": rfm.time_unit, "period": rfm.period, "observation_end": rfm.observation_end}
+    if not isinstance(rfm, SparkRFM):
+        raise UsageError(
+            f"rfm must be a SparkRFM, made by lifeworth.spark.rfm_summary, not {type(rfm).__name__}: a DataFrame alone "
+            "does not say its unit of time; SparkRFM(frame, time_unit, period, observation_end, currency) does."
+        )
+    about = {
+        "time_unit": rfm.time_unit,
+        "period": rfm.period,
+        "observation_end": rfm.observation_end,
+        "currency": rfm.currency,
+    }
+    Terms(**terms).clock(rfm.time_unit, rfm.observation_end, rfm.period)
     one = RFM.from_frame(_nobody_scored(rfm.has_money), **about)  # type: ignore[arg-type]
     columns = clv.predict(one, **terms, force=force).columns
     known = rfm.frame.select(*(name for name in rfm.frame.columns if name != "past_spend"))
@@ -155,23 +165,24 @@ def _distinct(frame: DataFrame, names: list[str]) -> list[Any]:
 # ---- scoring --------------------------------------------------------------------------------------------------
 
 
-type Packed = tuple[list[tuple[str, dict[str, Any], TimeUnit | None, str | None]], dict[str, Any] | None]
+type PackedFit = tuple[str, dict[str, Any], TimeUnit | None, str | None, TimeUnit | None]
+type Packed = tuple[list[PackedFit], dict[str, Any] | None]
 
 
 def _packed(clv: CLV) -> Packed:
     """The draws of a model, and what its calibration has learned: all that scoring needs, as plain values."""
     parts = [part.posterior for part in (clv.purchases, clv.spend) if part is not None]
     learned = None if clv.calibration is None else to_json(clv.calibration)
-    return [(part.family.name, part.draws, part.time_unit, part.currency) for part in parts], learned
+    return [(part.family.name, part.draws, part.time_unit, part.currency, part.period) for part in parts], learned
 
 
 def _unpacked(packed: Packed) -> CLV:
     parts, learned = packed
     fits: dict[str, Any] = {}
-    for name, draws, time_unit, currency in parts:
+    for name, draws, time_unit, currency, period in parts:
         model: Any = MODELS[name]()
         unit = (time_unit,) if FAMILIES[name].kind == "purchases" else ()
-        fits[FAMILIES[name].kind] = model.from_parameters(draws, *unit, currency)
+        fits[FAMILIES[name].kind] = model.from_parameters(draws, *unit, currency=currency, period=period)
     return CLV(**fits, calibration=None if learned is None else from_json(learned, "The model sent to Spark"))
 
 

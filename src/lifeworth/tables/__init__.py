@@ -8,5 +8,7 @@ from lifeworth.tables.frames import column_names as column_names
 from lifeworth.tables.frames import open_table as open_table
 from lifeworth.tables.frames import read_table as read_table
 from lifeworth.tables.frames import to_pandas as to_pandas
+from lifeworth.tables.ids import id_type as id_type
+from lifeworth.tables.ids import to_arrow_with_ids as to_arrow_with_ids
 from lifeworth.tables.paths import Files as Files
 from lifeworth.tables.paths import find_files as find_files

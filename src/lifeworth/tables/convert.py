@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -45,6 +46,8 @@ def to_polars(table: Any) -> polars.DataFrame:
 def to_arrow(table: Any) -> pyarrow.Table:
     """Anything tabular that lifeworth gives, as a PyArrow table; see `to_polars`.
 
+    What pandas carries in `attrs`, such as the units of an RFM table, is in the metadata of its schema.
+
     Examples
     --------
     >>> import lifeworth as lw
@@ -54,7 +57,10 @@ def to_arrow(table: Any) -> pyarrow.Table:
     """
     import pyarrow as pa
 
-    return pa.Table.from_pandas(_plain(table), preserve_index=False).replace_schema_metadata(None)
+    frame = _plain(table)
+    metadata = {"PANDAS_ATTRS": json.dumps(frame.attrs)} if frame.attrs else None
+    made = pa.Table.from_pandas(frame, preserve_index=False)
+    return made.replace_schema_metadata(metadata)
 
 
 def to_xarray(table: Any) -> xarray.Dataset:
@@ -82,7 +88,8 @@ def to_xarray(table: Any) -> xarray.Dataset:
     if "customer_id" in frame.columns:
         frame = frame.set_index("customer_id")
     made: xarray.Dataset = frame.to_xarray()
-    made.attrs.update({str(name): value for name, value in frame.attrs.items()})
+    for name, value in frame.attrs.items():  # files of xarray hold numbers and text
+        made.attrs[str(name)] = json.dumps(value) if isinstance(value, (dict, list)) else value
     return made
 
 

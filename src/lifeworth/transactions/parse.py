@@ -168,6 +168,17 @@ def _is_space(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
+def _times_in(ids: pd.Series[Any]) -> str:
+    """What a column holds that is about time, or complex; "" for what may be ids."""
+    if isinstance(ids.dtype, pd.PeriodDtype):
+        return "periods"
+    kind = getattr(ids.dtype, "kind", "O")
+    if kind == "O" and len(ids):
+        first = ids.iloc[0]
+        kind = "M" if isinstance(first, (dt.date, dt.time)) else "m" if isinstance(first, dt.timedelta) else "O"
+    return {"M": "dates or times", "m": "durations", "c": "complex numbers"}.get(kind, "")
+
+
 def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
     """Codes and the sorted distinct ids: text as str, whole numbers as integers of numpy, others as they came.
 
@@ -175,6 +186,12 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
     """
     if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
         ids = ids.astype(object).infer_objects()
+    times = _times_in(ids)
+    if times:
+        raise DataError(
+            f"Column {name!r} holds {times}, which are no customer ids: look whether it was exchanged with another "
+            "column; if these are ids, convert them to text."
+        )
     if pd.api.types.is_float_dtype(ids.dtype):
         # Whole-number ids become floats wherever one was missing in the column.
         if not whole_numbers(ids):

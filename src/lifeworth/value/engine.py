@@ -14,7 +14,7 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.base import Posterior, distinct
 from lifeworth.predict import check_units, customer_keys, spend_columns, with_a_mean
-from lifeworth.rfm import RFM
+from lifeworth.rfm import RFM, by_customer
 from lifeworth.timeunits import units_per_year
 from lifeworth.value.schedule import NODES, Schedule, cells_per_row
 from lifeworth.value.terms import Terms, per_customer
@@ -73,7 +73,7 @@ class _Engine:
 
     def __init__(self, purchases: Posterior, spend: Posterior | None, rfm: RFM, terms: Terms, groups: Any) -> None:
         self.purchases, self.spend, self.rfm, self.terms = purchases, spend, rfm, terms
-        self.clock = terms.clock(purchases.time_unit, rfm.observation_end)
+        self.clock = terms.clock(purchases.time_unit, rfm.observation_end, rfm.period)
         self.draws = max(len(purchases), 0 if spend is None else len(spend))
         # Posteriors of unequal length are paired by going round the shorter one.
         pairing = np.arange(self.draws)
@@ -435,19 +435,7 @@ def _grouped(groups: Any, rfm: RFM) -> tuple[npt.NDArray[np.int64], pd.Index[Any
     """The group of each customer as a number, and the groups' labels."""
     if groups is None:
         return np.zeros(len(rfm), dtype=np.int64), pd.Index([None], dtype=object)
-    if isinstance(groups, dict):
-        groups = pd.Series(groups)
-    if isinstance(groups, pd.Series):
-        missing = ~rfm.customer_id.isin(groups.index)
-        if missing.any() or groups.index.has_duplicates:
-            raise DataError(
-                f"by is looked up by customer_id in the series' index, and {int(missing.sum()):,} of {len(rfm):,} "
-                "customers are not in it, or twice: set its index, or give an array in the order of the table."
-            )
-        name, groups = groups.name, groups.reindex(rfm.customer_id).to_numpy()
-    else:
-        name = None
-    if np.ndim(groups) != 1 or len(groups) != len(rfm):
-        raise UsageError(f"by must give one group for each of the {len(rfm):,} customers.")
+    name = groups.name if isinstance(groups, pd.Series) else None
+    groups = by_customer(groups, rfm, "by", "group")
     codes, labels = pd.factorize(pd.Series(groups), sort=True, use_na_sentinel=False)
     return codes.astype(np.int64), pd.Index(labels, name=name)

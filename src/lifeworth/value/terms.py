@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import DataError, UsageError
-from lifeworth.rfm import RFM
-from lifeworth.timeunits import TimeUnit, horizon_length, units_per_year
+from lifeworth.errors import UsageError
+from lifeworth.rfm import RFM, by_customer
+from lifeworth.timeunits import TimeUnit, add_months, horizon_length, hours_per, period_end, units_per_year
 
 Array = npt.NDArray[np.float64]
 Uncertainty = Literal["customer", "mean"]
@@ -76,8 +76,15 @@ class Terms:
                 f'uncertainty={self.uncertainty!r} must be "customer", "mean" or None ("none" on the command line).'
             )
 
-    def clock(self, time_unit: TimeUnit | None, observation_end: pd.Timestamp | None) -> Clock:
-        """The horizon, its periods and the discount rate, in time units."""
+    def clock(
+        self, time_unit: TimeUnit | None, observation_end: pd.Timestamp | None, period: TimeUnit | None = None
+    ) -> Clock:
+        """The horizon, its periods and the discount rate, in time units.
+
+        Parameters
+        ----------
+        time_unit, observation_end, period : of the RFM table.
+        """
         if time_unit is None:
             raise UsageError("The model of purchases has no unit of time.")
         decay = (math.log1p(self.discount_rate) - math.log1p(self.inflation)) / units_per_year(time_unit)
@@ -90,12 +97,12 @@ class Terms:
             if self.period is not None:
                 raise UsageError('horizon="forever" has no last period: give a finite horizon to tell periods apart.')
             expected, simulated = (tail / decay for tail in (_FOREVER_EXPECTED, _FOREVER_SIMULATED))
-            return Clock(expected, decay, np.array([0.0, expected]), time_unit, observation_end, simulated)
-        length = horizon_length(self.horizon, time_unit, observation_end)
+            return Clock(expected, decay, np.array([0.0, expected]), time_unit, observation_end, period, simulated)
+        length = horizon_length(self.horizon, time_unit, observation_end, period=period)
         edges = np.array([0.0, length])
         if self.period is not None:
-            edges = _edges(self.period, length, time_unit, observation_end)
-        return Clock(length, decay, edges, time_unit, observation_end)
+            edges = _edges(self.period, length, time_unit, observation_end, period)
+        return Clock(length, decay, edges, time_unit, observation_end, period)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,9 @@ class Clock:
     length : of the horizon.
     decay : continuous discount rate per time unit, inflation taken off.
     edges : (periods + 1,), from 0 to the length.
-    time_unit, observation_end : where it starts, and what it is counted in.
+    time_unit : what it is counted in.
+    observation_end : first instant of the last period observed, after which it starts; None: not known.
+    period : the length of that period; None: a day.
     simulated : up to where futures are played out; less than the length only where that is for ever.
     """
 
@@ -116,6 +125,7 @@ class Clock:
     edges: Array
     time_unit: TimeUnit
     observation_end: pd.Timestamp | None = None
+    period: TimeUnit | None = None
     simulated: float = field(default=math.nan)
 
     @property
@@ -123,22 +133,41 @@ class Clock:
         """Whether the horizon is "forever"."""
         return not math.isnan(self.simulated)
 
+    def last_dates(self) -> pd.DatetimeIndex | None:
+        """(periods,) the last day of each period of `edges` (of purchases by hour, the last hour); None: not known."""
+        if self.observation_end is None:
+            return None
+        end = period_end(self.observation_end, self.period)
+        edges = self.edges[1:]
+        if self.time_unit == "M" and self.period in ("M", None):  # whole months are those of the calendar
+            months = np.floor(edges + 1e-9)
+            ends = np.array([add_months(end, int(count)) for count in months])
+            hours = (edges - months) * hours_per("M")
+        else:
+            ends = np.full(len(edges), end)
+            hours = edges * hours_per(self.time_unit)
+        ends = ends + np.round(hours).astype("timedelta64[h]").astype("timedelta64[s]")
+        return pd.DatetimeIndex(ends - np.timedelta64(1, "h" if self.period == "h" else "D"))
+
     @property
     def played(self) -> float:
         """The length that futures are played out to."""
         return self.simulated if self.endless else self.length
 
 
-def _edges(period: str, length: float, time_unit: TimeUnit, observation_end: pd.Timestamp | None) -> Array:
+def _edges(
+    period: str, length: float, time_unit: TimeUnit, observation_end: pd.Timestamp | None, counted_by: TimeUnit | None
+) -> Array:
     """Where periods end: those of the calendar for months, the last cut off at the horizon."""
     edges = [0.0]
     text = period if period[:1].isdigit() else f"1{period}"
-    step = horizon_length(text, time_unit, observation_end)
+    step = horizon_length(text, time_unit, observation_end, "period", counted_by)
     number, unit = text.rstrip("hHdDwWmMyY"), text.lstrip("0123456789.")
     if length / step > 10_000:
         raise UsageError(f'period="{period}" cuts the horizon into {length / step:,.0f} pieces: take a longer one.')
     while edges[-1] < length * (1 - 1e-9):
-        end = horizon_length(f"{float(number) * len(edges):g}{unit}", time_unit, observation_end)
+        text = f"{float(number) * len(edges):g}{unit}"
+        end = horizon_length(text, time_unit, observation_end, "period", counted_by)
         edges.append(min(end, length))
     return np.array(edges)
 
@@ -151,26 +180,12 @@ def per_customer(value: PerCustomer, rfm: RFM, name: str) -> Array:
     UsageError : not numbers, negative, or not as many as customers.
     DataError : customers without one.
     """
-    if isinstance(value, Mapping):
-        value = pd.Series(value)
-    if isinstance(value, pd.Series):
-        found = value.reindex(rfm.customer_id)
-        if value.index.has_duplicates or found.isna().any():
-            absent = [str(i) for i in rfm.customer_id[found.isna().to_numpy()][:3]]
-            raise DataError(
-                f"{name} is looked up by customer_id in the series' index, and {int(found.isna().sum()):,} of "
-                f"{len(rfm):,} customers are not in it ({', '.join(absent)}, ...): set its index, or give an array "
-                "in the order of the table."
-            )
-        value = found.to_numpy()
+    if isinstance(value, Mapping) or np.ndim(value) > 0:
+        value = by_customer(value, rfm, name)
     try:
         numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} must be a number, or one for each customer, not {type(value).__name__}.") from error
-    if numbers.ndim != 1 or (np.ndim(value) > 0 and len(numbers) != len(rfm)):
-        raise UsageError(
-            f"{name} has {numbers.size:,} numbers for {len(rfm):,} customers: give one number, or one each."
-        )
     share = name == "margin"
     bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers <= (1 if share else np.inf)))
     if bad.any():

@@ -161,17 +161,14 @@ class Totals:
     def cash_flow(self) -> pd.DataFrame:
         """Purchases and value by period, and value added up so far, with intervals: a row per period.
 
-        Columns: end (the instant a period ends, or time units from now where no date is known), purchases,
+        Columns: end (the last day of a period; where purchases are counted by hour, its last hour; or time units from
+        now where no date is known), purchases,
         purchases_lower, purchases_upper, and, with a model of spend, value, value_lower, value_upper,
         cumulative_value, cumulative_lower, cumulative_upper.
         """
         ends = self.clock.edges[1:]
-        columns: dict[str, Any] = {"end": ends}
-        if self.clock.observation_end is not None:
-            from lifeworth.timeunits import hours_per
-
-            hours = pd.to_timedelta(np.round(ends * hours_per(self.clock.time_unit)), unit="h")
-            columns["end"] = self.clock.observation_end + hours
+        dates = self.clock.last_dates()
+        columns: dict[str, Any] = {"end": ends if dates is None else dates}
         named = {"purchases": (self.draws_of_purchases.sum(axis=0), self.means_of_purchases.sum(axis=0))}
         if self.has_value:
             draws, means = self.draws_of_value.sum(axis=0), self.means_of_value.sum(axis=0)

@@ -1,0 +1,45 @@
+"""Values of customers by a CLV: any table as an RFM table, in and out in the order of the caller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lifeworth.model.calibration import calibrated_intervals
+from lifeworth.progress import Progress, watched
+from lifeworth.rfm import RFM, in_table_order
+from lifeworth.value import Terms, Totals, predict_value
+
+if TYPE_CHECKING:
+    from lifeworth.model.clv import CLV
+
+
+def value_customers(
+    clv: CLV, table: Any, terms: Terms, by: Any, force: bool, progress: Progress | None
+) -> tuple[pd.DataFrame, Totals | None]:
+    """`CLV.predict_both`."""
+    clv.purchases.check(force)
+    if clv.spend is not None:
+        clv.spend.check(force)
+    rfm = clv.purchases._rfm(table)
+    row_order = None if isinstance(table, RFM) else rfm.row_order
+    if row_order is not None:  # arrays belong to the rows of the table that was given
+        own = {name: in_table_order(getattr(terms, name), rfm) for name in _PER_CUSTOMER}
+        terms, by = replace(terms, **own), in_table_order(by, rfm)
+        rfm = replace(rfm, row_order=None)
+    spend = None if clv.spend is None else clv.spend.posterior
+    with watched(progress) as report:
+        frame, totals = predict_value(clv.purchases.posterior, spend, rfm, terms, report, by)
+    if clv.calibration is not None and terms.uncertainty == "customer":
+        clv.calibration.check_length(terms.clock(rfm.time_unit, rfm.observation_end, rfm.period).length)
+        frame = frame.assign(**calibrated_intervals(clv, rfm, terms, clv.calibration))
+        totals = None if totals is None else clv.calibration.of_totals(totals, terms.seed)
+    if row_order is not None:
+        frame = frame.iloc[np.argsort(row_order)].reset_index(drop=True)
+    return frame, totals
+
+
+_PER_CUSTOMER = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")

@@ -1,0 +1,87 @@
+"""Values given for each customer, brought to the order of an RFM table without a chance to pair them wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifeworth.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from lifeworth.rfm.table import RFM
+
+_SHOWN = 3
+
+
+def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.NDArray[Any]:
+    """One value for each customer, in the order of `rfm`.
+
+    Parameters
+    ----------
+    values : a Series whose index holds customer ids, a mapping from customer ids, or an array or list in the order of
+        the table.
+    name : the argument, for messages. noun : what one of its values is.
+
+    Returns
+    -------
+    (n,) array.
+
+    Raises
+    ------
+    UsageError : a Series by row number; an array where the order of rows in the caller's table is not that of `rfm`;
+        another number of values than customers.
+    DataError : ids that are missing, or there twice.
+    """
+    if isinstance(values, Mapping):
+        values = pd.Series(list(values.values()), index=pd.Index(list(values), dtype=object).infer_objects())
+    elif isinstance(values, pd.Series):
+        if isinstance(values.index, pd.RangeIndex) and values.index.name is None and values.index.start == 0:
+            raise UsageError(
+                f"The index of {name} counts rows and does not hold customer ids: set it, as in "
+                f'frame.set_index("customer_id")["{values.name or name}"].'
+            )
+    else:
+        return _in_order(values, rfm, name, noun)
+    if values.index.has_duplicates:
+        twice = values.index[values.index.duplicated()].unique()
+        raise DataError(f"{name} has more than one value for customers such as {_some(twice)}: keep one of each.")
+    place = values.index.get_indexer(rfm.customer_id)
+    absent = place < 0
+    if absent.any():
+        raise DataError(
+            f"{name} is looked up by customer_id in the index, and {int(absent.sum()):,} of {len(rfm):,} customers are "
+            f"not in it ({_some(rfm.customer_id[absent])}): set the index to the ids, in their type."
+        )
+    return np.asarray(values.iloc[place].to_numpy())
+
+
+def in_table_order(values: Any, rfm: RFM) -> Any:
+    """An array in the order of the rows that `rfm` was made of, in the order of `rfm`; anything else as it is."""
+    if rfm.row_order is None or values is None or isinstance(values, (str, Mapping, pd.Series)):
+        return values
+    array = np.asarray(values)
+    return array[rfm.row_order] if array.ndim == 1 and len(array) == len(rfm) else values
+
+
+def _in_order(values: Any, rfm: RFM, name: str, noun: str) -> npt.NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) != len(rfm):
+        raise UsageError(
+            f"{name} has {array.size:,} {noun}s for {len(rfm):,} customers: give one {noun} for each of the "
+            f"{len(rfm):,} customers, as a Series by customer_id or in the order of the table."
+        )
+    if rfm.row_order is not None:
+        raise UsageError(
+            f"{name} is an array, and the RFM table was sorted by customer_id when it was made, so that its order is "
+            f"not clear: give pd.Series({name}, index=ids), or sort the rows by customer_id before RFM.from_frame."
+        )
+    return array
+
+
+def _some(ids: pd.Index[Any]) -> str:
+    shown = ", ".join(map(str, ids[:_SHOWN]))
+    return shown + (", ..." if len(ids) > _SHOWN else "")
