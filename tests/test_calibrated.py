@@ -2,7 +2,6 @@
 
 import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -249,22 +248,6 @@ def test_what_was_shifted_is_said(taught):
     for target, factor in calibration.shifts.items():
         assert f"{target} shifted by {100 * (factor - 1):+.1f} %" in repr(calibration)
         assert f"expectations multiplied by {factor:.3f}" in calibration._repr_html_()
-
-
-GROCERY = Path(__file__).parents[1] / "../shared/data/grocery_panel.csv.gz"
-
-
-@pytest.mark.skipif(not GROCERY.exists(), reason="the log is not here")
-def test_windows_of_a_grocery_panel_that_err_alike():
-    """Totals of purchases at rolling cut-offs, shifted by what windows before them taught: half the error."""
-    data = pd.read_csv(GROCERY)
-    bt = lw.backtest(data, 7, "8W", customer_id="cust", amount=None, baselines=[], bootstrap=0, draws=200, futures=0)
-    table = bt.held_out_coverage()
-    total = table[(table["of"] == "total") & table["calibrated"].notna()]
-    assert len(total) >= 3
-    assert (total["error_raw"] > 0).all()
-    assert total["error_calibrated"].abs().mean() < 0.6 * total["error_raw"].abs().mean()
-    assert total["calibrated"].mean() >= 0.8
 
 
 # --- held-out time ----------------------------------------------------------------------------------------------

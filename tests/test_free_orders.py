@@ -6,6 +6,7 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.families.free_orders import FreeOrders
+from lifeworth.model.fit import SpendFit
 
 P, Q, V, FREE = 6.25, 3.74, 15.44, 0.3
 PER_ORDER = (1 - FREE) * P * V / (Q - 1)
@@ -32,7 +33,7 @@ def table(seed: int, customers: int = 6000, free: float = FREE) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[lw.RFM, lw.SpendFit]:
+def fitted() -> tuple[lw.RFM, SpendFit]:
     rfm = lw.RFM.from_frame(table(1), "W")
     return rfm, lw.GammaGamma().fit(rfm)
 

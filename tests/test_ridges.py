@@ -35,17 +35,13 @@ def alike() -> lw.RFM:
 
 @pytest.mark.parametrize("model", [lw.BetaGeo, lw.ModifiedBetaGeo, lw.ParetoNBD])
 def test_customers_who_are_alike_get_the_limit_model(alike, model):
-    """r and alpha have no maximum; predictions are those on the way to the limit, and of every method the same."""
+    """r and alpha have no maximum; predictions are those on the way to the limit."""
     fit = model(priors="flat").fit(alike, method="map")
     assert any(
         "r and alpha grow together without limit, while r / alpha stays at" in r for r in fit.diagnostics.reasons
     )
     assert fit.diagnostics.verdict == "warn"
     expected = fit.expected_purchases(alike, "20W")
-    drawn = model(priors="flat").fit(alike, method="laplace", draws=200)
-    assert any("grow together without limit" in reason for reason in drawn.diagnostics.reasons)
-    # The draws differ from the mode by the uncertainty of the rate, about 1 / sqrt(3,000 purchases), and of dropout.
-    assert drawn.expected_purchases(alike, "20W").sum() == pytest.approx(expected.sum(), rel=0.05)
     earlier = {name: values / (100 if name in ("r", "alpha") else 1) for name, values in fit.draws.items()}
     before = model().from_parameters(earlier, "W").expected_purchases(alike, "20W")
     # At a hundredth of the concentration customers' rates differ by 1 %: the square of that, and some.
