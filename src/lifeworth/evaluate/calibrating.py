@@ -1,4 +1,4 @@
-"""What past cut-offs teach about a model's intervals, and whether that held at cut-offs that came later."""
+"""What past cut-offs teach about a model's expectations and intervals, and whether that held at later cut-offs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ def held_out_coverage(
     -------
     Frame: cutoff, of ("customers" or "total"), target, learned_from (cut-offs), windows (apart), raw and calibrated
     (share of customers inside, or 1.0 and 0.0 for a total inside or not), width_raw and width_calibrated (of
-    totals, over the expectation), reason (why there is no calibrated number).
+    totals, over the raw expectation), reason (why there is no calibrated number), error_raw and error_calibrated (of
+    totals: expected over actual, less 1).
     """
     rows: list[dict[str, Any]] = []
     for cut in cuts:
@@ -113,15 +114,20 @@ def held_out_coverage(
                 raw = getattr(one.totals, target)
                 expected, actual = getattr(one.totals, f"expected_{target}"), float(judged.actual.sum())
                 found = {"raw": _holds(raw, actual, interval), "width_raw": _width(raw, interval) / expected}
+                found |= {"error_raw": expected / actual - 1 if actual > 0 else np.nan}
                 if target in learned.totals:
-                    wide = raw * learned.totals[target].factors(len(raw), seed)
+                    factor = learned.shifts[target]
+                    wide = raw * factor * learned.totals[target].factors(len(raw), seed)
                     found |= {"calibrated": _holds(wide, actual, interval)}
+                    found |= {"error_calibrated": factor * expected / actual - 1 if actual > 0 else np.nan}
                     found |= {"width_calibrated": _width(wide, interval) / expected, "reason": ""}
                 else:
                     found |= {"calibrated": np.nan, "reason": f"history too short: {too_short}"}
                 rows.append(place | {"of": "total"} | found)
     columns = ["cutoff", "of", "target", "learned_from", "windows", "raw", "calibrated"]
-    return pd.DataFrame(rows, columns=[*columns, "width_raw", "width_calibrated", "reason"])
+    return pd.DataFrame(
+        rows, columns=[*columns, "width_raw", "width_calibrated", "reason", "error_raw", "error_calibrated"]
+    )
 
 
 def _of_customers(

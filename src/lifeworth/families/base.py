@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.families.free_orders import FreeOrders
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit
 
@@ -121,11 +122,13 @@ class Rows:
     columns : name -> (n,) float64.
     counts : (n,) float64, customers per distinct row.
     scale : a typical time (purchases) or a typical amount (spend), in the data's unit.
+    free : of a model of spend, customers with a mean spend of 0, who are in no row; None where there are none.
     """
 
     columns: dict[str, npt.NDArray[np.float64]]
     counts: npt.NDArray[np.float64]
     scale: float
+    free: FreeOrders | None = None
 
     @property
     def customers(self) -> int:
@@ -326,8 +329,8 @@ def _spend_rows(rfm: RFM) -> Rows:
             "This RFM table has no monetary_value, which a model of spend needs: name the column of amounts "
             "when you make it."
         )
-    told = (rfm.frequency > 0) & (rfm.monetary_value > 0)
-    if not told.any():
+    told = (rfm.frequency > 0) & (rfm.monetary_value >= 0)
+    if not (told & (rfm.monetary_value > 0)).any():
         return spend_rows(rfm.frequency, rfm.monetary_value, np.ones(len(rfm), dtype=np.int64))
     x, z = rfm.frequency[told], rfm.monetary_value[told]
     first, _, counts = distinct(x, z)
@@ -363,13 +366,15 @@ def spend_rows(frequency: Integers, monetary_value: Floats, counts: Integers) ->
             "so a model of spend has nothing to learn from."
         )
     x, z, n = frequency[use].astype(np.float64), monetary_value[use], counts[use]
+    known = (frequency > 0) & (monetary_value >= 0)
+    free = FreeOrders.of(frequency[known], counts[known], monetary_value[known] == 0)
     _refuse_one(int(n.sum()))
     if np.all(z == z[0]):
         raise DataError(
             f"Every customer spends exactly {z[0]:g}: a model of how spend differs has nothing to learn from. "
             "Value purchases at that amount instead."
         )
-    return Rows({"x": x, "z": z}, n.astype(np.float64), scale=float((x * z * n).sum() / (x * n).sum()))
+    return Rows({"x": x, "z": z}, n.astype(np.float64), scale=float((x * z * n).sum() / (x * n).sum()), free=free)
 
 
 def _refuse_one(customers: int) -> None:

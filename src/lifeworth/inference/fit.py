@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from lifeworth.errors import FitError, UsageError
 from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.families.free_orders import FreeOrders
 from lifeworth.inference.diagnostics import Diagnostics, judge_laplace
 from lifeworth.inference.findings import examined
 from lifeworth.inference.laplace import sample_laplace
 from lifeworth.inference.mode import find_mode
 from lifeworth.inference.nuts import Progress, sample_nuts
 from lifeworth.inference.priors import UnknownDensityError
+from lifeworth.inference.ridges import Ridge, find_ridge
 
 Method = Literal["auto", "laplace", "nuts", "map"]
 METHODS: tuple[Method, ...] = ("auto", "laplace", "nuts", "map")
@@ -57,14 +59,21 @@ def infer(
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UsageError(f"seed={seed!r} must be a whole number of at least 0.")
     if method == "map":
-        parameters = find_mode(family, rows, parametrisation)
+        reasons = ["A single point: it says nothing about how sure we are."]
+        try:
+            parameters = find_mode(family, rows, parametrisation)
+        except FitError:
+            ridge = _stable_ridge(family, rows, parametrisation)
+            if ridge is None:
+                raise
+            parameters = dict(zip(family.parameters, ridge.parameters.tolist(), strict=True))
+            reasons.append(ridge.reason)
         point = {name: np.array([[value]]) for name, value in parameters.items()}
-        reason = "A single point: it says nothing about how sure we are."
-        return Inference(point, Diagnostics("map", "warn", (reason,)))
+        return Inference(point, Diagnostics("map", "warn", tuple(reasons)))
     doubt = ""
     if method != "nuts":
         try:
-            fast = _fast(family, rows, parametrisation, int(draws), int(seed))
+            fast, parametrisation = _fast(family, rows, parametrisation, int(draws), int(seed))
         except (FitError, UnknownDensityError) as error:
             if method == "laplace":
                 raise
@@ -81,11 +90,52 @@ def infer(
     return Inference(kept, diagnostics, stats)
 
 
-def _fast(family: Family, rows: Rows, parametrisation: Parametrisation, draws: int, seed: int) -> Inference:
-    found = sample_laplace(family, rows, parametrisation, draws, seed)
+def of_all_orders(found: Inference, free: FreeOrders, seed: int) -> Inference:
+    """Turn draws of Gamma-Gamma for paid orders into draws for all orders, and keep the share of free ones."""
+    shape = found.draws["p"].shape
+    share = free.draws(found.draws["p"].size, seed)
+    p, v = free.all_orders(found.draws["p"].ravel(), found.draws["v"].ravel(), share)
+    draws = found.draws | {"p": p.reshape(shape), "v": v.reshape(shape), "free_share": share.reshape(shape)}
+    diagnostics = replace(found.diagnostics, reasons=(*found.diagnostics.reasons, free.note))
+    return Inference(draws, diagnostics, found.sample_stats)
+
+
+def _fast(
+    family: Family, rows: Rows, parametrisation: Parametrisation, draws: int, seed: int
+) -> tuple[Inference, Parametrisation]:
+    """Draws by importance sampling, of the limit model where the posterior has a ridge instead of a mode."""
+    found, doubtful = sample_laplace(family, rows, parametrisation, draws, seed), []
     if found is None:
-        raise FitError(
-            f"{family.label}: the posterior of these {rows.customers:,} customers has no mode to start from; "
-            'method="nuts" does not need one.'
+        ridge = _stable_ridge(family, rows, parametrisation)
+        if ridge is not None:
+            found, doubtful = sample_laplace(family, rows, ridge.parametrisation, draws, seed), [ridge.reason]
+            parametrisation = ridge.parametrisation
+    if found is None:
+        flat = [variable.name for variable in parametrisation.variables if variable.prior is None]
+        remedy = (
+            f"flat priors on {', '.join(flat)} leave it infinite mass where customers are all alike: use the default "
+            'priors, or method="map" for maximum likelihood.'
+            if flat
+            else 'method="nuts" does not need one.'
         )
-    return Inference(found.draws, judge_laplace(found.k_hat, found.ess, found.proposals))
+        raise FitError(
+            f"{family.label}: the posterior of these {rows.customers:,} customers has no mode to start from; {remedy}"
+        )
+    judged = judge_laplace(found.k_hat, found.ess, found.proposals).with_findings([], doubtful)
+    return Inference(found.draws, judged), parametrisation
+
+
+def _stable_ridge(family: Family, rows: Rows, parametrisation: Parametrisation) -> Ridge | None:
+    """The ridge of a likelihood without a maximum, or None where there is none.
+
+    Raises
+    ------
+    FitError : predictions change along the ridge.
+    """
+    ridge = find_ridge(family, rows, parametrisation)
+    if ridge is not None and not ridge.stable:
+        raise FitError(
+            f"{family.label}: {ridge.reason} Predictions still change along the way (by {ridge.change:.0%} over "
+            "the last hundredfold), so that none are given: put priors on these parameters (the default has them)."
+        )
+    return ridge

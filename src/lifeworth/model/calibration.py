@@ -1,11 +1,13 @@
-"""Recalibrated intervals: how wrong a model has been at past cut-offs, learned and put into what it says next.
+"""Recalibration: the errors of a model at past cut-offs, and the corrections of its predictions that follow from them.
 
-Expectations are never changed. What is learned is how wide intervals have to be:
+Three things are learned:
 
-- of customers, which of the model's own central intervals would have held (distributional conformal prediction), told
-  apart by how often customers had bought (Mondrian conformal prediction);
-- of totals, how far the world moved between past and window: a factor common to all customers, whose size is
-  uncertain where few windows have been seen.
+- for customers, which of the model's own central intervals would have held (distributional conformal prediction), by
+  how often customers had bought (Mondrian conformal prediction);
+- for expectations, the part of the errors of past totals that was the same in all windows: a factor for every customer
+  and for the total, shrunk towards 1;
+- for intervals of totals, how much the remaining errors varied: a random factor common to all customers, whose size is
+  uncertain if there are few windows.
 """
 
 from __future__ import annotations
@@ -83,20 +85,40 @@ class Drift:
     noise: Array
     windows: int
 
+    @property
+    def shift(self) -> float:
+        """Log of the factor that corrects expectations: the mean past error, shrunk towards 0.
+
+        The mean of n errors is multiplied by n / (n + 1), and by the share of its square that its own variance does not
+        explain (positive-part James-Stein): the first is for few windows, the second makes the shift vanish where
+        errors differ as much as errors around 0 would. Source: Efron & Morris (1973), "Stein's estimation rule and its
+        competitors", JASA 68(341).
+        """
+        mean = float(self.errors.mean())
+        if self.windows < 2 or len(self.errors) < 2 or mean == 0.0:
+            return 0.0
+        variance = max(float(self.errors.var(ddof=1)), float(self.noise.mean())) / self.windows
+        return mean * self.windows / (self.windows + 1) * max(0.0, 1.0 - variance / mean**2)
+
     def weights(self) -> Array:
         """Posterior weight of each size of drift, (len(_DRIFT_SIZES),).
 
-        An error is normal around 0 with variance noise + size²; half-Cauchy prior of the size.
+        What the shift leaves of an error is normal around 0 with variance noise + size²; half-Cauchy prior of the
+        size. As far as errors were used for the shift, (n + 1) / (n - 1) makes up for that: a mean of n leaves
+        (n - 1) / n of the variance, and a new error differs from that mean by (n + 1) / n of it.
         """
         variance = self.noise[:, None] + _DRIFT_SIZES**2
         variance = np.maximum(variance, 1e-12)
-        each = -0.5 * (np.log(variance) + self.errors[:, None] ** 2 / variance)
+        shift = self.shift
+        share = 0.0 if shift == 0.0 else shift / float(self.errors.mean())
+        used = 1.0 if share == 0.0 else 1.0 + share * 2.0 / (self.windows - 1)
+        each = -0.5 * (np.log(variance) + used * (self.errors[:, None] - shift) ** 2 / variance)
         log = each.sum(axis=0) * self.windows / len(self.errors) - np.log1p((_DRIFT_SIZES / _DRIFT_SCALE) ** 2)
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
 
     def factors(self, draws: int, seed: int) -> Array:
-        """(draws,) factors between what the model plays out and what the world makes of it; their median is 1."""
+        """(draws,) random factors between shifted futures and what happens; their median is 1."""
         rng = np.random.default_rng([seed, 0xD21F7])
         # Both spread evenly, and in random order: the ends of intervals then hardly depend on the seed.
         even = (np.arange(draws) + 0.5) / draws
@@ -117,7 +139,7 @@ def _normal_quantiles(probabilities: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What past cut-offs taught about a model's intervals.
+    """What past cut-offs taught about a model's expectations and intervals.
 
     Attributes
     ----------
@@ -141,9 +163,22 @@ class Calibration:
     totals: Mapping[str, Drift]
     reasons: tuple[str, ...] = ()
 
+    @property
+    def shifts(self) -> dict[str, float]:
+        """Target -> what expectations of it are multiplied by; 1 where past errors had no common part.
+
+        Without a factor for value, that of purchases applies to it.
+        """
+        found = {target: float(np.exp(drift.shift)) for target, drift in self.totals.items()}
+        purchases = found.get("purchases", 1.0)
+        return {"purchases": purchases, "value": found.get("value", purchases)}
+
     def __repr__(self) -> str:
         span = f"{self.cutoffs[0]:%Y-%m-%d} to {self.cutoffs[-1]:%Y-%m-%d}" if self.cutoffs else "none"
-        told = ", ".join(f"{target} ± {100 * drift.size:.0f} %" for target, drift in self.totals.items())
+        told = ", ".join(
+            f"{target} shifted by {100 * (self.shifts[target] - 1):+.1f} %, ± {100 * drift.size:.0f} %"
+            for target, drift in self.totals.items()
+        )
         learned = f"{', '.join(self.customers) or 'nothing'} of customers; totals: {told or 'nothing'}"
         return (
             f"Calibration of {self.model} by {len(self.cutoffs)} cut-offs ({span}; {self.windows} windows apart) of "
@@ -164,11 +199,11 @@ class Calibration:
                 f"Intervals were calibrated by windows of {self.length:.4g} {unit}, and the horizon asked for is "
                 f"{asked}: whether they hold there is not known. Calibrate by a backtest with this horizon.",
                 DataWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def of_totals(self, totals: Totals, seed: int) -> Totals:
-        """Totals with the drift in their draws; expectations stay. Both targets drift together."""
+        """Totals, which have been shifted, with the drift in their draws. Both targets drift together."""
 
         def drifted(target: str, draws: Array) -> Array:
             return draws * self.totals[target].factors(draws.shape[-1], seed) if target in self.totals else draws
@@ -178,6 +213,25 @@ class Calibration:
             draws_of_purchases=drifted("purchases", totals.draws_of_purchases),
             draws_of_value=drifted("value", totals.draws_of_value),
         )
+
+
+def factors(calibration: Calibration | None) -> tuple[float, float]:
+    """Return what expected purchases and their value are multiplied by."""
+    return (1.0, 1.0) if calibration is None else (calibration.shifts["purchases"], calibration.shifts["value"])
+
+
+def recalibrated(
+    clv: CLV, rfm: RFM, terms: Terms, frame: pd.DataFrame, totals: Totals | None
+) -> tuple[pd.DataFrame, Totals | None]:
+    """Replace the intervals of customers and of the total, whose expectations `factors` has corrected already."""
+    calibration = clv.calibration
+    if calibration is None:
+        return frame, totals
+    calibration.check_length(terms.clock(rfm.time_unit, rfm.observation_end, rfm.period).length)
+    if terms.uncertainty != "customer":
+        return frame, totals
+    frame = frame.assign(**calibrated_intervals(clv, rfm, terms, calibration))
+    return frame, None if totals is None else calibration.of_totals(totals, terms.seed)
 
 
 def central_level(below: Array, upto: Array) -> Array:
@@ -192,7 +246,8 @@ def central_level(below: Array, upto: Array) -> Array:
 def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibration) -> dict[str, Array]:
     """Columns of `CLV.predict` that a calibration changes: ends of the intervals of customers.
 
-    The futures are those of the plain prediction; other quantiles of them are taken.
+    The futures are those of the plain prediction, not shifted: other quantiles of them are taken, which were learned
+    from futures that were not shifted either.
     """
     from lifeworth.kernels.futures import future_rows
 

@@ -265,16 +265,19 @@ class CLV(Answers):
         return value_customers(self, rfm, terms, by, force, progress)
 
     def calibrate(self, backtest: Teacher, method: str | None = None) -> CLV:
-        """Learn from past cut-offs how wide intervals have to be, so that they hold as often as they say.
+        """Learn from past cut-offs how far expectations were off, and how wide intervals have to be.
 
-        `predict`, `predict_total` and `score` then give recalibrated intervals where uncertainty is "customer".
-        Expectations stay what they are, and so do probabilities, `new_customer` and uncertainty="mean".
+        `predict`, `predict_total` and `score` then give recalibrated expectations and, where uncertainty is
+        "customer", intervals. Probabilities and `new_customer` stay what they are.
 
-        Of customers, other quantiles of the same futures become the ends: those which at past cut-offs held as often
-        as is asked for now, of customers with as many repeat purchases. Counts jump, so that intervals may hold more
-        often, and nothing wider than all futures can be given. Totals get a factor, common to all customers, for how
-        far the world moves between past and window: its size is learned from the errors of past totals, and is
-        the less certain, and intervals the wider, the fewer of their windows lie apart.
+        Expectations are multiplied by one factor for all customers (`calibration.shifts`), so that they still sum to
+        the total: the mean log error of past totals, shrunk by n / (n + 1) for n windows that do not overlap, and
+        by how much errors differ. Errors of the same sign are mostly removed; where signs alternate the factor is 1.
+
+        Ends of customers' intervals are other quantiles of the same futures: those that held at past cut-offs as often
+        as is asked for now, by frequency. Counts are whole, so that intervals may hold more often, and none is wider
+        than all futures. Totals get a random factor, common to all customers, for what the shift leaves of past
+        errors: intervals are the wider, the fewer windows do not overlap.
 
         Parameters
         ----------
@@ -296,7 +299,8 @@ class CLV(Answers):
         Source
         ------
         Customers: Chernozhukov, Wüthrich & Zhu (2021), "Distributional conformal prediction", PNAS 118(48); by
-        groups, Vovk, Gammerman & Shafer (2005), "Algorithmic learning in a random world", section 4.5. Totals: a
+        groups, Vovk, Gammerman & Shafer (2005), "Algorithmic learning in a random world", section 4.5. Shift: Efron &
+        Morris (1973), "Stein's estimation rule and its competitors", JASA 68(341). Totals: a
         normal random effect of the window on the log of the total, with the half-Cauchy prior of Gelman (2006),
         "Prior distributions for variance parameters in hierarchical models", Bayesian Analysis 1(3), its likelihood
         tempered where windows overlap.

@@ -31,7 +31,7 @@ def clv_card(clv: CLV) -> str:
     if clv.spend is None:
         parts.append(display.note("No model of spend: purchases are foretold, and no values."))
     if clv.calibration is not None:
-        parts += [display.heading("Intervals calibrated"), _learned(clv.calibration)]
+        parts += [display.heading("Recalibrated by past cut-offs"), _learned(clv.calibration)]
     title = "Customer lifetime value" if clv.spend is not None else "Future purchases"
     return display.card(title, _facts(clv.purchases), *parts)
 
@@ -50,7 +50,10 @@ def _learned(calibration: Calibration) -> Markup:
         said = f"{taken.min():.0f} %" if taken.min() == taken.max() else f"{taken.min():.0f} to {taken.max():.0f} %"
         rows.append([f"{target} of a customer", f"for 90 %, the model's own of {said}, by frequency"])
     for target, drift in calibration.totals.items():
-        rows.append([f"{target} of all", f"with a drift of ± {100 * drift.size:.0f} % between past and window"])
+        shifted = f"expectations multiplied by {calibration.shifts[target]:.3f}; "
+        rows.append(
+            [f"{target} of all", f"{shifted}with a drift of ± {100 * drift.size:.0f} % between past and window"]
+        )
     return display.join(
         [
             display.note(

@@ -16,7 +16,7 @@ from lifeworth.families import FAMILIES, Family
 from lifeworth.families.base import Posterior, PriorSpec, Rows
 from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
-from lifeworth.inference.fit import infer
+from lifeworth.inference.fit import infer, of_all_orders
 from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
@@ -241,7 +241,10 @@ class Model[F: Fit](Answers):
         source : units and account of the table they are of.
         """
         with watched(progress) as report:
-            found = infer(self.family, rows, self._parametrisation, method, draws, seed, report)
+            used = rows if rows.free is None else rows.free.paid(rows)
+            found = infer(self.family, used, self._parametrisation, method, draws, seed, report)
+            if rows.free is not None:
+                found = of_all_orders(found, rows.free, seed)
         time_unit = source.time_unit if self.family.kind == "purchases" else None
         flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
         priors: Priors = (
@@ -251,7 +254,7 @@ class Model[F: Fit](Answers):
         )
         origin = Origin(
             customers=rows.customers,
-            scale=rows.scale,
+            scale=used.scale,
             period=source.period,
             observation_end=source.observation_end,
             audit=source.audit,
@@ -454,7 +457,8 @@ class GammaGamma(SpendModel):
     Parameters p, q, v (v in money): spend per purchase is Gamma(p, nu), nu over customers Gamma(q, v).
     Variables with default priors: p, q_excess = q - 1, mean_spend_scaled (the population's mean spend
     over the data's). Priors may be put on q and v instead. Assumes that how much customers spend does
-    not depend on how often they buy.
+    not depend on how often they buy. Where repeat customers have a mean spend of 0, a share of orders is taken to be
+    free, and parameters are those of all orders; `diagnostics.reasons` says so.
 
     Source: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lifeworth.model.calibration import calibrated_intervals
+from lifeworth.model.calibration import factors, recalibrated
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM, in_table_order
 from lifeworth.value import Terms, Totals, predict_value
@@ -32,11 +32,8 @@ def value_customers(
         rfm = replace(rfm, row_order=None)
     spend = None if clv.spend is None else clv.spend.posterior
     with watched(progress) as report:
-        frame, totals = predict_value(clv.purchases.posterior, spend, rfm, terms, report, by)
-    if clv.calibration is not None and terms.uncertainty == "customer":
-        clv.calibration.check_length(terms.clock(rfm.time_unit, rfm.observation_end, rfm.period).length)
-        frame = frame.assign(**calibrated_intervals(clv, rfm, terms, clv.calibration))
-        totals = None if totals is None else clv.calibration.of_totals(totals, terms.seed)
+        frame, totals = predict_value(clv.purchases.posterior, spend, rfm, terms, report, by, factors(clv.calibration))
+    frame, totals = recalibrated(clv, rfm, terms, frame, totals)
     if row_order is not None:
         frame = frame.iloc[np.argsort(row_order)].reset_index(drop=True)
     return frame, totals

@@ -160,7 +160,7 @@ class _Page(Voice):
         if found.clv.calibration is not None and "value" in found.clv.calibration.totals:
             told.append(
                 f"On its own, the model would have said between {self.amount(raw.lower)} and {self.amount(raw.upper)}. "
-                f"{self._corrected(raw.upper - raw.lower, value.upper - value.lower)}"
+                f"{self._shifted()}{self._corrected(raw.upper - raw.lower, value.upper - value.lower)}"
             )
         return told
 
@@ -179,6 +179,18 @@ class _Page(Voice):
         return (
             f"It missed the total by {percent(float(errors.abs().mean()))} on average: between "
             f"{percent(float(errors.min()), signed=True)} and {percent(float(errors.max()), signed=True)}."
+        )
+
+    def _shifted(self) -> str:
+        """What recalibration has done to expectations."""
+        calibration = self.found.clv.calibration
+        assert calibration is not None
+        factor = calibration.shifts["value"]
+        if abs(factor - 1) < 0.005:
+            return ""
+        direction = "low" if factor > 1 else "high"
+        return (
+            f"At past dates its totals were mostly too {direction}: expectations have been multiplied by {factor:.2f}. "
         )
 
     def _corrected(self, raw: float, calibrated: float) -> str:

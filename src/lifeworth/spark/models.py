@@ -50,7 +50,7 @@ def fit_clv(
         return CLV(fitted)
     if not rfm.has_money:
         raise DataError("This RFM table has no monetary_value, which a model of spend needs.")
-    told = rfm.frame.where("frequency > 0 and monetary_value > 0")
+    told = rfm.frame.where("frequency > 0 and monetary_value >= 0")  # a mean of 0 tells of free orders
     x, z, counts = _distinct(told, ["frequency", "monetary_value"])
     spend_model = GammaGamma() if spend is None else spend
     return CLV(fitted, spend_model.fit_rows(spend_rows(x.astype(np.int64), z, counts), rfm, method, draws, seed))

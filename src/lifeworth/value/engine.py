@@ -36,8 +36,12 @@ def predict_value(
     terms: Terms,
     progress: Progress | None = None,
     groups: Any = None,
+    shifts: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[pd.DataFrame, Totals | None]:
     """Value every customer, block by block; memory is bounded by the block, not by the table.
+
+    `shifts` are factors of expected purchases and of what they bring (see `Calibration.shifts`). Numbers of purchases
+    in a customer's futures stay whole; their sums over customers are multiplied.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def predict_value(
     if spend is not None:
         check_units(spend, rfm)
         spend = with_a_mean(spend)
-    engine = _Engine(purchases, spend, rfm, terms, groups)
+    engine = _Engine(purchases, spend, rfm, terms, groups, shifts)
     for done in engine.run():
         if progress is not None:
             progress("valuing customers", done)
@@ -71,7 +75,15 @@ class _Block:
 class _Engine:
     """One pass over the customers, in an order that keeps equal ones together."""
 
-    def __init__(self, purchases: Posterior, spend: Posterior | None, rfm: RFM, terms: Terms, groups: Any) -> None:
+    def __init__(
+        self,
+        purchases: Posterior,
+        spend: Posterior | None,
+        rfm: RFM,
+        terms: Terms,
+        groups: Any,
+        shifts: tuple[float, float],
+    ) -> None:
         self.purchases, self.spend, self.rfm, self.terms = purchases, spend, rfm, terms
         self.clock = terms.clock(purchases.time_unit, rfm.observation_end, rfm.period)
         self.draws = max(len(purchases), 0 if spend is None else len(spend))
@@ -108,6 +120,8 @@ class _Engine:
             self.past = rfm.past_spend * self.margin - self.cost_per_order * orders
             self.cost = per_customer(terms.acquisition_cost, rfm, "acquisition_cost")
             self.threshold = self.cost - self.past
+        self.of_purchases, self.of_value = shifts
+        self.margin, self.cost_per_order = self.margin * self.of_value, self.cost_per_order * self.of_purchases
         self.group, self.labels = _grouped(groups, rfm)
         shape = (len(self.labels), len(self.clock.edges) - 1)
         self.means_of_purchases, self.means_of_value = np.zeros(shape), np.zeros(shape)
@@ -154,6 +168,7 @@ class _Engine:
         line = self._line(xs)
         pair_first, pair, _ = distinct(x, T)
         alive, flows = self._expected(x, t_x, T, pair_first, pair, line, of_x[pair_first])
+        flows[:, 3] *= self.of_purchases
         out, rows, row = self.columns, block.rows, block.row
         out["probability_alive"][rows] = alive[row]
         out["expected_purchases"][rows] = flows[:, 3].sum(axis=1)[row]
@@ -166,6 +181,7 @@ class _Engine:
         if self.terms.at_once:
             value[:, 0] += margin * out["expected_spend"][rows] - per_order
         out["clv"][rows] = value.sum(axis=1)
+        out["expected_spend"][rows] *= self.of_value / self.of_purchases
         group = self.group[rows]
         for k in range(value.shape[1]):
             self.means_of_value[:, k] += np.bincount(group, value[:, k], len(self.labels))
@@ -357,7 +373,7 @@ class _Engine:
         )
         names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
         for name, column in zip(names, np.asarray(found).T, strict=True):
-            self.columns[name][block.rows] = column
+            self.columns[name][block.rows] = column * (self.of_purchases if name.startswith("purchases") else 1.0)
 
     def _in_period(self, x: Array, T: Array, k: int) -> tuple[Array, Array, Array]:
         """Of living customers in a period, (pairs, draws): expected purchases, the same discounted, and time."""
@@ -410,7 +426,7 @@ class _Engine:
         if self.terms.uncertainty is None:
             return None
         return Totals(
-            self.total_purchases,
+            self.total_purchases * self.of_purchases,
             self.total_value,
             self.means_of_purchases,
             self.means_of_value if self.spend is not None else np.full_like(self.means_of_value, np.nan),
