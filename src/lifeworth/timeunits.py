@@ -208,6 +208,14 @@ def is_duration(text: str) -> bool:
     return match is not None and match[2] in _HORIZON_UNITS
 
 
+def _length_of_months(months: int, end: pd.Timestamp) -> float:
+    """Hours of calendar months after a date; of average months where the calendar ends before."""
+    try:
+        return float(((end + pd.DateOffset(months=months)) - end).days * 24)
+    except (ValueError, OverflowError):  # after the year 9999
+        return float(months * _HOURS_PER_UNIT["M"])
+
+
 def _length(
     horizon: Duration, time_unit: TimeUnit, observation_end: pd.Timestamp | None, argument: str, least: str
 ) -> float:
@@ -225,14 +233,13 @@ def _length(
         if unit == time_unit:
             length = amount
         elif unit == "M" and observation_end is not None and amount.is_integer() and 0 < amount < 12_000:
-            end = observation_end.normalize()
-            length = ((end + pd.DateOffset(months=int(amount))) - end).days * 24 / _HOURS_PER_UNIT[time_unit]
+            length = _length_of_months(int(amount), observation_end.normalize()) / _HOURS_PER_UNIT[time_unit]
         else:
             length = amount * _HOURS_PER_UNIT[unit] / _HOURS_PER_UNIT[time_unit]
     else:
         try:
             length = math.nan if isinstance(horizon, (bool, np.bool_)) else float(horizon)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(
                 f'{argument}={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
             ) from error
