@@ -25,7 +25,7 @@ from lifeworth.cli_input import (
     read_rfm,
     with_options,
 )
-from lifeworth.errors import DataWarning, FitError, LifeworthError, UsageError, is_interruption
+from lifeworth.errors import DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
 from lifeworth.redaction import environment_secrets, redact
 
 if TYPE_CHECKING:
@@ -298,17 +298,27 @@ def main() -> None:
     except Exception as error:
         if is_interruption(error):
             code = INTERRUPTED
-        elif isinstance(error, LifeworthError):
+        else:
+            told = _told(error)
+            if told is None:
+                raise
             if debug:
                 _show_traceback(error)
             else:
-                _say(str(error))
-            sys.exit(error.exit_code)
-        else:
-            raise
+                _say(str(told))
+            sys.exit(told.exit_code)
     if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
         _say("Interrupted; nothing was left half-written.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception) -> LifeworthError | None:
+    """The error as a sentence for users; None for a bug. What the system says of a named file is not one."""
+    if isinstance(error, LifeworthError):
+        return error
+    if isinstance(error, OSError) and error.filename is not None:
+        return SourceError(f"{error.filename} could not be read or written: {error.strerror or error}.")
+    return None
 
 
 def _end_in_order() -> None:
@@ -326,7 +336,9 @@ def _hint(error: Any) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"lifeworth: {redact(text, environment_secrets())}", err=True)
+    """One line, whatever is in it."""
+    line = "\\n".join(redact(text, environment_secrets()).splitlines())
+    typer.echo(f"lifeworth: {line}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:

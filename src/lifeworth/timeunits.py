@@ -293,7 +293,7 @@ def _length(
     else:
         try:
             length = math.nan if isinstance(horizon, (bool, np.bool_)) else float(horizon)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(
                 f'{argument}={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
             ) from error

@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -31,6 +32,8 @@ from lifeworth.redaction import redact
 from lifeworth.value import Terms
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_CHARACTERS = 1000
 _PLACES = ("path", "duckdb", "postgresql")
 Unit = Literal["h", "D", "W", "M"]
 _DURATION = r"^\d+(\.\d+)?[hDWMY]$"
@@ -44,9 +47,16 @@ class Section(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _no_null_characters(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError("has a null character in it, which no path, name or query may hold")
+    def _plain_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        query = info.field_name == "query"
+        if any(0xD800 <= ord(character) < 0xE000 for character in value):
+            raise ValueError("has a character that is no text (half of a surrogate pair)")
+        if "\0" in value or (not query and _CONTROL.search(value)):
+            raise ValueError("has a control character in it, such as a line break or a null character")
+        if not query and len(value) > _MOST_CHARACTERS:
+            raise ValueError(f"has more than {_MOST_CHARACTERS:,} characters")
         return value
 
 
@@ -162,8 +172,8 @@ class ModelSection(Section):
     least_per_segment: int = Field(default=500, ge=1)
     spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
     method: Literal["auto", "laplace", "nuts", "map"] = "auto"
-    draws: int = Field(default=1000, ge=1)
-    seed: int = Field(default=0, ge=0)
+    draws: int = Field(default=1000, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     saved: str | None = None
     registered: str | None = Field(default=None, pattern=_NAME)
     version: int | Literal["champion"] = "champion"
@@ -419,7 +429,11 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
 
 
 def _from(root: Path, path: str) -> str:
-    return path if path == MEMORY else str(root / Path(path).expanduser())
+    try:
+        return path if path == MEMORY else str(root / Path(path).expanduser())
+    except RuntimeError:
+        user = Path(path).parts[0]
+    raise UsageError(f"There is no home folder {user} on this machine: write the whole path.")
 
 
 def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:

@@ -120,6 +120,8 @@ def _column(frame: pd.DataFrame, value: Any) -> Any:
     """A column by customer, where a name is given; numbers as they are."""
     if not isinstance(value, str):
         return value
+    if value == "customer_id":
+        raise UsageError("customer_id names the customers: give a number, or another column of the RFM table.")
     if value not in frame.columns:
         raise DataError(f"The RFM table has no column {value!r}; it has: {', '.join(map(str, frame.columns))}.")
     return frame.set_index("customer_id")[value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def load(path: str | Path) -> Fit | CLV:
     BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises for names that are too long  # noqa: PTH112
         raise SourceError(f"{folder} is not a folder with a saved model.")
     if not (folder / _CLV).exists():
         return _read_fit(folder)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -27,7 +28,8 @@ def memory_budget(limit: int | str | None) -> int | None:
         found = _LIMIT.fullmatch(limit)
         unit = found[2].upper() if found else "?"
         factor = _UNITS.get(unit) or _BINARY.get(unit)
-        bytes_ = int(float(found[1]) * factor) if found and factor else 0
+        size = float(found[1]) * factor if found and factor else 0.0
+        bytes_ = int(size) if math.isfinite(size) else 0
     else:
         bytes_ = int(limit) if isinstance(limit, int) and not isinstance(limit, bool) else 0
     if bytes_ < 1:

@@ -160,7 +160,7 @@ def check_encoding(encoding: str | None) -> None:
     """Raise a `UsageError` for an encoding that Python does not know."""
     try:
         "".encode(encoding or "utf-8")
-    except LookupError as error:
+    except (LookupError, UnicodeError, ValueError) as error:
         raise UsageError(
             f'encoding={encoding!r} is not the name of an encoding of text, such as "utf-8", "cp1252" (Windows, '
             'Western Europe), "cp1250" (Windows, Central Europe) or "utf-16".'

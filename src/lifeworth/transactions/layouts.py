@@ -58,7 +58,7 @@ def date_form(date_format: str | None, time_zone: str | None) -> DateForm:
         return date_format
     try:
         ZoneInfo(time_zone)
-    except (KeyError, OSError, ValueError, TypeError) as error:
+    except (KeyError, OSError, ValueError, TypeError, RecursionError) as error:  # its parts are looked up as modules
         raise UsageError(_NO_ZONE.format(time_zone)) from error
     return Zoned(date_format, time_zone)
 

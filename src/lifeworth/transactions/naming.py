@@ -30,9 +30,11 @@ def columns_named(customer_id: str, date: str, amount: str | None) -> Iterator[N
         free = [name for name in error.there if name not in given.values()]
         names = [f'{option}="{_likely(option, free)}"' for option in asked]
         options = [f"--{option.replace('_', '-')}" for option in asked]
+        free_of_money = 'amount="..."' in names
         what = "which column it is" if len(asked) == 1 else "which columns they are"
         raise DataError(
-            f"{error} Say {what} with {_listed(names)} (on the command line, {_listed(options)})."
+            f"{error} Say {what} with {_listed(names)} (on the command line, {_listed(options)})"
+            + (' or leave it out with amount=None (--amount "").' if free_of_money else ".")
         ) from error
 
 
