@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lifeworth.batch.connections import ConnectionString
+from lifeworth.batch.interrupts import Calls
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.redaction import redact, redact_error
 
@@ -130,22 +131,68 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) -> Iterator[Any]:
     """A connection in a transaction: the block commits it, or it is rolled back.
 
-    What fails is a `SourceError` that names the database and holds no password.
+    What fails is a `SourceError` that names the database and holds no password. A signal cancels the statement that the
+    server is at, and is a KeyboardInterrupt at once.
     """
     try:
         import adbc_driver_postgresql.dbapi as driver
     except ImportError as error:
         raise UsageError("The driver of PostgreSQL is not installed: install lifeworth[postgres].") from error
-    try:
+    calls = Calls(driver.Error)
+
+    def connect() -> Any:
         connection = driver.connect(uri.get_secret_value(), autocommit=False)
-        try:
-            yield connection
-        finally:
-            connection.close()  # what was not committed is rolled back
+        if calls.stopped:  # nobody waits for it any more
+            connection.close()
+        return connection
+
+    try:
+        with calls.heard():
+            connection = calls.run(connect)
+            try:
+                yield _Interruptible(connection, calls, connection.adbc_cancel)
+            finally:
+                calls.end(connection.close)  # what was not committed is rolled back
     except (driver.Error, pa.ArrowException, OSError) as error:
         if isinstance(error, SourceError):
             raise
         raise failed(uri.place, error, [*uri.secrets, *secrets]) from error
+
+
+class _Interruptible:
+    """A connection, or a cursor of one, whose methods can be interrupted; of a cursor, the batches it gives as well."""
+
+    def __init__(self, inner: Any, calls: Calls, cancel: Callable[[], None]) -> None:
+        self._inner, self._calls, self._cancel = inner, calls, cancel
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            return self._calls.run(lambda: found(*arguments, **named), self._cancel)
+
+        return called
+
+    def __enter__(self) -> _Interruptible:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calls.end(self._inner.close)
+
+    def cursor(self) -> _Interruptible:
+        cursor = self._inner.cursor()
+        return _Interruptible(cursor, self._calls, cursor.adbc_cancel)
+
+    def fetch_record_batch(self) -> pa.RecordBatchReader:
+        rows = self._calls.run(self._inner.fetch_record_batch, self._cancel)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            while (batch := self._calls.run(lambda: next(rows, None), self._cancel)) is not None:
+                yield batch
+
+        return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
 
 _OURS_TO_HIDE = [

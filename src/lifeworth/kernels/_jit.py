@@ -13,8 +13,10 @@ lives with the first, under the names of both: "lifeworth.kernels.bg_nbd:gamma_g
 import contextlib
 import functools
 import hashlib
+import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -52,6 +54,71 @@ _one_parallel_call_at_a_time = threading.Lock()
 _one_compilation_at_a_time = threading.RLock()
 
 _all_rows: list["RowFunction[Any]"] = []
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class ForkError(RuntimeError):
+    """A process that was forked after its parent had used several threads, whose threads it does not have."""
+
+
+class _Process:
+    """What this process did with threads: whether parallel code has run in it, and in the one it was forked from."""
+
+    parallel = False
+    forked_from_parallel = False
+
+
+def _after_fork() -> None:
+    """In a forked child: locks that other threads held are held by nobody, and threads of the parent are gone."""
+    global _one_parallel_call_at_a_time, _one_compilation_at_a_time
+    _one_parallel_call_at_a_time, _one_compilation_at_a_time = threading.Lock(), threading.RLock()
+    _Process.forked_from_parallel |= _Process.parallel
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Iterator[None]:
+    """Raise KeyboardInterrupt after the block where a handler raised it and the compiler swallowed or changed it."""
+    noted: list[BaseException] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        try:
+            before[number](number, frame)
+        except BaseException as error:
+            noted.append(error)
+            raise
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):
+            if callable(handler := signal.getsignal(number)):
+                before[number] = handler
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield
+    except Exception as error:
+        if noted and error is not noted[0]:
+            raise noted[0] from None
+        raise
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is note:
+                signal.signal(number, handler)
+    if noted:
+        raise noted[0]
+
+
+def _interruption(error: BaseException) -> BaseException | None:
+    """The KeyboardInterrupt that led to an error, if one did."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
 
 
 @functools.cache
@@ -157,7 +224,7 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, home: s
             nonlocal compiled
             if compiled:
                 return
-            with _one_compilation_at_a_time:
+            with _one_compilation_at_a_time, _signals_noted():
                 if not dispatcher.signatures:
                     dispatcher.compile(signature)
                     dispatcher.disable_compile()
@@ -166,10 +233,21 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, home: s
         @functools.wraps(function)
         def call(*arguments: Any) -> Any:
             compile_now()
-            if not parallel:
-                return dispatcher(*arguments)
-            with _one_parallel_call_at_a_time:
-                return dispatcher(*arguments)
+            try:
+                if not parallel:
+                    return dispatcher(*arguments)
+                if _Process.forked_from_parallel:
+                    raise ForkError(
+                        "This process was forked after lifeworth had used several threads, which a forked process does "
+                        'not have: start processes with multiprocessing.get_context("spawn"), or before the first call.'
+                    )
+                with _one_parallel_call_at_a_time:
+                    _Process.parallel = True
+                    return dispatcher(*arguments)
+            except SystemError as error:  # a handler raised KeyboardInterrupt while numba was handing over a result
+                if (interruption := _interruption(error)) is not None:
+                    raise interruption from None
+                raise
 
         call.compile = compile_now  # type: ignore[attr-defined]
         call.dispatcher = dispatcher  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lifeworth.errors import LifeworthError
+from lifeworth.errors import DataError, LifeworthError
 from lifeworth.rfm.budget import memory_budget
 from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
 from lifeworth.tables import Files, check_columns, find_files
@@ -23,13 +23,14 @@ from lifeworth.transactions.columns import Columns, check_names, read_columns
 from lifeworth.transactions.ids import is_textual
 from lifeworth.transactions.stream import Source, is_direct
 
-# A file that would fit if it grew so many times on its way into memory needs no closer look.
-_GROWTH = {"parquet": 40, "csv": 10, "tsv": 10}
+# A CSV file that would fit if it grew so many times on its way into memory needs no closer look.
+_GROWTH = 10
 # Bytes a row needs besides its columns: its entry, and words and hashes of text; what is parsed by its value.
 _PER_ROW = 28
 _PER_TEXT = 16
 _PER_PARSED = 200
-_SAMPLE = 1 << 16
+# Rows by which the bytes of a row are judged: the more, the less they have turned out to take.
+_SAMPLES = 1, 1 << 6, 1 << 11, 1 << 16
 # Shares of the budget: a batch of rows (there may be two), and the entries of a file (in two copies).
 _BATCHES = 8
 _FILES = 16
@@ -73,16 +74,23 @@ def open_columns(
         files = None
     else:
         files = find_files(data)
-        if files.size() * _GROWTH[files.kind] <= budget:
+        rows = files.rows()
+        # A Parquet file may hold any number of equal rows in a few bytes: its size says nothing.
+        if rows is None and files.size() * _GROWTH <= budget:
             yield read_columns(*in_memory, decimal=decimal)
             return
         schema = files.schema(names)
-        first = next(files.batches(schema, _SAMPLE), None)
-        width = first.nbytes / len(first) if first else 0.0
-        rows = files.rows()
+        width = _width(files, schema, budget)
         if rows is not None and rows * _needed(schema, width) <= budget:
             yield read_columns(*in_memory, decimal=decimal)
             return
+        fewest = _FEWEST_ROWS if rows is None else min(rows, _FEWEST_ROWS)
+        if 2 * width * fewest > budget:
+            raise DataError(
+                f"Rows of {data} take about {width / 1e6:,.3g} MB each in the columns {', '.join(names)}, and the "
+                f"{fewest:,} that are read at a time do not fit in {budget / 1e6:,.0f} MB: raise memory_limit, or name "
+                "other columns."
+            )
     rows_at_once = int(min(max(budget / _BATCHES / (2 * width + _needed(schema, 0.0)), _FEWEST_ROWS), _MOST_ROWS))
     with temporary_folder() as folder:
         rows = None
@@ -98,7 +106,26 @@ def open_columns(
         else:
             source = Source(schema, lambda wanted: _evenly(given, schema, rows_at_once))
         bits = _bits(rows, width, schema, budget)
-        yield SpillStream(source, names, date_format, run, decimal, folder=folder, bits=bits, expected=rows)
+        yield SpillStream(
+            source, names, date_format, run, decimal, folder=folder, bits=bits, expected=rows, budget=budget
+        )
+
+
+def _width(files: Files, schema: pa.Schema, budget: int) -> float:
+    """Bytes of a row, of the first ones; of few where they are large."""
+    if files.kind == "parquet" and all(pa.types.is_primitive(kind) for kind in schema.types):
+        return float(sum(kind.bit_width for kind in schema.types)) / 8
+    width = 0.0
+    for rows in _SAMPLES if files.kind == "parquet" else _SAMPLES[-1:]:
+        if width * rows > budget / _BATCHES:
+            break
+        first = next(files.batches(schema, rows), None)
+        if first is None or not len(first):
+            break
+        width = first.nbytes / len(first)
+        if len(first) < rows:
+            break
+    return width
 
 
 def _needed(schema: pa.Schema, width: float) -> float:

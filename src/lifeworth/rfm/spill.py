@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lifeworth.errors import SourceError
+from lifeworth.errors import DataError, SourceError
 from lifeworth.rfm.engine import (
     FEW_ROWS,
     Account,
@@ -65,12 +65,14 @@ def no_room(folder: Path, error: OSError) -> SourceError:
 class SpillStream(Stream):
     """A stream with the folder its entries go to, and the bits of the hash that share them out among files.
 
-    `expected` is how many rows there are, where that is known before they are read.
+    `expected` is how many rows there are, where that is known before they are read; `budget` is the memory that may be
+    used, in bytes.
     """
 
     folder: Path = field(default_factory=Path)
     bits: int = 6
     expected: int | None = None
+    budget: int | None = None
 
 
 def sweep_stream(
@@ -90,7 +92,7 @@ def sweep_stream(
     from lifeworth.kernels.purchases import HASHED, NAMED
 
     plan = Plan(NAMED if stream.is_text else HASHED, _WIDTH, 0, 64 - stream.bits, 1 << stream.bits)
-    files = _Files(stream.folder, stream.is_text, run)
+    files = _Files(stream.folder, stream.is_text, run, stream.budget)
     tally = _Tally()
     done = 0
     with _one_ahead(stream.columns(), threads) as batches:
@@ -155,20 +157,34 @@ def _keep_text(words: Words, owners: list[Any]) -> None:
 class _Files:
     """Entries of partitions in files, and the bytes of ids that are text in files beside them."""
 
-    def __init__(self, folder: Path, is_text: bool, run: Run) -> None:
+    def __init__(self, folder: Path, is_text: bool, run: Run, budget: int | None) -> None:
         self._folder = folder
         self._is_text = is_text
         self._run = run
+        self._budget = budget
         self._bytes: dict[int, int] = {}
+        self._rows: dict[int, int] = {}
 
     def write(self, words: Words, starts: Integers, stops: Integers) -> None:
         """Append the entries of a batch; where ids are text, their words are changed."""
         data, ends = self._pack(words, starts, stops) if self._is_text else (np.empty(0, dtype=np.uint8), None)
         for partition in _filled(starts, stops):
+            self._refuse_too_many(partition, int((stops[:, partition] - starts[:, partition]).sum()))
             ranges = zip(starts[:, partition].tolist(), stops[:, partition].tolist(), strict=True)
             self._append(partition, "rows", [words[_WIDTH * start : _WIDTH * stop] for start, stop in ranges])
             if ends is not None:
                 self._append(partition, "text", [data[ends[partition] : ends[partition + 1]]])
+
+    def _refuse_too_many(self, partition: int, rows: int) -> None:
+        """Refuse a file that will not fit in memory, with the copy that is brought in order."""
+        self._rows[partition] = known = self._rows.get(partition, 0) + rows
+        needed = 2 * known * _WIDTH * np.dtype(np.uint64).itemsize + self._bytes.get(partition, 0)
+        if self._budget is not None and needed > self._budget:
+            raise DataError(
+                f"A single customer, or a few, have more than {known:,} rows, which do not fit in "
+                f"{self._budget / 1e6:,.0f} MB of memory: raise memory_limit, or leave out an id that stands for "
+                "everybody."
+            )
 
     def take(self, partition: int) -> tuple[Words, npt.NDArray[np.uint8]]:
         """Entries of a partition, and the bytes that their words name, if any; the files are gone then."""
