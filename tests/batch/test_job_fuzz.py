@@ -18,7 +18,7 @@ NESTED = []
 for _ in range(3000):
     NESTED = [NESTED]
 ODD_TEXTS = [
-    *("", "x" * 5000, "\ud800", "a\0b", "~no-such-user/x", "é" * 300, "../..", "/", "/dev/null", "\n", "[", "*", "**"),
+    *("", "x" * 5000, "\ud800", "a\0b", "~no-such-user/x", "é" * 300, "/dev/null", "\n", "[", "*", "**"),
     *(
         "{a",
         "9" * 400 + "W",
@@ -48,9 +48,10 @@ ODD_VALUES = [
     *(HUGE, -HUGE, 2**63, 2**64, -1, 0, 10**18, float("nan"), float("inf"), -float("inf"), 1e308, 1e-310, True, None),
     *([], {}, [[]], NESTED, {"a": {"b": 1}}, b"x", object(), dt.date(9999, 12, 31), dt.date(1, 1, 1)),
 ]
+SHALLOW = [value for value in ODD_VALUES if value is not NESTED]  # Hypothesis writes values out
 KEYS = [(section, key) for section in _SECTIONS for key in _known([section])]
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.sampled_from(ODD_VALUES),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.sampled_from(SHALLOW),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )

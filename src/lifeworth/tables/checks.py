@@ -56,4 +56,4 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
     except (OSError, ValueError) as error:  # pyarrow's and the CSV parser's errors are among these
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(f"{path} could not be read: {reason}") from error
+        raise SourceError(f"{path} could not be read: {reason.rstrip('.')}.") from error
