@@ -220,7 +220,12 @@ def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None
 
 
 def _check_separator(names: list[str], wanted: list[str] | None, path: Path) -> None:
-    """A file with another separator looks like one column with a long name: say so."""
+    """Raise a `DataError` for a first line that names no columns: another separator, or a line for Excel."""
+    if names[0].strip().lower().startswith("sep="):
+        raise DataError(
+            f"{path} begins with a line for Excel, {names[0].strip() or 'sep='!r}, instead of the names of columns: "
+            "delete this line."
+        )
     other = next((mark for mark in ";\t|" if mark in names[0]), None)
     if len(names) == 1 and other is not None and names != wanted:
         raise DataError(

@@ -13,7 +13,9 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
 from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
+from lifeworth.transactions.arrow import pieces_of
 from lifeworth.transactions.audit import EXAMPLES, as_example
+from lifeworth.transactions.ids import refuse_dates
 from lifeworth.transactions.layouts import DateForm
 from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
@@ -89,6 +91,7 @@ def read_transactions(
     examples: dict[str, list[str]] = {}
     keep = np.ones(len(frame), dtype=bool)
     ids = frame[customer_id]
+    refuse_dates(pieces_of(frame, customer_id), customer_id)
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(object)
 
