@@ -381,6 +381,7 @@ def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there
         refunds_unmatched=money[1] / MONEY_UNITS,
         customers=customers,
         customers_left_out=seen - customers,
+        notes=rows.notes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,8 @@ def cohort_table(
     numbers: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     with workers(threads) as (run, count):
-        columns = settings.read(data, run)
+        beside = settings.data_notes(data)
+        columns = settings.read(data, run, beside)
         end = None
         if observation_end is not None:
             edge = wall_clock_edge(observation_end, "observation_end", columns.time_zone)
@@ -144,6 +146,7 @@ def cohort_table(
     if settings.refunds == "error":
         refuse_refunds(columns, settings, account)
     audit = audit_of(columns, settings, account, totals)
+    audit = replace(audit, notes=(*audit.notes, *beside.sentences(audit.refunds)))
     if not audit.customers:
         raise DataError(f"No customer has a purchase that counts: {audit}")
     n = len(cells["customers"])

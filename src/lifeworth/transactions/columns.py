@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import open_table
+from lifeworth.tables.checks import Beside
 from lifeworth.transactions.amounts import DecimalMark, parse_amounts
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
 from lifeworth.transactions.audit import as_example
@@ -88,16 +89,17 @@ def read_columns(
     *,
     drop_duplicates: bool = False,
     decimal: DecimalMark | None = None,
+    beside: Beside | None = None,
 ) -> Columns:
     """Read the columns of transactions from any table.
 
     `run` maps a function over arguments, in threads perhaps; `drop_duplicates` marks rows that are equal to an
-    earlier one. Parameters and errors otherwise are those of
+    earlier one; `beside` is shown the further columns it names. Parameters and errors otherwise are those of
     `read_transactions`.
     """
     wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     with columns_named(customer_id, date, amount):
-        table = open_table(data, wanted)
+        table = open_table(data, wanted, beside)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     return columns_of(

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
+from lifeworth.tables.checks import Beside
 from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
 from lifeworth.transactions.arrow import pieces_of
@@ -55,6 +56,7 @@ def read_transactions(
     amount: str | None = "amount",
     date_format: DateForm = None,
     decimal: DecimalMark | None = None,
+    beside: Beside | None = None,
 ) -> Transactions:
     """Read transactions from any table.
 
@@ -65,6 +67,7 @@ def read_transactions(
     customer_id, date, amount : names of the columns; `amount=None` where there is no money.
     date_format : strptime format for dates held as text that is not year-month-day, or what `date_form` makes of it.
     decimal : the mark before the cents of amounts held as text that are no plain numbers, as in `rfm_summary`.
+    beside : what is shown the further columns it names.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def read_transactions(
     if len(set(wanted)) < len(wanted):
         raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
     with columns_named(customer_id, date, amount):
-        frame = read_table(data, wanted)
+        frame = read_table(data, wanted, beside)
     if len(frame) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
 
