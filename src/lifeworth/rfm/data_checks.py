@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.rfm.engine import Run
-from lifeworth.rfm.id_checks import placeholders, spelling_notes
+from lifeworth.rfm.id_checks import negatives, placeholders, spelling_notes
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, hours_per
@@ -33,6 +33,8 @@ _FEWEST = 50
 _MOST_MONEY, _MOST_PURCHASES, _MOST_ROWS = 0.1, 0.2, 0.1
 _STANDS_OUT = 5.0
 _TOP = 5
+# 0 stands for nobody where it has so many times the average share of purchases or of money, and a hundredth at least.
+_STANDS_OUT_ZERO = 10.0
 _MOST_SUSPECTS = 3
 # Purchases of monthly entries, at the least; two dates are the last of their months by chance once in so many cases.
 _FEWEST_MONTHS = 6
@@ -97,11 +99,12 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Customer:
-    """What a note may be about: an id, as text, its purchases, its money, and where it has a name of nobody's."""
+    """What a note may be about: an id, as text, its purchases and its money; `word`: see `id_checks.placeholders`."""
 
     id: str
     purchases: int
     spend: float = 0.0
+    word: str = ""
 
 
 @dataclass
@@ -113,7 +116,7 @@ class CustomerFacts:
     customers, purchases, spend : how many there are, and their sums.
     richest, busiest : the customers with the most money and with the most purchases, in order.
     monthly : how many have one purchase a month; month_ends : those of them that have it on the last day.
-    named : those whose ids are the words for nobody. negative : -1 among ids of which none other is negative.
+    named : those whose ids are words for nobody, or 0 or -1. negatives : how many ids are below 0.
     first, last : day -> customers with their first, and with their last purchase then. Empty where all of them lie
         within two years.
     rows : what was seen of rows.
@@ -130,6 +133,7 @@ class CustomerFacts:
     first: dict[int, int] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     has_money: bool = False
+    negatives: int = 0
     rows: RowChecks = field(default_factory=RowChecks)
 
     def merge(self, other: CustomerFacts) -> None:
@@ -144,6 +148,7 @@ class CustomerFacts:
         self.named += other.named
         self.first, self.last = _added(self.first, other.first), _added(self.last, other.last)
         self.has_money |= other.has_money
+        self.negatives += other.negatives
         self.rows.merge(other.rows)
 
     def notes(self, until: bool) -> tuple[tuple[str, ...], list[str]]:
@@ -217,14 +222,25 @@ class CustomerFacts:
         )
 
     def _on_names(self) -> tuple[str, list[Customer]]:
-        if not self.named:
+        found = [one for one in self.named if self._is_nobody(one)]
+        if not found:
             return "", []
-        who = "1 id is a word" if len(self.named) == 1 else f"{len(self.named)} ids are words"
+        who = "1 id is a word" if len(found) == 1 else f"{len(found)} ids are words"
         return (
             f"{who} or a number for nobody, such as guest, unknown, total or -1, with "
-            f"{sum(one.purchases for one in self.named):,} purchases: filter it out if it is no customer.",
-            self.named,
+            f"{sum(one.purchases for one in found):,} purchases: filter it out if it is no customer.",
+            found,
         )
+
+    def _is_nobody(self, one: Customer) -> bool:
+        """Whether an id stands for nobody: 0 and -1 may be those of customers."""
+        if one.word == "-1":
+            return self.negatives == 1
+        if one.word != "0":
+            return True
+        least = max(_LARGE, _STANDS_OUT_ZERO / max(self.customers, 1))
+        much = one.purchases >= least * self.purchases or 0 < least * self.spend <= one.spend
+        return self.customers >= _FEWEST and much
 
     # ---- dates that stand apart -------------------------------------------------------------------------------
 
@@ -326,27 +342,14 @@ def facts_of_columns(
         facts.richest = largest(spent)
     if not whole or extremes.repeats + 1 >= _MOST_PURCHASES * facts.purchases:
         facts.busiest = largest(frequency)
-    facts.named = [customer(place) for place in placeholders(ids, _stands_out_at(frequency, spent, facts))]
+    facts.named = [replace(customer(place), word=word) for place, word in placeholders(ids).items()]
+    facts.negatives = negatives(ids)
     days = _DAYS_OF_MONTH if unit == "M" else hours_per(unit) / 24.0
     if end is not None and period in ("h", "D") and unit != "M":
         _month_ends(facts, customer, frequency, spent, T, recency, days, end)
     if end is not None and (not whole or float(T.max()) * days >= _GAP):
         facts.first, facts.last = _by_day(end, T, None, days), _by_day(end, T, recency, days)
     return facts
-
-
-def _stands_out_at(frequency: Integers, spent: Floats | None, facts: CustomerFacts) -> Any:
-    """Whether a customer has a notable share of purchases or of money: ten times the average, and a hundredth."""
-    least = max(_LARGE, 10.0 / max(facts.customers, 1))
-
-    def stands_out(place: int) -> bool:
-        if facts.customers < _FEWEST:
-            return False
-        if frequency[place] + 1 >= least * facts.purchases:
-            return True
-        return spent is not None and facts.spend > 0 and bool(spent[place] >= least * facts.spend)
-
-    return stands_out
 
 
 def _month_ends(

@@ -29,6 +29,7 @@ class RowChecks:
     ----------
     times : the greatest number that divides how often each row is there; 0 where no row was seen.
     distinct : rows that differ in customer, period or amount, among those that were looked at.
+    spare : so many rows, each there once, are no rows of the table.
     rows : all rows. busiest : how many rows the customers with the most of them have, at least those with a tenth of
         the rows.
     """
@@ -37,6 +38,7 @@ class RowChecks:
     distinct: int = 0
     rows: int = 0
     busiest: list[int] = field(default_factory=list)
+    spare: int = 0
 
     def see(self, entries: Entries, rows: int) -> None:
         """Look at the entries of some of the `rows` of the table."""
@@ -58,6 +60,9 @@ class RowChecks:
 
     def see_times(self, counts: npt.NDArray[np.int64]) -> None:
         """Take in how often each of some distinct rows is there."""
+        once = np.flatnonzero(counts == 1)[: self.spare]
+        self.spare -= len(once)
+        counts = np.delete(counts, once)
         self.times = math.gcd(self.times, int(np.gcd.reduce(counts)))
         self.distinct += len(counts)
 
