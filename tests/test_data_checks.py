@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -443,3 +445,54 @@ def test_rows_that_come_again_in_a_later_night_are_pointed_out(tmp_path):
     state = lw.RFMState(tmp_path / "state")
     assert state.update(PEOPLE).audit.notes == ()
     assert "Every row is there twice" in str(state.update(PEOPLE).audit)
+
+
+def odd_logs():
+    """Logs with one fault each."""
+    rich = PEOPLE.copy()
+    rich.loc[rich["customer_id"] == rich["customer_id"].value_counts().index[3], "amount"] *= 200
+    guest, zeros, early = (PEOPLE.copy() for _ in range(3))
+    guest.loc[[30, 400], "customer_id"] = "guest"
+    zeros["customer_id"] = zeros["customer_id"].str[1:].astype(int).add(1000).astype(str)
+    zeros.loc[zeros.index[-1], "customer_id"] = "00" + zeros["customer_id"].iloc[0]
+    early["date"] = early["date"].astype("datetime64[s]")
+    early.loc[[5, 6], "date"] = pd.Timestamp("1990-01-01").as_unit("s")
+    return {"rich": rich, "guest": guest, "zeros": zeros, "early": early, "twice": pd.concat([PEOPLE, PEOPLE])}
+
+
+@pytest.mark.parametrize("fault", ["rich", "guest", "zeros", "early", "twice"])
+def test_formulas_and_cohorts_have_the_notes_of_the_rfm_table(fault):
+    rows = odd_logs()[fault]
+    wanted = lw.rfm_summary(rows).audit.notes
+    assert len(wanted) == 1
+    assert tuple(lw.historical_clv(rows).attrs["rows"]["notes"]) == wanted
+    assert lw.cohort_table(rows).attrs["audit"].endswith(wanted[0])
+
+
+# ---- logs that are in order -------------------------------------------------------------------------------------
+
+SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
+
+
+def test_logs_that_are_in_order_have_no_notes():
+    for rows in (lw.load_cdnow(), lw.load_cdnow(sample=True)):
+        assert lw.rfm_summary(rows).audit.notes == ()
+        assert lw.historical_clv(rows).attrs["rows"]["notes"] == []
+    for seed in range(6):
+        for customers in (30, 300, 3000):
+            for refunds in (0.0, 0.2):
+                shop = lw.simulate_transactions(customers, seed=seed, refunds=refunds).transactions
+                shop = shop[["customer_id", "date", "amount"]]
+                assert lw.rfm_summary(shop).audit.notes == (), (seed, customers, refunds)
+                assert lw.rfm_summary(shop, amount=None, period="W").audit.notes == ()
+
+
+@pytest.mark.parametrize("name", ["donations", "grocery_panel", "office"])
+def test_real_logs_have_no_notes(name):
+    path = SHARED / f"{name}.csv.gz"
+    if not path.exists():
+        pytest.skip("the real logs are not here")
+    rows = pd.read_csv(path)
+    form = "%m/%d/%Y" if name == "donations" else None
+    rfm = lw.rfm_summary(rows, "cust", amount=None, date_format=form)
+    assert rfm.audit.notes == ()

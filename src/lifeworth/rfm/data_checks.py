@@ -36,10 +36,11 @@ _TOP = 5
 # 0 stands for nobody where it has so many times the average share of purchases or of money, and a hundredth at least.
 _STANDS_OUT_ZERO = 10.0
 _MOST_SUSPECTS = 3
-# Purchases of monthly entries, at the least; two dates are the last of their months by chance once in so many cases.
-_FEWEST_MONTHS = 6
+# Purchases of monthly entries, at the least, and of those with little money; two dates are the last of their months by
+# chance once in so many cases.
+_FEWEST_MONTHS, _MANY_MONTHS = 6, 12
 _BY_CHANCE = 900
-_UNLIKELY = 0.05
+_UNLIKELY = 0.01
 # With more customers, some look like monthly entries by chance: only those with this share of the money are looked at.
 _MANY = 200_000
 _LARGE = 0.01
@@ -210,6 +211,7 @@ class CustomerFacts:
         """Entries of books, which are made once a month."""
         found = self.month_ends
         large = [one for one in found if self.has_money and one.spend >= _LARGE * self.spend]
+        found = [one for one in found if one.purchases >= _MANY_MONTHS or one in large]
         if self.monthly >= _UNLIKELY * _BY_CHANCE or len(found) > _MOST_SUSPECTS:
             found = large if len(large) <= _MOST_SUSPECTS else []
         if self.customers < _FEWEST or not found:

@@ -264,6 +264,16 @@ def train_test_split(
     return calibration, holdout
 
 
+def table_and_checks(data: Any, settings: Settings, end: Any, later: Any, checks: RowChecks) -> RFM:
+    """The table of `rfm_summary` up to an end, or of `train_test_split` given the end of the holdout as well.
+
+    It is counted by one thread; `checks` is shown the rows.
+    """
+    train_end, final = (None, ("observation_end", end)) if later is None else (("train_end", end), ("test_end", later))
+    with workers(1) as (run, count):
+        return _summarise(data, settings, train_end, final, run, count, checks).rfm
+
+
 @dataclass(frozen=True)
 class _Counted:
     """An RFM table, what its customers did later, the last period of calibration, and the last that counted."""
@@ -296,6 +306,7 @@ def _summarise(
     final: tuple[str, Any],
     run: Run,
     threads: int,
+    checks: RowChecks | None = None,
 ) -> _Counted:
     """Count purchases up to `train_end` (or `final`, or the last date) and, given both, from one to the other.
 
@@ -311,7 +322,7 @@ def _summarise(
 
     seen = Parts([settings.customer_id, settings.date, settings.amount])
     totals = np.zeros(refunds.TOTALS, dtype=np.int64)
-    checks = RowChecks()
+    checks = RowChecks() if checks is None else checks
     edge: int | None = None
     last: int | None = None
     settings.report(READING)

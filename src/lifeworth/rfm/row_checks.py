@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 _FEWEST = 20
 # Partitions with a smaller share of the rows hold no customer that a note is about.
 _HEAVY = 0.1
+# How many times the rows of the next customer are notable.
+_STANDS_OUT = 5
 # A partition with more rows is looked at in a sample first.
 _SAMPLE = 1 << 16
+# So many customers are looked at before all of them are.
+_CUSTOMERS = 200
 _32 = np.uint64(32)
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -66,6 +71,20 @@ class RowChecks:
         self.times = math.gcd(self.times, int(np.gcd.reduce(counts)))
         self.distinct += len(counts)
 
+    def see_rows(self, customer: Integers, when: Integers, amount: npt.NDArray[np.float64]) -> None:
+        """Look at rows by columns: where those of some customers differ, there is no need to look at all."""
+        some = np.isin(customer, np.unique(np.linspace(0, customer.max(initial=0), _CUSTOMERS, dtype=np.int64)))
+        for chosen in (some, slice(None)):
+            columns = [column[chosen] for column in (customer, when, amount)]
+            if not len(columns[0]):
+                continue
+            order = np.lexsort(columns[::-1])
+            new = np.logical_or.reduce([column[order][1:] != column[order][:-1] for column in columns])
+            self.times, self.distinct = 0, 0
+            self.see_times(np.diff(np.concatenate([[0], np.flatnonzero(new) + 1, [len(order)]])))
+            if self.times < 2:
+                return
+
     def see_sizes(self, sizes: npt.NDArray[np.int64]) -> None:
         """Take in how many rows each customer has."""
         self.rows += int(sizes.sum())
@@ -84,7 +103,7 @@ class RowChecks:
         if not self.busiest or not self.rows:
             return 0.0
         most, following = (*self.busiest, 0)[:2]
-        return most / self.rows if most >= 3 * following else 0.0
+        return most / self.rows if most >= _STANDS_OUT * following else 0.0
 
     def notes(self) -> list[str]:
         """The note on rows that are all there several times."""
