@@ -19,7 +19,7 @@ REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
     "with a date outside the years 1 to 9999", "equal to an earlier row", "with a missing amount",
     "with an unreadable or infinite amount", "after the end", "dropped as refunds",
-    "in periods that refunds brought to nothing", "in the holdout",
+    NETTED, RETURNED, TAKEN_OFF, UNMATCHED, "in the holdout",
 )  # fmt: skip
 # Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
 _GAP = np.timedelta64(730, "D")

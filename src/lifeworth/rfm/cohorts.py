@@ -178,10 +178,10 @@ def _customer_notes(
     columns: Columns, settings: Settings, end: int | None, account: Account, run: Run, threads: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """The notes on customers, who are counted for them, and the ids that these speak of."""
-    from lifeworth.kernels import purchases
+    from lifeworth.kernels import refunds
 
     checks = RowChecks()
-    totals = np.zeros(purchases.TOTALS, dtype=np.int64)
+    totals = np.zeros(refunds.TOTALS, dtype=np.int64)
     table, _ = count_customers(columns, settings, None, end, totals, run, threads, checks)
     if not table.rows:
         return (), []

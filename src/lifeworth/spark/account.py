@@ -16,6 +16,7 @@ import pyarrow as pa
 from lifeworth.rfm.account import REASONS, gap_note
 from lifeworth.rfm.data_checks import CustomerFacts, facts_of, noted
 from lifeworth.rfm.extract import table_and_checks
+from lifeworth.rfm.home import MONEY_UNITS
 from lifeworth.rfm.id_checks import IdFacts
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.settings import Settings
@@ -80,6 +81,8 @@ class Account:
             left_out=left_out,
             examples={reason: whole.examples[reason] for reason in left_out if reason in whole.examples},
             refunds=whole.refunds,
+            refunds_netted=whole.netted / MONEY_UNITS,
+            refunds_unmatched=whole.unmatched / MONEY_UNITS,
             customers=whole.customers.customers,
             customers_left_out=whole.customers_left_out,
             notes=(*gap, *beside.sentences(whole.refunds)),
@@ -107,7 +110,7 @@ class Account:
             seen = _Seen(
                 audit.rows_in - 1, audit.rows_used - 1, audit.refunds, audit.customers_left_out,
                 Counter(audit.left_out), dict(audit.examples), facts_of(table, whole=False, rows=checks),
-                IdFacts.of(table.customer_id),
+                IdFacts.of(table.customer_id), _units(audit.refunds_netted), _units(audit.refunds_unmatched),
             )  # fmt: skip
             yield pa.record_batch({"seen": pa.array([pickle.dumps(seen)], pa.binary())})
 
@@ -161,7 +164,10 @@ class _Seen:
         examples: dict[str, list[str]] | None = None,
         customers: CustomerFacts | None = None,
         ids: IdFacts | None = None,
+        netted: int = 0,
+        unmatched: int = 0,
     ) -> None:
+        self.netted, self.unmatched = netted, unmatched  # in units of money, so that sums are exact
         self.rows_in, self.rows_used, self.refunds = rows_in, rows_used, refunds
         self.customers_left_out = customers_left_out
         self.left_out = left_out or Counter()
@@ -180,6 +186,8 @@ class _Seen:
             self.examples[reason] = [*self.examples.get(reason, []), *values][:EXAMPLES]
         self.customers.merge(other.customers)
         self.ids.merge(other.ids)
+        self.netted += other.netted
+        self.unmatched += other.unmatched
 
 
 def one_of_nobody(schema: pa.Schema, nobody: Any, when: Any) -> pa.RecordBatch:
@@ -190,6 +198,10 @@ def one_of_nobody(schema: pa.Schema, nobody: Any, when: Any) -> pa.RecordBatch:
         for name, kind in zip(schema.names, schema.types, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _units(money: float) -> int:
+    return round(money * MONEY_UNITS)
 
 
 def _packed_schema() -> Any:

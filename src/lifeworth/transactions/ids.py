@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lifeworth.tables import to_pandas
 from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, buffer_of, nulls_of
-from lifeworth.transactions.parse import blank, times_as_ids, factorise_ids
+from lifeworth.transactions.parse import blank, factorise_ids, times_as_ids
 from lifeworth.transactions.spelling import find_spelling, spell
 
 Integers = npt.NDArray[np.int64]
@@ -119,7 +119,7 @@ def refuse_dates(pieces: list[Any], name: str) -> None:
 def _is_date(value: Any) -> bool:
     if isinstance(value, str):
         return _DATE.fullmatch(value.strip()) is not None
-    return isinstance(value, (dt.date, dt.timedelta, np.datetime64, pd.Period))
+    return isinstance(value, (dt.date, np.datetime64))
 
 
 def _number_piece(array: pa.Array) -> Ids:

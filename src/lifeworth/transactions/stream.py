@@ -24,8 +24,8 @@ from lifeworth.transactions.parse import (
     Written,
     check_dates,
     check_whole_ids,
-    times_as_ids,
     prepare_dates,
+    times_as_ids,
 )
 from lifeworth.transactions.slips import weighed
 
