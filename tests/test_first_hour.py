@@ -97,7 +97,7 @@ def test_files_out_of_memory_are_told_in_the_zone_too(tmp_path):
 def test_times_without_an_offset_are_told_in_no_zone(date):
     rows = pd.DataFrame({"customer_id": [1, 2, 3], "date": [date] * 3})
     for data in (rows, pl.from_pandas(rows)):
-        with pytest.raises(DataError, match=r"without a time zone, which cannot be told in UTC: leave time_zone away"):
+        with pytest.raises(DataError, match=r"without a time zone, which cannot be converted to UTC: omit time_zone"):
             lw.rfm_summary(data, amount=None, time_zone="UTC")
 
 

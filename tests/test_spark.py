@@ -351,6 +351,51 @@ def test_purchases_alone(shop, cdnow_sample):
     pd.testing.assert_frame_equal(local(scores), expected, check_exact=True)
 
 
+def hostile(rows):
+    """Transactions with much that an audit has to say something of."""
+    rows = rows.reset_index(drop=True)
+    n = len(rows)
+    ids = ("c" + rows["customer_id"].astype(str)).astype(object)
+    ids[[3, 500]] = "guest"
+    ids[[4, 501]] = ["4711", "004711.0"]
+    ids[[10, 11, 12]] = None
+    ids[[13]] = "  "
+    dates = pd.to_datetime(rows["date"]).astype("datetime64[us]").copy()
+    dates[[20]] = pd.Timestamp("1970-01-01")
+    dates[[30]] = pd.NaT
+    amount = rows["amount"].astype(float).copy()
+    amount[[40, 41]] = [np.nan, np.inf]
+    amount[[50]] = -3.0
+    status, currency = np.full(n, "paid", dtype=object), np.full(n, "EUR", dtype=object)
+    status[n - 5], currency[n - 9] = "refunded", "CHF"
+    return pd.DataFrame({
+        "customer_id": ids, "date": dates, "amount": amount, "Financial Status": status, "order_currency": currency,
+    })  # fmt: skip
+
+
+def test_the_account_is_that_of_one_process(as_spark, cdnow_sample):
+    rows = hostile(cdnow_sample)
+    many = as_spark(rows, "hostile").repartition(4)
+    for how in ({}, {"observation_end": "1998-01-31", "refunds": "drop", "duplicates": "drop"}):
+        found, wanted = on_spark.rfm_summary(many, **how), lw.rfm_summary(rows, **how).audit
+        assert len(wanted.notes) == 5
+        assert found.audit.to_dict() == wanted.to_dict()
+        assert found.to_local().audit.to_dict() == wanted.to_dict()
+        assert found.audit.examples["ids to look at"] == wanted.examples["ids to look at"] == ["guest"]
+    calibration, _ = on_spark.train_test_split(many, train_end="1997-09-30")
+    wanted, _ = lw.train_test_split(rows, train_end="1997-09-30")
+    assert calibration.audit.to_dict() == wanted.audit.to_dict()
+    assert "in the holdout" in wanted.audit.left_out
+    twice = pd.concat([rows.iloc[::7]] * 2)[["customer_id", "date", "amount"]].dropna()
+    twice = twice[(twice["amount"] < 1e9) & (twice["customer_id"] != "guest")]
+    twice.loc[twice.index[5], "date"] = pd.Timestamp("2204-05-01")
+    found, wanted = on_spark.rfm_summary(as_spark(twice, "twice")), lw.rfm_summary(twice)
+    assert found.audit.to_dict() == wanted.audit.to_dict()
+    assert "Every row is there twice" in str(wanted.audit)
+    assert "Observation ends with the last date, 2204-05-01" in str(wanted.audit)
+    assert on_spark.rfm_summary(as_spark(cdnow_sample, "clean")).audit == lw.rfm_summary(cdnow_sample).audit
+
+
 def test_what_cannot_be_is_said_before_anything_is_sent(shop, as_spark):
     with pytest.raises(DataError, match=r"has no column 'kunde'; it has: customer_id, date, amount"):
         on_spark.rfm_summary(shop, customer_id="kunde")

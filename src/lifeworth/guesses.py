@@ -55,6 +55,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "model": ("models", "purchases"),
 }
 _CLOSE = 0.6
+# Classes whose methods are often called without an object -> an example of each.
+_EXAMPLES = {"Model": "BetaGeo", "PurchaseModel": "BetaGeo", "SpendModel": "GammaGamma"}
 
 
 _SHORT = 60
@@ -75,12 +77,26 @@ def helpful[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except TypeError as error:
             inside = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-            advice = "" if inside else _advice(function, kwargs)
+            advice = "" if inside else _advice_on_instance(function, args) or _advice(function, kwargs)
             if not advice:
                 raise
             raise TypeError(f"{error}. {advice}") from None
 
     return called
+
+
+def _advice_on_instance(function: Callable[..., Any], given: tuple[Any, ...]) -> str:
+    """What to write where a method was called on its class, so that the first argument is taken for the object."""
+    first = next(iter(inspect.signature(function).parameters), "")
+    owner, _, name = function.__qualname__.rpartition(".")
+    if first != "self" or not owner:
+        return ""
+    owners = {kind.__name__ for kind in type(given[0]).__mro__} if given else set()
+    if owner in owners:
+        return ""
+    model = _EXAMPLES.get(owner)
+    write = "make one first" if model is None else f"write {model}().{name}(...), with brackets after the class"
+    return f"{name} is called on an object, not on its class: {write}."
 
 
 def _advice(function: Callable[..., Any], given: Mapping[str, Any]) -> str:

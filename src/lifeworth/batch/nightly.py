@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from lifeworth.errors import DataError, DataWarning, SourceError, UsageError
 from lifeworth.rfm import RFM, RFMState
 from lifeworth.rfm.home import Home
 from lifeworth.tables import find_files, read_table
+from lifeworth.transactions import DataNotes
+from lifeworth.transactions.data_notes import equal_files
 
 
 def grown(
@@ -63,9 +66,11 @@ def grown(
     rebuilt = rfm is None
     if rfm is None:
         Home(folder).take_away()
-        rfm = RFMState(folder, **named, **kept).update(read_table(files, names), end, taken=now)
+        rfm = RFMState(folder, **named, **kept).update(files, end, taken=now)
     if {str(path): _stamp(path) for path in files.paths} != now:
         raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+    notes = [note for note in DataNotes(equal_files=equal_files(files)).sentences(0) if note not in rfm.audit.notes]
+    rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
     return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
 
 
@@ -85,7 +90,10 @@ def _stamp(path: Path) -> list[int]:
 
 def _read(paths: list[Path], names: list[str], encoding: str | None, as_text: bool) -> pd.DataFrame:
     """Rows of some files; ids that only look like numbers in these are text where they are text elsewhere."""
-    frames = [read_table(find_files(path, encoding), names) for path in paths]
+    frames = []
+    for path in paths:
+        files = find_files(path, encoding)
+        frames.append(read_table(files, [*names, *DataNotes.of(files, names, names[-1]).names]))
     if as_text:
         frames = [frame.astype({names[0]: "str"}) for frame in frames]
     return pd.concat(frames, ignore_index=True)

@@ -17,6 +17,7 @@ from lifeworth.batch.connections import ConnectionString
 from lifeworth.batch.databases import MEMORY, checked_query, duckdb_connection, failed, postgresql_connection, quoted
 from lifeworth.errors import DataError, LifeworthError, SourceError, UsageError
 from lifeworth.tables import Files, check_columns, find_files
+from lifeworth.transactions.data_notes import kind_of
 
 _ROWS_PER_BATCH = 1 << 17
 
@@ -170,8 +171,19 @@ class PostgreSQLSource:
             yield _told(rows, self.uri.place, secrets)
 
     def transactions(self, columns: Sequence[str]) -> Any:
-        """The batches: rows that do not fit in memory are put aside."""
-        return self.reader(columns)
+        """The batches, with further columns that say what rows mean: rows that do not fit in memory are put aside."""
+        return self.reader([*columns, *self._further(columns)])
+
+    def _further(self, columns: Sequence[str]) -> list[str]:
+        """Columns such as currencies and statuses, which the audit has notes on."""
+        sql, parameters = _statement(self.table, self.schema, self.query, self.parameters)
+        sql = f"SELECT * FROM ({sql.strip().rstrip(';')}) AS rows LIMIT 0"
+        with postgresql_connection(self.uri) as connection, connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.execute(sql, list(parameters) or None)
+            schema = cursor.fetch_record_batch().schema
+        names = [name for name in schema.names if schema.names.count(name) == 1]
+        return [name for name in names if name not in columns and kind_of(name) is not None]
 
     def fingerprint(self) -> list[dict[str, Any]]:
         """None: a query sees one snapshot, whatever happens meanwhile."""

@@ -20,11 +20,10 @@ from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.specs import USUAL_PURCHASES
 from lifeworth.rfm import RFM, cohort_table, rfm_summary
-from lifeworth.rfm.notices import currencies_in, note_on_currencies
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
 from lifeworth.timeunits import TimeUnit
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named
+from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named
 from lifeworth.value import Totals
 
 Progress = Callable[[str, float], None]
@@ -115,10 +114,11 @@ def appraise(
     }
     settings = {**rows, "time_unit": time_unit, "currency": currency}
     with columns_named(customer_id, date, amount):
-        table = open_table(data, [customer_id, date, amount])
+        beside = DataNotes.of(data, [customer_id, date, amount], amount, currency)
+        table = open_table(data, [customer_id, date, amount], beside)
     rfm = rfm_summary(table, **settings)
-    if money := note_on_currencies(currencies_in(data, amount, currency)):
-        rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *money)))
+    seen = (*rfm.audit.notes, *beside.sentences(rfm.audit.refunds))
+    rfm = replace(rfm, audit=replace(rfm.audit, notes=seen))
     pairs = models_of(models)
     name, (purchases, spend) = next(iter(pairs.items()))
     tell("fitting the model", 0.0)

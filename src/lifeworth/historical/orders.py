@@ -17,6 +17,9 @@ import pandas as pd
 from lifeworth.errors import DataError
 from lifeworth.historical.calendar import YEAR_SECONDS, cohorts_of, seconds_of
 from lifeworth.historical.rows import COHORT, Floats, Integers, Mask, Reading, Rows, no_purchase, read_rows
+from lifeworth.rfm.data_checks import facts_of_columns, noted
+from lifeworth.rfm.id_checks import spelling_notes
+from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.timeunits import TimeUnit
 from lifeworth.transactions import Audit, Refunds
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
@@ -133,7 +136,7 @@ def read_orders(data: Any, reading: Reading) -> Orders:
     elif rows.group is not None and reading.assign == "first_order":
         group = _group_of_first_order(rows, member, first, there)
     money, notes = _money_by_cell(cells, rows, there)
-    audit = _audit(rows, cells, in_window, customer, there)
+    audit = _noted(_audit(rows, cells, in_window, customer, there), rows, reading, history, customer)
     orders = Orders(
         customer_ids=rows.customer_ids,
         group_labels=labels,
@@ -381,7 +384,37 @@ def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there
         refunds_unmatched=money[1] / MONEY_UNITS,
         customers=customers,
         customers_left_out=seen - customers,
+        notes=rows.notes,
     )
+
+
+def _noted(audit: Audit, rows: Rows, reading: Reading, history: Entries, customer: Integers) -> Audit:
+    """The audit with notes on customers and rows."""
+    n = len(rows.customer_ids)
+    who = customer[history.member]
+    purchases = np.bincount(who, minlength=n)
+    first, last = np.full(n, rows.last), np.full(n, np.iinfo(np.int64).min)
+    np.minimum.at(first, who, history.period)
+    np.maximum.at(last, who, history.period)
+    some = purchases > 0
+    first, last = first[some], last[some]
+    checks = RowChecks()
+    checks.see_sizes(np.bincount(rows.customer, minlength=n))
+    checks.see_rows(rows.customer, rows.time, rows.amount)
+    ids = rows.customer_ids[some]
+    facts = facts_of_columns(
+        ids,
+        purchases[some] - 1,
+        np.bincount(who, history.amount, n).astype(np.float64, copy=False)[some],
+        (rows.last - first).astype(np.float64),
+        (last - first).astype(np.float64),
+        reading.period,
+        reading.period,
+        int(seconds_of(np.array([rows.last]), reading.period)[0]) // 86_400,
+        rows=checks,
+    )
+    notes, suspects = facts.notes(reading.end is None)
+    return noted(audit, (*notes, *spelling_notes(ids)), suspects)
 
 
 def _only(orders: Orders, there: Mask) -> Orders:

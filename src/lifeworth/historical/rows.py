@@ -16,6 +16,7 @@ from lifeworth.rfm.engine import Clock
 from lifeworth.tables import Files, column_names, open_table
 from lifeworth.timeunits import TimeUnit, period_ordinal, period_ordinals
 from lifeworth.transactions import (
+    DataNotes,
     DateForm,
     DecimalMark,
     Duplicates,
@@ -92,7 +93,7 @@ class Rows:
     group : codes into `group_labels`, or None where no column says it.
     money : column -> amounts; acquisition : what the column of that says. Missing ones are NaN.
     first, last : the first and the last period of the window.
-    rows_in, left_out, examples, refunds : as in `Audit`, so far.
+    rows_in, left_out, examples, refunds, notes : as in `Audit`, so far.
     """
 
     customer: Integers
@@ -111,6 +112,7 @@ class Rows:
     left_out: dict[str, int]
     examples: dict[str, list[str]]
     refunds: int
+    notes: tuple[str, ...] = ()
 
 
 class _Account:
@@ -141,7 +143,9 @@ def read_rows(data: Any, reading: Reading) -> Rows:
     # Read once: a lazy frame or a relation may give its rows in another order the next time.
     by = reading.group_column
     with columns_named(reading.customer_id, reading.date, reading.amount):
-        table = open_table(data, list(dict.fromkeys([*names, *reading.further])))
+        wanted = list(dict.fromkeys([*names, *reading.further]))
+        beside = DataNotes.of(data, wanted, reading.amount)
+        table = open_table(data, wanted, beside)
     if reading.by == COHORT and COHORT in _names_of(data):
         raise UsageError(
             f'by="{COHORT}" means the time of the first purchase, and the table has a column {COHORT!r} as well: '
@@ -228,6 +232,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
         left_out=account.left_out,
         examples=account.examples,
         refunds=refunds,
+        notes=beside.sentences(refunds),
     )
 
 

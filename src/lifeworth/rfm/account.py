@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,13 @@ from lifeworth.rfm.settings import Settings
 from lifeworth.transactions import Audit
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
+# Why rows are left out, in the order in which audits say it.
+REASONS = (
+    "with a missing customer id", "with a missing date", "with an unreadable date",
+    "with a date outside the years 1 to 9999", "equal to an earlier row", "with a missing amount",
+    "with an unreadable or infinite amount", "after the end", "dropped as refunds",
+    NETTED, RETURNED, TAKEN_OFF, UNMATCHED, "in the holdout",
+)  # fmt: skip
 # Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
 _GAP = np.timedelta64(730, "D")
 
@@ -107,6 +114,12 @@ def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.N
 def note_on_gap(columns: Shown, account: Account, argument: str) -> tuple[str, ...]:
     """A note where the last date, which is about to end the observed time, stands far from all others."""
     last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
+    return gap_note(last, before, argument)
+
+
+def gap_note(last: Any, before: Any, argument: str) -> tuple[str, ...]:
+    """A note where the last date stands far from the one before it."""
+    last, before = (np.datetime64(when, "s") for when in (last, before))
     if last - before < _GAP:
         return ()
     days = [np.datetime_as_string(when, unit="D") for when in (last, before)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,12 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.guesses import helpful
-from lifeworth.rfm.account import audit_of, refuse_refunds
-from lifeworth.rfm.engine import Clock, Entries, ranges, sweep, workers
+from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
+from lifeworth.rfm.counting import count_customers, fill_ages
+from lifeworth.rfm.data_checks import facts_of_columns, noted
+from lifeworth.rfm.engine import Account, Clock, Entries, Run, ranges, sweep, workers
+from lifeworth.rfm.id_checks import spelling_notes
+from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.settings import Settings
 from lifeworth.timeunits import (
     TIME_UNITS,
@@ -23,6 +28,7 @@ from lifeworth.timeunits import (
     period_starts,
 )
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions.columns import Columns
 
 _MOST_COHORTS = 600
 # Sums are made over so many groups of customers, however many threads there are, so that these change no digit.
@@ -95,7 +101,8 @@ def cohort_table(
     numbers: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     with workers(threads) as (run, count):
-        columns = settings.read(data, run)
+        beside = settings.data_notes(data)
+        columns = settings.read(data, run, beside)
         end = None
         if observation_end is not None:
             edge = wall_clock_edge(observation_end, "observation_end", columns.time_zone)
@@ -141,9 +148,13 @@ def cohort_table(
             cells["low"] = np.array([low])
 
         account = sweep(columns, clock, settings.refunds == "drop", run, count, work)
+        notes, suspects = _customer_notes(columns, settings, end, account, run, count)
     if settings.refunds == "error":
         refuse_refunds(columns, settings, account)
     audit = audit_of(columns, settings, account, totals)
+    gap = note_on_gap(columns, account, "observation_end") if end is None else ()
+    audit = replace(audit, notes=(*audit.notes, *gap, *beside.sentences(audit.refunds)))
+    audit = noted(audit, notes, suspects)
     if not audit.customers:
         raise DataError(f"No customer has a purchase that counts: {audit}")
     n = len(cells["customers"])
@@ -161,3 +172,35 @@ def cohort_table(
     table = table.loc[cells["customers"][row, 0] > 0].reset_index(drop=True)
     table.attrs["audit"] = str(audit)
     return table
+
+
+def _customer_notes(
+    columns: Columns, settings: Settings, end: int | None, account: Account, run: Run, threads: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """The notes on customers, who are counted for them, and the ids that these speak of."""
+    from lifeworth.kernels import refunds
+
+    checks = RowChecks()
+    totals = np.zeros(refunds.TOTALS, dtype=np.int64)
+    table, _ = count_customers(columns, settings, None, end, totals, run, threads, checks)
+    if not table.rows:
+        return (), []
+    clock = Clock(settings.period, columns.resolution, end)
+    last = clock.period_of(account.last) if end is None else end
+    born = table.get("born")
+    fill_ages(born, last, clock.scale(settings.period), run)
+    ids = columns.restore(table.get("ids"), table.get("others"))
+    facts = facts_of_columns(
+        ids,
+        table.get("frequency"),
+        table.get("past_spend") if columns.has_amount else None,
+        born,
+        table.get("recency"),
+        settings.period,
+        settings.period,
+        int(period_starts(np.array([last]), settings.period).astype("datetime64[D]").astype(np.int64)[0]),
+        rows=checks,
+    )
+    until = end is None and not note_on_gap(columns, account, "")
+    notes, suspects = facts.notes(until)
+    return (*notes, *spelling_notes(ids)), suspects

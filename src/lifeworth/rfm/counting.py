@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep
+from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.transactions.columns import Columns
@@ -114,8 +115,12 @@ def count_customers(
     totals: npt.NDArray[np.int64],
     run: Run,
     threads: int,
+    checks: RowChecks,
 ) -> tuple[Table, Account]:
-    """A table of the customers of some columns, in order, with the periods they were born in for their ages."""
+    """A table of the customers of some columns, in order, with the periods they were born in for their ages.
+
+    `checks` is shown all rows.
+    """
     from lifeworth.kernels import purchases, refunds, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
@@ -130,6 +135,7 @@ def count_customers(
 
     def count(entries: Entries) -> None:
         nonlocal kind
+        checks.see(entries, len(columns))
         plan = entries.plan
         kind = plan.kind
         direct = kind == purchases.DIRECT

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from lifeworth.errors import UsageError
 from lifeworth.tables import check_columns
+from lifeworth.transactions import DataNotes
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _IDS = (*_WHOLE, "VARCHAR", "BLOB", "UUID")
@@ -39,9 +40,16 @@ def is_relation(data: Any) -> bool:
 
 
 def read_relation(
-    data: Any, customer_id: str, date: str, amount: str | None, pushdown: bool | None
+    data: Any,
+    customer_id: str,
+    date: str,
+    amount: str | None,
+    pushdown: bool | None,
+    beside: DataNotes | None = None,
 ) -> tuple[Any, Iterator[pa.Table] | None]:
     """Decide how to read a table: as it is, or fetched, first; or in parts of whole customers, by ascending ids.
+
+    `beside` is shown the further columns it names, unless the table is returned as it is.
 
     Raises
     ------
@@ -63,10 +71,17 @@ def read_relation(
             raise UsageError(f"pushdown=True is impossible: {obstacle}; cast the column, or leave pushdown out.")
         return data, None
     chosen = data.project(", ".join(map(_quoted, names)))
+    further = [] if beside is None else [name for name in beside.names if name not in names]
     if pushdown is None:
-        fetched = _fetch(chosen, int(_SHARE * _free_memory()))
+        whole = data.project(", ".join(map(_quoted, [*names, *further])))
+        fetched = _fetch(whole, int(_SHARE * _free_memory()))
         if fetched is not None:
-            return fetched, None
+            if beside is not None:
+                beside.add(fetched)
+            return fetched.select(names), None
+    if beside is not None and further:
+        for batch in _batches(data.project(", ".join(map(_quoted, further)))):
+            beside.add(pa.Table.from_batches([batch]))
     return data, _whole_customers(chosen, customer_id)
 
 

@@ -16,16 +16,17 @@ from lifeworth.guesses import helpful
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.counting import READING, count_customers, fill_ages
+from lifeworth.rfm.data_checks import Extremes, with_notes
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Clock, Run, workers
-from lifeworth.rfm.notices import Extremes, currencies_in, note_on_currencies, with_notices
 from lifeworth.rfm.parts import Parts
+from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream
 from lifeworth.rfm.table import RFM
 from lifeworth.timeunits import TimeUnit, elapsed, period_ordinal, period_start
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
+from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _TOO_MUCH_MONEY = 1e300
@@ -263,6 +264,16 @@ def train_test_split(
     return calibration, holdout
 
 
+def table_and_checks(data: Any, settings: Settings, end: Any, later: Any, checks: RowChecks) -> RFM:
+    """The table of `rfm_summary` up to an end, or of `train_test_split` given the end of the holdout as well.
+
+    It is counted by one thread; `checks` is shown the rows.
+    """
+    train_end, final = (None, ("observation_end", end)) if later is None else (("train_end", end), ("test_end", later))
+    with workers(1) as (run, count):
+        return _summarise(data, settings, train_end, final, run, count, checks).rfm
+
+
 @dataclass(frozen=True)
 class _Counted:
     """An RFM table, what its customers did later, the last period of calibration, and the last that counted."""
@@ -273,17 +284,18 @@ class _Counted:
     last: int
 
 
-def _read(data: Any, settings: Settings, run: Run) -> Generator[Columns | SpillStream]:
+def _read(data: Any, settings: Settings, run: Run, beside: DataNotes) -> Generator[Columns | SpillStream]:
     """The columns of transactions: all at once, in parts of whole customers, or as a stream."""
     names = (settings.customer_id, settings.date, settings.amount)
     with columns_named(*names):
-        whole, parts = read_relation(data, *names, settings.pushdown)
+        whole, parts = read_relation(data, *names, settings.pushdown, beside)
         if parts is not None:
             for part in parts:
                 yield settings.read(part, run)
             return
         how = (settings.date_form, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
-        with open_columns(whole, settings.names, *how) as columns:
+        beside_whole = beside if whole is data else None  # what was fetched has been shown already
+        with open_columns(whole, settings.names, *how, beside_whole) as columns:
             yield columns
 
 
@@ -294,6 +306,7 @@ def _summarise(
     final: tuple[str, Any],
     run: Run,
     threads: int,
+    checks: RowChecks | None = None,
 ) -> _Counted:
     """Count purchases up to `train_end` (or `final`, or the last date) and, given both, from one to the other.
 
@@ -309,16 +322,17 @@ def _summarise(
 
     seen = Parts([settings.customer_id, settings.date, settings.amount])
     totals = np.zeros(refunds.TOTALS, dtype=np.int64)
+    checks = RowChecks() if checks is None else checks
     edge: int | None = None
     last: int | None = None
     settings.report(READING)
-    about_money = note_on_currencies(currencies_in(data, settings.amount, settings.currency))
-    with closing(_read(data, settings, run)) as parts:
+    beside = settings.data_notes(data)
+    with closing(_read(data, settings, run, beside)) as parts:
         for columns in parts:
             if not seen.rows:
                 edge = None if train_end is None else period_at(train_end, columns)
                 last = period_at(final, columns)
-            part, account = count_customers(columns, settings, edge, last, totals, run, threads)
+            part, account = count_customers(columns, settings, edge, last, totals, run, threads, checks)
             seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
     if not seen.rows:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
@@ -333,9 +347,9 @@ def _summarise(
             f"There is no holdout: train_end {period_start(edge, clock.period):%Y-%m-%d} is not before the end of "
             f"the data or of the test, {period_start(end, clock.period):%Y-%m-%d}. Choose an earlier train_end."
         )
-    if last is None:
-        audit = replace(audit, notes=(*audit.notes, *note_on_gap(seen, account, final[0])))
-    audit = replace(audit, notes=(*audit.notes, *about_money))
+    gap = note_on_gap(seen, account, final[0]) if last is None else ()
+    audit = replace(audit, notes=(*audit.notes, *gap))
+    audit = replace(audit, notes=(*audit.notes, *beside.sentences(audit.refunds)))
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
@@ -365,4 +379,6 @@ def _summarise(
         later["frequency"] = seen.column("later_frequency")
         if spent is not None:
             later["spend"] = seen.column("later_spend")
-    return _Counted(with_notices(rfm, extremes), later, edge, end)
+    return _Counted(
+        with_notes(rfm, extremes, checks, until=edge is None and last is None and not gap), later, edge, end
+    )

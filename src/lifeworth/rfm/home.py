@@ -61,7 +61,7 @@ class Facts:
     netted: int = 0  # money of refunds that was taken off purchases, and that was not, in units
     unmatched: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
-    currencies: dict[str, list[str]] = field(default_factory=dict)  # named beside the amounts
+    beside: dict[str, Any] = field(default_factory=dict)  # what was seen besides the columns that are counted
 
     def copy(self) -> Facts:
         """The same, to be changed."""
@@ -70,7 +70,7 @@ class Facts:
             seals=dict(self.seals),
             taken=dict(self.taken),
             left_out=dict(self.left_out),
-            currencies=dict(self.currencies),
+            beside=dict(self.beside),
         )
 
     @property

@@ -12,6 +12,7 @@ from lifeworth.progress import Report
 from lifeworth.rfm.engine import Run
 from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import (
+    DataNotes,
     DateForm,
     DecimalMark,
     Duplicates,
@@ -74,8 +75,13 @@ class Settings:
         if self.progress is not None:
             self.progress(what, share)
 
-    def read(self, data: Any, run: Run) -> Columns:
-        """The columns of a table, by these settings."""
+    def data_notes(self, data: Any) -> DataNotes:
+        """What to look at in a table besides the columns that are counted."""
+        return DataNotes.of(data, self.names, self.amount, self.currency)
+
+    def read(self, data: Any, run: Run, beside: DataNotes | None = None) -> Columns:
+        """The columns of a table, by these settings; `beside` is shown the further columns it names."""
         names = (self.customer_id, self.date, self.amount)
         drop = self.duplicates == "drop"
-        return read_columns(data, *names, self.date_form, run, drop_duplicates=drop, decimal=self.decimal)
+        how: dict[str, Any] = {"drop_duplicates": drop, "decimal": self.decimal, "beside": beside}
+        return read_columns(data, *names, self.date_form, run, **how)

@@ -18,7 +18,7 @@ from lifeworth.rfm.budget import memory_budget
 from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
 from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.tables.csv import plain_numbers
-from lifeworth.transactions import DateForm, DecimalMark
+from lifeworth.transactions import DataNotes, DateForm, DecimalMark
 from lifeworth.transactions.columns import Columns, check_names, read_columns
 from lifeworth.transactions.ids import is_textual
 from lifeworth.transactions.stream import Source, is_direct
@@ -47,25 +47,27 @@ def open_columns(
     memory_limit: int | str | None,
     drop_duplicates: bool = False,
     decimal: DecimalMark | None = None,
+    beside: DataNotes | None = None,
 ) -> Iterator[Columns | SpillStream]:
     """The columns of transactions: of all rows, or of a stream where files or batches do not fit into the budget.
 
-    Errors are those of `transactions.columns.read_columns` and `budget.memory_budget`.
+    `beside` is shown the further columns it names. Errors are those of
+    `transactions.columns.read_columns` and `budget.memory_budget`.
     """
     budget = memory_budget(memory_limit)
     check_names(names)
     given: Iterator[pa.RecordBatch] = iter(())
     in_memory = [data, names[0], names[1], names[2] if len(names) > 2 else None, date_format, run]
     if drop_duplicates:  # that takes all rows at once
-        yield read_columns(*in_memory, drop_duplicates=True, decimal=decimal)
+        yield read_columns(*in_memory, drop_duplicates=True, decimal=decimal, beside=beside)
         return
     if budget is None or not isinstance(data, (str, Path, Files, pa.RecordBatchReader)):
-        yield read_columns(*in_memory, decimal=decimal)
+        yield read_columns(*in_memory, decimal=decimal, beside=beside)
         return
     if isinstance(data, pa.RecordBatchReader):
         check_columns(data.schema.names, names)
         schema = pa.schema([data.schema.field(name) for name in names])
-        begun, rest = _begin((batch.select(names) for batch in data), schema, budget)
+        begun, rest = _begin(_selected(data, names, beside), schema, budget)
         if rest is None:
             yield read_columns(pa.Table.from_batches(begun, schema), *in_memory[1:], decimal=decimal)
             return
@@ -77,12 +79,12 @@ def open_columns(
         rows = files.rows()
         # A Parquet file may hold any number of equal rows in a few bytes: its size says nothing.
         if rows is None and files.size() * _GROWTH <= budget:
-            yield read_columns(*in_memory, decimal=decimal)
+            yield read_columns(*in_memory, decimal=decimal, beside=beside)
             return
         schema = files.schema(names)
         width = _width(files, schema, budget)
         if rows is not None and rows * _needed(schema, width) <= budget:
-            yield read_columns(*in_memory, decimal=decimal)
+            yield read_columns(*in_memory, decimal=decimal, beside=beside)
             return
         fewest = _FEWEST_ROWS if rows is None else min(rows, _FEWEST_ROWS)
         if 2 * width * fewest > budget:
@@ -96,10 +98,12 @@ def open_columns(
         rows = None
         if files is not None and files.kind == "parquet":
             rows = files.rows()
+            if beside is not None:
+                files.look(beside, names)
             source = Source(schema, lambda wanted: _read_files(files, schema, wanted, rows_at_once))
         elif files is not None or not is_direct(schema.field(names[1]).type):
             # What has to be read twice, and can be read once or with pains, is copied in the form of its memory.
-            given = given if files is None else files.batches(schema, rows_at_once)
+            given = given if files is None else files.batches(schema, rows_at_once, beside)
             path = folder / "copy.arrow"
             rows, schema = _copy(given, schema, path, widen=files is not None)
             source = Source(schema, partial(_read_copy, path, schema, rows_at_once))
@@ -126,6 +130,16 @@ def _width(files: Files, schema: pa.Schema, budget: int) -> float:
         if len(first) < rows:
             break
     return width
+
+
+def _selected(
+    batches: Iterable[pa.RecordBatch], names: list[str], beside: DataNotes | None
+) -> Iterator[pa.RecordBatch]:
+    """The columns that are counted; the others of each batch are shown to `beside`."""
+    for batch in batches:
+        if beside is not None and beside.names:
+            beside.add(pa.Table.from_batches([batch]))
+        yield batch.select(names)
 
 
 def _needed(schema: pa.Schema, width: float) -> float:

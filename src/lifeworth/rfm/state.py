@@ -20,11 +20,12 @@ import pyarrow as pa
 from lifeworth import display
 from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm.account import note_on_gap
+from lifeworth.rfm.data_checks import with_notes
 from lifeworth.rfm.engine import Account
 from lifeworth.rfm.extract import rfm_summary
 from lifeworth.rfm.home import MONEY_UNITS, Facts, Home, as_written
 from lifeworth.rfm.levels import Customers, Levels, ids_of, index_of, too_small, union
-from lifeworth.rfm.notices import currencies_in, note_on_currencies, with_notices
+from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
@@ -38,10 +39,20 @@ from lifeworth.timeunits import (
     period_start,
     period_starts,
 )
-from lifeworth.transactions import Audit, DecimalMark, Refunds, columns_named, read_transactions, wall_clock_edge
+from lifeworth.transactions import (
+    Audit,
+    DataNotes,
+    DecimalMark,
+    Refunds,
+    columns_named,
+    read_transactions,
+    wall_clock_edge,
+)
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
 _SENTINEL = -1
+# So many customers are looked at before all of them are.
+_SAMPLE = 200
 _KINDS = {"str": "text", "uint64": "whole numbers of 64 bits without a sign"}
 _REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
@@ -211,7 +222,8 @@ class RFMState:
             currency=settings.currency,
             audit=self._audit(),
         )
-        return with_notices(table)
+        until = facts.end == facts.last and not facts.given and not self._gap()
+        return with_notes(table, rows=self._row_checks(), until=until)
 
     def _nobody(self, facts: Facts) -> DataError:
         assert facts.end is not None
@@ -258,10 +270,11 @@ class RFMState:
         names = (settings.customer_id, settings.date, settings.amount)
         frame = None
         if data is not None:
-            for name, found in currencies_in(data, settings.amount, settings.currency).items():
-                facts.currencies[name] = sorted({*facts.currencies.get(name, []), *found})
+            beside = settings.data_notes(data)
             with columns_named(*names):
-                frame = read_table(data, [name for name in names if name is not None])
+                frame = read_table(data, [name for name in names if name is not None], beside)
+            beside.merge(DataNotes.from_dict(facts.beside))
+            facts.beside = beside.to_dict()
         if frame is None or not len(frame):
             ids = union(parts) if parts else pa.array([], pa.int64())
             return self._levels.find(ids)[0], Rows.joined([])
@@ -337,10 +350,6 @@ class RFMState:
 
     def _audit(self) -> Audit:
         facts = self._facts
-        notes: tuple[str, ...] = ()
-        if facts.end == facts.last and facts.times and not facts.given:
-            account = Account(np.empty((0, 0), dtype=np.int64), facts.times[-1], facts.times[0], facts.times[0])
-            notes = note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
         return Audit(
             rows_in=facts.rows_in,
             rows_used=facts.used,
@@ -350,8 +359,31 @@ class RFMState:
             refunds_unmatched=facts.unmatched / MONEY_UNITS,
             customers=facts.there,
             customers_left_out=facts.customers - facts.there,
-            notes=(*notes, *note_on_currencies(facts.currencies)),
+            notes=(*self._gap(), *DataNotes.from_dict(facts.beside).sentences(facts.refunds)),
         )
+
+    def _gap(self) -> tuple[str, ...]:
+        """The note on a last date that stands far from all others."""
+        facts = self._facts
+        if facts.end != facts.last or not facts.times or facts.given:
+            return ()
+        account = Account(np.empty((0, 0), dtype=np.int64), facts.times[-1], facts.times[0], facts.times[0])
+        return note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
+
+    def _row_checks(self) -> RowChecks:
+        """What all rows tell: how many each customer has, and whether each is there several times."""
+        checks = RowChecks()
+        sizes = np.zeros(self._facts.customers, dtype=np.int64)
+        for piece in self._pieces:
+            sizes[piece.codes] += np.diff(piece.starts)
+        checks.see_sizes(sizes)
+        # Where some customers have every row once, there is no need to look at all.
+        for codes in (np.unique(np.linspace(0, len(sizes) - 1, _SAMPLE, dtype=np.int64)), None):
+            rows = gather(self._pieces, codes)
+            checks.see_rows(rows.customer, rows.period, rows.amount)
+            if checks.times < 2:
+                break
+        return checks
 
     # ---- files -------------------------------------------------------------------------------------------
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from lifeworth.rfm import rfm_summary as count_rows
 from lifeworth.rfm import train_test_split as split_rows
+from lifeworth.spark.account import Account, one_of_nobody
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, SparkHoldout, SparkRFM, batches_of, mapped, schema_of
 from lifeworth.timeunits import TimeUnit
@@ -66,7 +65,10 @@ def rfm_summary(
         source.nobody(end, "observation_end"), "id", "date", source.money, observation_end=end, **settings
     )
     frame = _counted(source, {**settings, "observation_end": end}, later=False)
-    return SparkRFM(frame, time_unit, period, checked.observation_end, currency)
+    account = Account(
+        source, transactions, (customer_id, date, amount), settings, end, currency, observation_end is None
+    )
+    return SparkRFM(frame, time_unit, period, checked.observation_end, currency, account.audit)
 
 
 def train_test_split(
@@ -110,7 +112,8 @@ def train_test_split(
     frame = both.select("customer_id", *(both[name].alias(to) for name, to in later.items()))
     told = SparkHoldout(frame, holdout.attrs["length"], holdout.attrs["start"], holdout.attrs["end"])
     known = both.drop(*later)
-    return SparkRFM(known, time_unit, period, calibration.observation_end, currency), told
+    account = Account(source, transactions, (customer_id, date, amount), settings, train_end, currency, False, end)
+    return SparkRFM(known, time_unit, period, calibration.observation_end, currency, account.audit), told
 
 
 # ---- counting -------------------------------------------------------------------------------------------------
@@ -139,12 +142,7 @@ def _counter(
         schema = first.schema
 
         def with_nobody() -> Batches:
-            row = {"id": nobody, "date": _moment(when, schema.field("date").type), "amount": Decimal(0)}
-            arrays = [
-                pa.array([float(row[name]) if pa.types.is_floating(kind) else row[name]], kind)
-                for name, kind in zip(schema.names, schema.types, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            yield one_of_nobody(schema, nobody, when)
             yield first
             yield from batches
 
@@ -164,14 +162,3 @@ def _counter(
         yield from batches_of(frame[["customer_id", *names]])
 
     return count
-
-
-def _moment(when: Any, kind: pa.DataType) -> Any:
-    """A time as a column of this type holds it."""
-    stamp = pd.Timestamp(when)
-    if pa.types.is_date(kind):
-        return stamp.date()
-    zone = getattr(kind, "tz", None)
-    if zone is None or stamp.tzinfo is not None:
-        return stamp
-    return stamp.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")

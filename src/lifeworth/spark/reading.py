@@ -109,7 +109,14 @@ class Source:
         return wall_clock_edge(when, argument, self.zone)
 
     def last(self) -> pd.Timestamp:
-        """The last date of a row that can be used."""
+        """The last date of a row that can be used; a `DataError` where there is none."""
+        found = self.last_before(None)
+        if found is None:
+            raise DataError("None of the rows can be used: each lacks an id, a date or an amount.")
+        return found
+
+    def last_before(self, when: pd.Timestamp | None) -> pd.Timestamp | None:
+        """The last date, before another one, of a row that can be used."""
         functions = functions_of()
         # What is no date in the calendar is left out, and ends nothing.
         usable: Column = self.frame["id"].isNotNull() & functions.year(self.frame["date"]).between(1, 9999)
@@ -118,11 +125,11 @@ class Source:
         if self.money is not None:
             money = self.frame["amount"].cast("double")
             usable = usable & money.isNotNull() & ~functions.isnan(money) & (functions.abs(money) != float("inf"))
+        if when is not None:
+            usable = usable & (self.frame["date"].cast("timestamp_ntz") < functions.lit(when).cast("timestamp_ntz"))
         # As text: what a timestamp is on the wall clock, and dates beyond the years that pandas knows.
         found = self.frame.where(usable).agg(functions.max("date").cast("string")).first()
-        if found is None or found[0] is None:
-            raise DataError("None of the rows can be used: each lacks an id, a date or an amount.")
-        return pd.Timestamp(found[0])
+        return None if found is None or found[0] is None else pd.Timestamp(found[0])
 
     # Who is in no table: a row of this customer is in every partition, so that none is without any.
     @property

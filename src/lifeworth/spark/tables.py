@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow as pa
 from lifeworth.errors import UsageError
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit
+from lifeworth.transactions import Audit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,6 +33,8 @@ class SparkRFM:
     frame : a row per customer, in no order: customer_id (whole numbers as bigint), frequency (bigint), recency, T and,
         where there is money, monetary_value and past_spend (double).
     time_unit, period, observation_end, currency : as in `lifeworth.RFM`.
+    audit : the account of every row and the notes on the data, as in `lifeworth.RFM`; Spark counts once more when it is
+        asked for first.
     """
 
     frame: DataFrame
@@ -38,7 +42,12 @@ class SparkRFM:
     period: TimeUnit | None
     observation_end: pd.Timestamp | None
     currency: str | None = None
-    audit: None = None
+    audited: Callable[[], Audit] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        """The account of every row, and the notes on the data."""
+        return None if self.audited is None else self.audited()
 
     @property
     def has_money(self) -> bool:
@@ -46,10 +55,11 @@ class SparkRFM:
         return "monetary_value" in self.frame.columns
 
     def to_local(self) -> RFM:
-        """The table in this process, sorted by customer_id: that of `lifeworth.rfm_summary`, but for the audit."""
-        return RFM.from_frame(
+        """The table in this process, sorted by customer_id: that of `lifeworth.rfm_summary`."""
+        table = RFM.from_frame(
             fetched(self.frame).to_pandas(), self.time_unit, self.observation_end, self.period, self.currency
         )
+        return table if self.audit is None else replace(table, audit=self.audit)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 from lifeworth.errors import DataError, LifeworthError, SourceError
+
+
+class Beside(Protocol):
+    """What looks at further columns of a table while it is read."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns it looks at; a table need not have them."""
+
+    def add(self, table: pa.Table | pd.DataFrame) -> None:
+        """Look at those columns of some rows."""
 
 
 class MissingColumnsError(DataError):

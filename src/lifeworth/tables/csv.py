@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lifeworth.errors import DataError
-from lifeworth.tables.checks import check_columns, readable
+from lifeworth.errors import DataError, LifeworthError
+from lifeworth.tables.checks import Beside, check_columns, readable
 
 _MISSING_VALUES = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
@@ -39,20 +39,31 @@ def schema(paths: tuple[Path, ...], wanted: list[str] | None, kind: str, encodin
     return pa.schema([(name, _TEXT) for name in names or []])
 
 
-def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str, encoding: str | None = None) -> pa.Table:
-    """Read the wanted columns (all, if None) of files that make one table."""
+def read(
+    paths: tuple[Path, ...],
+    wanted: list[str] | None,
+    kind: str,
+    encoding: str | None = None,
+    beside: Beside | None = None,
+) -> pa.Table:
+    """Read the wanted columns (all, if None) of files that make one table; `beside` is shown those it names."""
     names = wanted
     tables = []
     given_kind = kind
     for path in paths:
         kind = _kind_of(path, given_kind)
         names = _check(path, names, kind, encoding)
+        further = _further(path, names, kind, encoding, beside)
+        both = [*names, *further]
         with readable(path):
             try:
-                tables.append(_strictly(path, names, kind, encoding))
+                table = _strictly(path, both, kind, encoding)
             except (_UnusualError, pa.ArrowInvalid, pa.ArrowKeyError):
                 _refuse_long_lines(path, kind, encoding)
-                tables.append(_as_text(pd.read_csv(path, **_lenient(names, kind, encoding)), names))
+                table = _as_text(pd.read_csv(path, **_lenient(both, kind, encoding)), both)
+        if beside is not None and further:
+            beside.add(table.select(further))
+        tables.append(table.select(names))
     table = pa.concat_tables(tables)
     for place, name in enumerate(table.column_names):
         table = table.set_column(place, name, numbers_from_text(table.column(place)))
@@ -60,9 +71,22 @@ def read(paths: tuple[Path, ...], wanted: list[str] | None, kind: str, encoding:
 
 
 def batches(
-    paths: tuple[Path, ...], names: list[str], kind: str, rows: int, encoding: str | None = None
+    paths: tuple[Path, ...],
+    names: list[str],
+    kind: str,
+    rows: int,
+    encoding: str | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of the files, in order, as text."""
+    """Rows of the files, in order, as text; `beside` is shown the columns it names."""
+    if beside is not None:
+        for path in paths:
+            further = _further(path, names, _kind_of(path, kind), encoding, beside)
+            for batch in batches((path,), [*names, *further], kind, rows, encoding):
+                if further:
+                    beside.add(pa.Table.from_batches([batch.select(further)]))
+                yield batch.select(names)
+        return
     given_kind = kind
     for path in paths:
         kind = _kind_of(path, given_kind)
@@ -207,20 +231,46 @@ def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:
 
 def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None) -> list[str]:
     """The wanted columns, or all, if the file has each of them once."""
+    names = [str(name) for name in _first_lines(path, kind, encoding, 1).iloc[0]]
+    _check_separator(names, wanted, path)
+    wanted = names if wanted is None else wanted
+    check_columns(names, wanted, str(path))
+    return wanted
+
+
+def _first_lines(path: Path, kind: str, encoding: str | None, rows: int) -> pd.DataFrame:
     with readable(path), path.open("rb") as file:
         # A pipe may keep us waiting: here, where Ctrl-C is heard, and not in pandas' parser, which can miss it.
         file.peek(1)
         how: dict[str, Any] = {"keep_default_na": False, "sep": _separator(kind), "encoding": encoding or "utf-8"}
-        first = pd.read_csv(file, nrows=1, header=None, dtype=str, **how)
-        names = [str(name) for name in first.iloc[0]]
-        _check_separator(names, wanted, path)
-        wanted = names if wanted is None else wanted
-        check_columns(names, wanted, str(path))
-        return wanted
+        lines: pd.DataFrame = pd.read_csv(file, nrows=rows, header=None, dtype=str, **how)
+        return lines
+
+
+def head(path: Path, kind: str, encoding: str | None, rows: int) -> dict[str, list[str]]:
+    """The names of a file's columns, and the values of its first rows; nothing of what cannot be read so."""
+    try:
+        lines = _first_lines(path, _kind_of(path, kind), encoding, 1 + rows)
+    except LifeworthError:  # a line that is longer than the first, say: whoever reads the file tells
+        lines = _first_lines(path, _kind_of(path, kind), encoding, 1)
+    return {str(column.iloc[0]): column.iloc[1:].tolist() for _, column in lines.items()}
+
+
+def _further(path: Path, names: list[str], kind: str, encoding: str | None, beside: Beside | None) -> list[str]:
+    """Columns of a file that are looked at besides those that are read."""
+    if beside is None or not beside.names or not path.is_file():
+        return []
+    there = [str(name) for name in _first_lines(path, kind, encoding, 1).iloc[0]]
+    return [name for name in beside.names if name not in names and there.count(name) == 1]
 
 
 def _check_separator(names: list[str], wanted: list[str] | None, path: Path) -> None:
-    """A file with another separator looks like one column with a long name: say so."""
+    """Raise a `DataError` for a first line that names no columns: another separator, or a line for Excel."""
+    if names[0].strip().lower().startswith("sep="):
+        raise DataError(
+            f"{path} begins with a line for Excel, {names[0].strip() or 'sep='!r}, instead of the names of columns: "
+            "delete this line."
+        )
     other = next((mark for mark in ";\t|" if mark in names[0]), None)
     if len(names) == 1 and other is not None and names != wanted:
         raise DataError(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.tables import csv
-from lifeworth.tables.checks import check_columns, readable
+from lifeworth.tables.checks import Beside, check_columns, readable
 
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv", ".tsv": "tsv"}
 # What a file is read in at a time, so that a row group of any size is never in memory as a whole.
 _BUFFER = 1 << 22
+_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,13 @@ class Files:
     kind: str
     encoding: str | None = None
 
-    def read(self, wanted: list[str] | None) -> pa.Table:
-        """Read the wanted columns (all, if None) of all files."""
+    def read(self, wanted: list[str] | None, beside: Beside | None = None) -> pa.Table:
+        """Read the wanted columns (all, if None) of all files; `beside` is shown the columns it names."""
         if self.kind != "parquet":
-            return csv.read(self.paths, wanted, self.kind, self.encoding)
+            return csv.read(self.paths, wanted, self.kind, self.encoding, beside)
         schema = self.schema(wanted)
+        if beside is not None:
+            self.look(beside, schema.names)
         tables = []
         for path in self.paths:
             import pyarrow.parquet as pq
@@ -62,6 +67,55 @@ class Files:
             common = one if common is None else _common(common, one, path)
         return common
 
+    def look(self, beside: Beside, wanted: list[str]) -> None:
+        """Show the further columns of Parquet files, which are read by themselves."""
+        import pyarrow.parquet as pq
+
+        for path in self.paths if beside.names else ():
+            with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+                there = file.schema_arrow.names
+                further = [name for name in beside.names if name not in wanted and there.count(name) == 1]
+                for batch in file.iter_batches(_ROWS, columns=further) if further else ():
+                    beside.add(pa.Table.from_batches([batch]))
+
+    def head(self, rows: int) -> dict[str, list[Any]]:
+        """The names of the columns of all files, and the first values of those of the first; pipes have none."""
+        found: dict[str, list[Any]] = {}
+        for number, path in enumerate(self.paths):
+            if not path.is_file():
+                return {}
+            if self.kind != "parquet":
+                one: dict[str, list[Any]] = dict(csv.head(path, self.kind, self.encoding, 0 if number else rows))
+            else:
+                import pyarrow.parquet as pq
+
+                with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+                    schema = file.schema_arrow
+                    one = {name: [] for name in schema.names}
+                    text = [name for name in one if _is_text(schema, name)] if not number else []
+                    batch = next(file.iter_batches(rows, columns=text), None) if text else None
+                    one |= batch.to_pydict() if batch is not None else {}
+            found = {**one, **found}
+        return found
+
+    def equal(self) -> list[tuple[Path, Path]]:
+        """Pairs of files with the same contents: the first of them, and one after it."""
+        sizes: dict[int, list[Path]] = {}
+        for path in self.paths if len(self.paths) > 1 else ():
+            with readable(path):
+                if path.is_file() and path.stat().st_size:
+                    sizes.setdefault(path.stat().st_size, []).append(path)
+        pairs = []
+        for paths in sizes.values():
+            first: dict[str, Path] = {}
+            for path in paths if len(paths) > 1 else ():
+                with readable(path), path.open("rb") as file:
+                    content = hashlib.file_digest(file, "blake2b").hexdigest()
+                if content in first:
+                    pairs.append((first[content], path))
+                first.setdefault(content, path)
+        return sorted(pairs, key=lambda pair: self.paths.index(pair[1]))
+
     def rows(self) -> int | None:
         """How many rows there are, where that can be told without reading them."""
         if self.kind != "parquet":
@@ -82,11 +136,16 @@ class Files:
                 total += path.stat().st_size
         return total
 
-    def batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of about so many rows, in order, with the columns and types of `schema`."""
+    def batches(self, schema: pa.Schema, rows: int, beside: Beside | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of about so many rows, in order, with the columns and types of `schema`.
+
+        `beside` is shown the columns it names.
+        """
         if self.kind != "parquet":
-            yield from csv.batches(self.paths, schema.names, self.kind, rows, self.encoding)
+            yield from csv.batches(self.paths, schema.names, self.kind, rows, self.encoding, beside)
             return
+        if beside is not None:
+            self.look(beside, schema.names)
         import pyarrow.parquet as pq
 
         for path in self.paths:
@@ -174,6 +233,12 @@ def _inside(folder: Path) -> list[Path]:
         for file in folder.rglob("*")
         if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
     )
+
+
+def _is_text(schema: pa.Schema, name: str) -> bool:
+    kind = schema.field(name).type if schema.names.count(name) == 1 else pa.null()
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _common(common: pa.Schema, one: pa.Schema, path: Path) -> pa.Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lifeworth.transactions.amounts import DecimalMark as DecimalMark
 from lifeworth.transactions.amounts import check_decimal as check_decimal
 from lifeworth.transactions.audit import Audit as Audit
+from lifeworth.transactions.data_notes import DataNotes as DataNotes
 from lifeworth.transactions.layouts import DateForm as DateForm
 from lifeworth.transactions.layouts import date_form as date_form
 from lifeworth.transactions.naming import columns_named as columns_named

@@ -38,6 +38,7 @@ _CODES = (
     "RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX "
     "USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
 )
+CURRENCY_CODES = frozenset(_CODES.split())
 _WORDS = r"euros?|sfr\.?|fr\.?|kr\.?|zł|kč|ft|lei|rs\.?|rp\.?|rm|tl|лв\.?|руб\.?|r"
 _DOLLARS = r"(?:us|au?|ca?|nz|hk|sg?|nt|mx|r)\$"  # and no others: "5 k€" and "5 m$" are not 5
 _CURRENCY = rf"(?i:\p{{Sc}}|{_DOLLARS}|{_CODES.replace(' ', '|')}|{_WORDS})"

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import open_table
+from lifeworth.tables.checks import Beside
 from lifeworth.transactions.amounts import DecimalMark, parse_amounts
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
 from lifeworth.transactions.audit import as_example
-from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids
+from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids, refuse_dates
 from lifeworth.transactions.layouts import DateForm, Zoned
 from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import parse_dates
@@ -88,16 +89,17 @@ def read_columns(
     *,
     drop_duplicates: bool = False,
     decimal: DecimalMark | None = None,
+    beside: Beside | None = None,
 ) -> Columns:
     """Read the columns of transactions from any table.
 
     `run` maps a function over arguments, in threads perhaps; `drop_duplicates` marks rows that are equal to an
-    earlier one. Parameters and errors otherwise are those of
+    earlier one; `beside` is shown the further columns it names. Parameters and errors otherwise are those of
     `read_transactions`.
     """
     wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     with columns_named(customer_id, date, amount):
-        table = open_table(data, wanted)
+        table = open_table(data, wanted, beside)
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     return columns_of(
@@ -140,6 +142,7 @@ def columns_of(
             problems.append(str(error))
             return None
 
+    refuse_dates(pieces[names[0]], names[0])
     times = tried(times_of, pieces[names[1]])
     amounts = tried(amounts_of, pieces[names[2]]) if len(names) > 2 else []
     ids = tried(ids_of, pieces[names[0]])
@@ -148,7 +151,7 @@ def columns_of(
     when, resolution, zone = times
     parts, way, restore, owners = ids
     if drop_duplicates:
-        when = _mark_duplicates([pieces[name] for name in names], when)
+        when = _mark_duplicates(pieces[names[0]], when, amounts)
     return Columns(
         chunks=_align(parts, when, amounts, row),
         way=way,
@@ -243,12 +246,19 @@ def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, 
     )
 
 
-def _mark_duplicates(columns: list[list[Any]], when: list[Integers]) -> list[Integers]:
-    """Times, with that of a duplicate in rows that are equal to an earlier one in all columns."""
-    frame = pd.DataFrame({number: as_series(pieces) for number, pieces in enumerate(columns)})
-    again = frame.duplicated().to_numpy()
+def _mark_duplicates(ids: list[Any], when: list[Integers], amounts: list[Floats]) -> list[Integers]:
+    """Times, with that of a duplicate in rows that are equal to an earlier one in customer, time and amount.
+
+    Times and amounts are compared by value: 10.0 and 10.00 are the same amount, 2024-01-05 and 2024-01-05 00:00:00
+    the same time. A row without a usable time or amount is left as it is, and counted for that reason.
+    """
     times = np.concatenate(when)
-    return [np.where(again & (times > _UNREADABLE), _DUPLICATE, times)]
+    frame = pd.DataFrame({"id": as_series(ids), "time": times})
+    usable = times > _UNREADABLE
+    if amounts:
+        frame["amount"] = np.concatenate(amounts)
+        usable &= np.isfinite(frame["amount"].to_numpy())
+    return [np.where(frame.duplicated().to_numpy() & usable, _DUPLICATE, times)]
 
 
 def _times_in_place(array: pa.Array) -> Integers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +16,7 @@ import pyarrow as pa
 
 from lifeworth.tables import to_pandas
 from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, buffer_of, nulls_of
-from lifeworth.transactions.parse import blank, factorise_ids
+from lifeworth.transactions.parse import blank, factorise_ids, times_as_ids
 from lifeworth.transactions.spelling import find_spelling, spell
 
 Integers = npt.NDArray[np.int64]
@@ -26,6 +28,9 @@ _NO_WORDS: Words = np.empty(0, dtype=np.uint64)
 # enough for a core's cache, and so many that calls do not count.
 _BLOCK = 1 << 19
 ROWS_AT_A_TIME = 1 << 16
+# So many ids tell whether they are dates, and what a date looks like.
+_SAMPLE = 20
+_DATE = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]\d\d:\d\d\S*)?")
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,28 @@ def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: 
         if isinstance(first.dtype, pd.CategoricalDtype) and isinstance(first.dtype.categories.dtype, pd.StringDtype):
             return _categorical_ids(first, name)
     return _any_ids(as_series(pieces), name)
+
+
+def refuse_dates(pieces: list[Any], name: str) -> None:
+    """Raise a `DataError` where ids are dates, by their type or, where they are text, by the looks of the first."""
+    first = pieces[0] if pieces else None
+    if isinstance(first, pa.Array):
+        head = pa.chunked_array([first[:_SAMPLE]])
+        if not (pa.types.is_temporal(head.type) or is_textual(head.type) or pa.types.is_dictionary(head.type)):
+            return
+        values = head.drop_null().to_pylist()
+    elif isinstance(first, pd.Series) and getattr(first.dtype, "kind", "O") in "OmM":
+        values = first.iloc[:_SAMPLE].dropna().tolist()
+    else:
+        return
+    if values and all(_is_date(value) for value in values):
+        raise times_as_ids(name)
+
+
+def _is_date(value: Any) -> bool:
+    if isinstance(value, str):
+        return _DATE.fullmatch(value.strip()) is not None
+    return isinstance(value, (dt.date, np.datetime64))
 
 
 def _number_piece(array: pa.Array) -> Ids:

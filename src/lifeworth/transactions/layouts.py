@@ -33,6 +33,9 @@ _NO_ZONE = 'time_zone={!r} is not the name of a time zone, such as "Europe/Berli
 _FIRST, _LAST = 61, 2_958_466
 _LIKELY = (pd.Timestamp("1980-01-01"), pd.Timestamp("2080-01-01"))
 
+# Units in which computers count time since 1970.
+_SINCE_1970 = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
 _DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d")
 _WORDS = ("%d{0}%b{0}%Y", "%d{0}%B{0}%Y", "%b{0}%d,{0}%Y", "%B{0}%d,{0}%Y", "%b{0}%d{0}%Y", "%d{0}%b{0}%y")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %H:%M:%S")
@@ -84,8 +87,9 @@ def mixed_zones(name: str) -> DataError:
 def without_zone(name: str, zone: str) -> DataError:
     """What to say of times of which nobody knows how late it was elsewhere."""
     return DataError(
-        f"Column {name!r} has times without a time zone, which cannot be told in {zone}: leave time_zone away, and "
-        "they count as they stand."
+        f"Column {name!r} has times without a time zone, which cannot be converted to {zone}: omit time_zone if they "
+        'are local times already; if they are UTC, say so in the data, with .dt.tz_localize("UTC") in pandas, '
+        "column AT TIME ZONE 'UTC' in SQL, or a Z after each time in a file."
     )
 
 
@@ -109,6 +113,8 @@ def advice(values: pd.Series[Any], given: str | None) -> str:
                 f"If these are days as Excel counts them ({number} is {_day(dates.iloc[0])}), say date_format="
                 f'"{EXCEL}" (on the command line, --date-format {EXCEL}).'
             )
+    if since := since_1970(values):
+        return since
     text = values.astype(str)
     read = {layout: _share_read(text, layout) for layout in _layouts(text.iloc[0])}
     found = [layout for layout, share in read.items() if share >= max(_SHARE, *read.values())]
@@ -116,6 +122,21 @@ def advice(values: pd.Series[Any], given: str | None) -> str:
         return 'Write dates as year-month-day, or say how they are written with date_format, such as "%d/%m/%Y".'
     said = " or ".join(f'date_format="{layout}" ({_words(layout)})' for layout in found)
     return f'Say how they are written: {said}; on the command line, --date-format "...".'
+
+
+def since_1970(values: pd.Series[Any]) -> str:
+    """What to do with values that count time since 1970; nothing where they are something else."""
+    numbers = pd.to_numeric(values.iloc[:: max(1, len(values) // _MOST)], errors="coerce").astype(np.float64)
+    for step, (unit, words) in zip((1.0, 1e3, 1e6, 1e9), _SINCE_1970.items(), strict=True):
+        low, high = (edge.timestamp() * step for edge in _LIKELY)
+        if len(numbers) and float(numbers.between(low, high).mean()) >= _SHARE:
+            first = pd.Timestamp(int(numbers.dropna().iloc[0] // step), unit="s")
+            return (
+                f"If these are {words} since 1970 ({values.iloc[0]} is {_day(first)} in UTC), convert them first: "
+                f'pandas.to_datetime(column, unit="{unit}") in Python, or make_timestamp in DuckDB; otherwise say how '
+                "they are written with date_format."
+            )
+    return ""
 
 
 def _layouts(example: str) -> list[str]:

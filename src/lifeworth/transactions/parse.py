@@ -22,6 +22,7 @@ from lifeworth.transactions.layouts import (
     from_excel,
     mixed_zones,
     says_zone,
+    since_1970,
     without_zone,
 )
 from lifeworth.transactions.slips import shown, too_many, weighed
@@ -80,8 +81,10 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
         if column.isna().all():
             return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
         if column.dtype.kind == "b" or not whole_numbers(column):
-            excel = "" if column.dtype.kind == "b" else f' If Excel wrote them, say date_format="{EXCEL}".'
-            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates.{excel}")
+            number = column.dtype.kind != "b"
+            since = since_1970(column.dropna()) if number else ""
+            excel = f'If Excel wrote them, say date_format="{EXCEL}".' if number and not since else ""
+            raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates. {since}{excel}".strip())
         column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
     if pd.api.types.is_integer_dtype(column.dtype):
         # pandas would read 19970101 as nanoseconds after 1970.
@@ -152,7 +155,36 @@ def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], 
 def whole_numbers(column: pd.Series[Any]) -> bool:
     """Whether a column of floats holds whole numbers only, and none too large for a float to tell from the next."""
     values = column.dropna().to_numpy(dtype=np.float64)
-    return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < 2**53))
+    most = _exact_up_to(column)
+    return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < most))
+
+
+def _exact_up_to(column: pd.Series[Any]) -> int:
+    """The number from which on floats of the column's type no longer tell each whole number from the next."""
+    name = str(column.dtype).lower()
+    return 2**11 if name.startswith("float16") else 2**24 if name.startswith("float32") else 2**53
+
+
+def check_whole_ids(column: pd.Series[Any], name: str) -> None:
+    """Raise a `DataError` for a column of floats that cannot be whole-number ids."""
+    if whole_numbers(column):
+        return
+    most = _exact_up_to(column)
+    values = column.dropna().to_numpy(dtype=np.float64)
+    if most < 2**53 and np.all(np.isfinite(values)) and np.all(values == np.floor(values)):
+        raise DataError(
+            f"Column {name!r} holds ids of type {str(column.dtype).lower()} of {most:,} and above, where neighbouring "
+            "whole numbers have become one value and customers would be merged: read the column again from its source "
+            "as whole numbers or text."
+        )
+    raise DataError(f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids.")
+
+
+def times_as_ids(name: str, times: str = "dates or times") -> DataError:
+    """The error for a column about time that is given as the column of customers."""
+    return DataError(
+        f"Column {name!r} holds {times}, which are no customer ids: check whether it was swapped with another column."
+    )
 
 
 def blank(ids: pd.Series[Any]) -> pd.Series[Any]:
@@ -186,18 +218,11 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
     """
     if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
         ids = ids.astype(object).infer_objects()
-    times = _times_in(ids)
-    if times:
-        raise DataError(
-            f"Column {name!r} holds {times}, which are no customer ids: look whether it was exchanged with another "
-            "column; if these are ids, convert them to text."
-        )
+    if times := _times_in(ids):
+        raise times_as_ids(name, times)
     if pd.api.types.is_float_dtype(ids.dtype):
         # Whole-number ids become floats wherever one was missing in the column.
-        if not whole_numbers(ids):
-            raise DataError(
-                f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids."
-            )
+        check_whole_ids(ids, name)
         ids = ids.astype(np.int64)
     elif pd.api.types.is_integer_dtype(ids.dtype):
         ids = ids.astype(np.dtype(ids.dtype.name.lower()))
@@ -205,6 +230,8 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
         ids = ids.astype("str")
     if ids.dtype == object:
         kinds = sorted({type(value).__name__ for value in ids})
+        if any(isinstance(value, dt.date) for value in ids):
+            raise times_as_ids(name)
         if len(kinds) > 1:
             raise DataError(f"Column {name!r} mixes ids of type {' and '.join(kinds)}: convert them to one type first.")
     try:

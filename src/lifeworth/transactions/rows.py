@@ -11,9 +11,12 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
+from lifeworth.tables.checks import Beside
 from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
+from lifeworth.transactions.arrow import pieces_of
 from lifeworth.transactions.audit import EXAMPLES, as_example
+from lifeworth.transactions.ids import refuse_dates
 from lifeworth.transactions.layouts import DateForm
 from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
@@ -53,6 +56,7 @@ def read_transactions(
     amount: str | None = "amount",
     date_format: DateForm = None,
     decimal: DecimalMark | None = None,
+    beside: Beside | None = None,
 ) -> Transactions:
     """Read transactions from any table.
 
@@ -63,6 +67,7 @@ def read_transactions(
     customer_id, date, amount : names of the columns; `amount=None` where there is no money.
     date_format : strptime format for dates held as text that is not year-month-day, or what `date_form` makes of it.
     decimal : the mark before the cents of amounts held as text that are no plain numbers, as in `rfm_summary`.
+    beside : what is shown the further columns it names.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def read_transactions(
     if len(set(wanted)) < len(wanted):
         raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
     with columns_named(customer_id, date, amount):
-        frame = read_table(data, wanted)
+        frame = read_table(data, wanted, beside)
     if len(frame) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
 
@@ -89,6 +94,7 @@ def read_transactions(
     examples: dict[str, list[str]] = {}
     keep = np.ones(len(frame), dtype=bool)
     ids = frame[customer_id]
+    refuse_dates(pieces_of(frame, customer_id), customer_id)
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(object)
 

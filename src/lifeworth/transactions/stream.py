@@ -23,8 +23,9 @@ from lifeworth.transactions.layouts import DateForm, mixed_zones
 from lifeworth.transactions.parse import (
     Written,
     check_dates,
+    check_whole_ids,
     prepare_dates,
-    whole_numbers,
+    times_as_ids,
 )
 from lifeworth.transactions.slips import weighed
 
@@ -203,6 +204,8 @@ def _id_form(kind: pa.DataType, name: str) -> _IdForm:
         return _IdForm(True, lambda array: array.cast(pa.large_string()))
     if is_textual(kind):
         return _IdForm(True)
+    if types.is_temporal(kind):
+        raise times_as_ids(name)
     raise DataError(
         f"Column {name!r} holds ids of type {kind}, and the table does not fit in memory: convert them to whole "
         "numbers or text, or raise memory_limit."
@@ -232,10 +235,9 @@ def _unsigned(ids: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def _whole(array: pa.Array, name: str) -> pa.Array:
-    column = as_series([array]).astype(np.float64)
-    if not whole_numbers(column):
-        raise DataError(f"Column {name!r} holds fractional, infinite or very large numbers, which are no customer ids.")
-    return pa.array(column, from_pandas=True).cast(pa.int64())
+    column = as_series([array])
+    check_whole_ids(column, name)
+    return pa.array(column.astype(np.float64), from_pandas=True).cast(pa.int64())
 
 
 # ---- dates that are written out ---------------------------------------------------------------------------
