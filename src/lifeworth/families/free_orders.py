@@ -38,13 +38,16 @@ class FreeOrders:
     paying: Array
 
     @classmethod
-    def of(cls, x: Array, counts: Array, free: npt.NDArray[np.bool_]) -> FreeOrders | None:
+    def of(
+        cls, x: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], free: npt.NDArray[np.bool_]
+    ) -> FreeOrders | None:
         """Count customers; None where nobody has a mean spend of 0."""
         if not free.any():
             return None
         numbers, place = np.unique(x, return_inverse=True)
-        of_each = [np.bincount(place, weights=counts * which, minlength=len(numbers)) for which in (free, ~free)]
-        return cls(numbers.astype(np.float64), *of_each)
+        customers = np.zeros((2, len(numbers)))
+        np.add.at(customers, (np.where(free, 0, 1), place), counts)
+        return cls(numbers.astype(np.float64), customers[0], customers[1])
 
     @property
     def _weights(self) -> tuple[Array, Array]:

@@ -132,5 +132,6 @@ def _expected(family: Family, rows: Rows, parameters: Array) -> Array:
     x, t_x, T = (np.ascontiguousarray(rows.columns[name]) for name in ("x", "t_x", "T"))
     matrix = np.ascontiguousarray(parameters)[None, None, :]
     lengths = np.full(len(x), T.max())
-    alive = np.asarray(family.kernels.probability_alive_draws(matrix, x, t_x, T))[:, 0]
-    return rows.counts * alive * np.asarray(family.kernels.expected_purchases_alive_draws(matrix, x, T, lengths))[:, 0]
+    alive: Array = np.asarray(family.kernels.probability_alive_draws(matrix, x, t_x, T))[:, 0]
+    expected: Array = np.asarray(family.kernels.expected_purchases_alive_draws(matrix, x, T, lengths))[:, 0]
+    return rows.counts * alive * expected
