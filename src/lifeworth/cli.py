@@ -183,6 +183,9 @@ def predict(
     discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
     margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
     cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
+    cost_per_active_year: Annotated[
+        str, typer.Option(help="Money for every year that somebody stays a customer, or a column.")
+    ] = "0",
     acquisition_cost: Annotated[
         str | None, typer.Option(help="Money each customer has cost, or a column.", show_default=False)
     ] = None,
@@ -220,6 +223,7 @@ def predict(
             discount_rate=discount_rate,
             margin=_number_or_column(margin),
             cost_per_order=_number_or_column(cost_per_order),
+            cost_per_active_year=_number_or_column(cost_per_active_year),
             acquisition_cost=None if acquisition_cost is None else _number_or_column(acquisition_cost),
             inflation=inflation,
             interval=interval,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.guesses import described
 
 TimeUnit = Literal["h", "D", "W", "M"]
 TIME_UNITS: tuple[TimeUnit, ...] = get_args(TimeUnit)
@@ -26,6 +27,7 @@ UNIT_NAMES: dict[str, str] = {"h": "hour", "D": "day", "W": "week", "M": "month"
 DAYS_PER_YEAR = 365.2425
 # In hours, so that days / 7 is a division of whole numbers and rounds once.
 _HOURS_PER_UNIT: dict[str, float] = {"h": 1.0, "D": 24.0, "W": 168.0, "M": DAYS_PER_YEAR * 2}
+_MOST_YEARS = 1e6
 # 1970-01-01 was a Thursday: three days after the Monday that starts week 0.
 _WEEK_SHIFT = 3
 _HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
@@ -273,8 +275,9 @@ def _length(
     if isinstance(horizon, str):
         match = _HORIZON.fullmatch(horizon)
         if match is None or match[2] not in {"", *_HORIZON_UNITS}:
+            shown = f'"{horizon}"' if len(horizon) < 60 else f"{len(horizon)} characters"
             raise UsageError(
-                f'{argument}="{horizon}" is not a duration: write a number and one of h, D, W, M, Y, such as '
+                f"{argument}={shown} is not a duration: write a number and one of h, D, W, M, Y, such as "
                 '"39W", "12M" or "365D", or give a number of time units.'
             )
         amount, unit = float(match[1]), _HORIZON_UNITS.get(match[2], time_unit)
@@ -295,10 +298,12 @@ def _length(
             length = math.nan if isinstance(horizon, (bool, np.bool_)) else float(horizon)
         except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(
-                f'{argument}={horizon!r} is not a duration: use "39W", "12M" or a number of time units.'
+                f'{argument}={described(horizon)} is not a duration: use "39W", "12M" or a number of time units.'
             ) from error
     if not math.isfinite(length) or length < 0 or (length == 0 and least == "longer than nothing"):
-        raise UsageError(f"{argument}={horizon!r} must be {least} and finite.")
+        raise UsageError(f"{argument}={described(horizon)} must be {least} and finite.")
+    if length > _MOST_YEARS * units_per_year(time_unit):
+        raise UsageError(f"{argument}={described(horizon)} is longer than a million years: give a shorter one.")
     return length
 
 

@@ -231,6 +231,8 @@ class ScoresSection(Section):
     discount_rate: float = 0.0
     margin: float = Field(default=1.0, ge=0)
     cost_per_order: float = Field(default=0.0, ge=0)
+    cost_per_active_year: float = Field(default=0.0, ge=0)
+    acquisition_cost: float | None = Field(default=None, ge=0)
     inflation: float = 0.0
     interval: float = 0.9
     uncertainty: Literal["customer", "mean", "none"] = "customer"

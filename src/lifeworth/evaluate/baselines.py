@@ -6,7 +6,7 @@ as they were then, and from what they did up to the cut-off.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -216,6 +216,8 @@ def baselines_of(wanted: Any) -> dict[str, Baseline]:
     """Baselines by name: all of them (None), or names and functions of `Known`."""
     if wanted is None:
         return {name: f for name, f in BASELINES.items() if name != "boosting" or find_spec("sklearn") is not None}
+    if not isinstance(wanted, Iterable) and not callable(wanted):
+        raise UsageError(f"baselines={wanted!r}: give names ({', '.join(BASELINES)}) or functions, one or several.")
     found: dict[str, Baseline] = {}
     for one in [wanted] if isinstance(wanted, str) or callable(wanted) else wanted:
         if isinstance(one, str):

@@ -15,6 +15,7 @@ from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.baselines import Baseline, Known, checked
 from lifeworth.evaluate.metrics import Judged, judge_draws
 from lifeworth.families.base import Posterior
+from lifeworth.guesses import described
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import SpendFit
 from lifeworth.model.specs import GammaGamma, PurchaseModel, SpendModel, purchase_model
@@ -106,6 +107,11 @@ def models_of(wanted: Any) -> dict[str, Pair]:
     single = isinstance(wanted, (str, PurchaseModel)) or (
         isinstance(wanted, tuple) and len(wanted) == 2 and isinstance(wanted[1], SpendModel)
     )
+    if not single and not isinstance(wanted, Iterable):
+        raise UsageError(
+            f'models={described(wanted)}: give names of families such as "bg_nbd" or models such as BetaGeo(), one or '
+            "several; an empty list judges baselines alone."
+        )
     several: Iterable[Any] = [wanted] if single else wanted
     found: dict[str, Pair] = {}
     for one in several:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -425,7 +425,8 @@ class CLV(Answers):
             past_spend=nothing,
             time_unit=self.purchases.time_unit,
         )
-        horizons = [horizon] if isinstance(horizon, (str, int, float)) else list(horizon)
+        several = isinstance(horizon, Iterable) and not isinstance(horizon, str)
+        horizons: list[Any] = list(horizon) if several else [horizon]  # type: ignore[arg-type]
         rows = []
         for one in horizons:
             terms = Terms(

@@ -12,6 +12,7 @@ from lifeworth.files import replacing
 from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
 from lifeworth.tables import Files, find_files, id_type, to_arrow_with_ids
 from lifeworth.value import Totals
+from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 # A customer takes about a kilobyte while it is scored: columns in, key and columns out, and their copies.
 _ROWS_PER_BLOCK = 250_000
-# What may be a column of the table instead of a number.
-_COLUMNS = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def score(
     done, totals = 0, None
     with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source)) as writer:
         for frame, rfm in blocks:
-            own = {name: _column(frame, value) for name, value in terms.items() if name in _COLUMNS}
+            own = {name: _column(frame, value) for name, value in terms.items() if name in PER_CUSTOMER_TERMS}
             scores, block_totals = clv.predict_both(rfm, horizon, **{**terms, **own})
             writer.write(scores)
             totals = block_totals if totals is None or block_totals is None else totals + block_totals

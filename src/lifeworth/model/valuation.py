@@ -12,6 +12,7 @@ from lifeworth.model.calibration import factors, recalibrated
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM, in_table_order
 from lifeworth.value import Terms, Totals, predict_value
+from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
 if TYPE_CHECKING:
     from lifeworth.model.clv import CLV
@@ -27,7 +28,7 @@ def value_customers(
     rfm = clv.purchases._rfm(table)
     row_order = None if isinstance(table, RFM) else rfm.row_order
     if row_order is not None:  # arrays belong to the rows of the table that was given
-        own = {name: in_table_order(getattr(terms, name), rfm) for name in _PER_CUSTOMER}
+        own = {name: in_table_order(getattr(terms, name), rfm) for name in PER_CUSTOMER_TERMS}
         terms, by = replace(terms, **own), in_table_order(by, rfm)
         rfm = replace(rfm, row_order=None)
     spend = None if clv.spend is None else clv.spend.posterior
@@ -37,6 +38,3 @@ def value_customers(
     if row_order is not None:
         frame = frame.iloc[np.argsort(row_order)].reset_index(drop=True)
     return frame, totals
-
-
-_PER_CUSTOMER = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")

@@ -134,9 +134,8 @@ def metadata_of(data: Any) -> RFMMetadata:
     if isinstance(data, pd.DataFrame):
         own = data.attrs.get(KEY)
         return RFMMetadata() if own is None else RFMMetadata.from_dict(own, "The attrs of the frame")
-    schema = getattr(data, "schema", None)
-    if isinstance(schema, pa.Schema):
-        return _of_schema(schema.metadata, "The Arrow table") or RFMMetadata()
+    if isinstance(data, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
+        return _of_schema(data.schema.metadata, "The Arrow table") or RFMMetadata()
     return RFMMetadata()
 
 

@@ -21,6 +21,7 @@ from lifeworth.spark.counting import train_test_split
 from lifeworth.spark.tables import Batches, SparkRFM, batches_of, fetched, mapped, schema_of
 from lifeworth.timeunits import TimeUnit
 from lifeworth.value import Terms, Uncertainty
+from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -68,9 +69,13 @@ def predict(
     force: bool = False,
     *,
     cost_per_order: float = 0.0,
+    cost_per_active_year: float = 0.0,
+    acquisition_cost: float | None = None,
     inflation: float = 0.0,
 ) -> DataFrame:
     """Value every customer over the horizon that follows the end of observation, as `CLV.predict` does.
+
+    Terms are those of `CLV.predict`, one number each for all customers.
 
     Returns
     -------
@@ -89,8 +94,13 @@ def predict(
         "uncertainty": uncertainty,
         "seed": seed,
         "cost_per_order": cost_per_order,
+        "cost_per_active_year": cost_per_active_year,
+        "acquisition_cost": acquisition_cost,
         "inflation": inflation,
     }
+    for name in PER_CUSTOMER_TERMS:
+        if isinstance(terms[name], Mapping) or np.ndim(terms[name]) > 0:
+            raise UsageError(f"{name} must be one number for all customers on Spark.")
     clv.purchases.check(force)
     if clv.spend is not None:
         clv.spend.check(force)
@@ -108,7 +118,8 @@ def predict(
     Terms(**terms).clock(rfm.time_unit, rfm.observation_end, rfm.period)
     one = RFM.from_frame(_nobody_scored(rfm.has_money), **about)  # type: ignore[arg-type]
     columns = clv.predict(one, **terms, force=force).columns
-    known = rfm.frame.select(*(name for name in rfm.frame.columns if name != "past_spend"))
+    needed = [name for name in rfm.frame.columns if name != "past_spend" or acquisition_cost is not None]
+    known = rfm.frame.select(*needed)
     posterior = rfm.frame.sparkSession.sparkContext.broadcast(_packed(clv))
     score_batches = _scorer(posterior, about, terms)
     kinds = {name: pa.float64() for name in columns[1:]}
@@ -222,4 +233,4 @@ def _stay_on_own_cores() -> None:
 def _nobody_scored(money: bool) -> pd.DataFrame:
     """One customer: what cannot be asked of anybody is found out before anything is sent to Spark."""
     table = {"customer_id": [0], "frequency": [0], "recency": [0.0], "T": [0.0]}
-    return pd.DataFrame({**table, **({"monetary_value": [0.0]} if money else {})})
+    return pd.DataFrame({**table, **({"monetary_value": [0.0], "past_spend": [0.0]} if money else {})})

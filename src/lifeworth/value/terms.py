@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import UsageError
+from lifeworth.guesses import described
 from lifeworth.rfm import RFM, by_customer
 from lifeworth.timeunits import TimeUnit, add_months, horizon_length, hours_per, period_end, units_per_year
 
@@ -21,6 +22,10 @@ Uncertainty = Literal["customer", "mean"]
 PerCustomer = float | Array | list[float] | pd.Series | Mapping[Any, float]
 
 FOREVER = "forever"
+# Terms that may be one number, or one for each customer.
+PER_CUSTOMER_TERMS = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")
+# More money than any customer costs, in any currency: sums over customers and orders stay finite far beyond it.
+MOST_MONEY = 1e15
 # After so many halvings by the discount rate nothing is left: exp(-45) = 3e-20, exp(-10) = 5e-5.
 _FOREVER_EXPECTED, _FOREVER_SIMULATED = 45.0, 10.0
 
@@ -63,14 +68,25 @@ class Terms:
     def __post_init__(self) -> None:
         for name, least in (("discount_rate", -1.0), ("inflation", -1.0)):
             rate = getattr(self, name)
-            if not (isinstance(rate, (int, float, np.number)) and least < rate <= 1):
+            if not (_is_real(rate) and least < rate <= 1):
                 raise UsageError(
-                    f"{name}={rate!r} is a rate per year and must lie between -1 and 1: write 12 % as 0.12."
+                    f"{name}={described(rate)} is a rate per year and must lie between -1 and 1: write 12 % as 0.12."
                 )
         if not isinstance(self.seed, (int, np.integer)) or not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed={self.seed!r} must be a whole number from 0 on.")
-        if not 0 < self.interval < 1:
-            raise UsageError(f"interval={self.interval!r} is a probability and must lie between 0 and 1, such as 0.9.")
+            raise UsageError(f"seed={described(self.seed)} must be a whole number from 0 on.")
+        if not _is_real(self.interval) or not 0 < self.interval < 1:
+            raise UsageError(
+                f"interval={described(self.interval)} is a probability and must lie between 0 and 1, such as 0.9."
+            )
+        if not isinstance(self.futures, (int, np.integer)) or isinstance(self.futures, bool) or self.futures < 1:
+            raise UsageError(f"futures={described(self.futures)} must be a whole number of at least 1.")
+        if not isinstance(self.period, str | None):
+            raise UsageError(f'period={described(self.period)} is not a duration: use "M", "13W" or the like, or None.')
+        for name in PER_CUSTOMER_TERMS:
+            value = getattr(self, name)
+            own = isinstance(value, Mapping) or np.ndim(value) > 0
+            if not own and not (value is None and name == "acquisition_cost"):
+                _amounts(value, name)
         if self.uncertainty not in ("customer", "mean", None):
             raise UsageError(
                 f'uncertainty={self.uncertainty!r} must be "customer", "mean" or None ("none" on the command line).'
@@ -182,17 +198,26 @@ def per_customer(value: PerCustomer, rfm: RFM, name: str) -> Array:
     """
     if isinstance(value, Mapping) or np.ndim(value) > 0:
         value = by_customer(value, rfm, name)
+    return _amounts(value, name)
+
+
+def _amounts(value: Any, name: str) -> Array:
+    """Shares or amounts of money, (n,) or (1,), each in its range."""
     try:
         numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name} must be a number, or one for each customer, not {type(value).__name__}.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"{name} must be a number, or one for each customer, not {described(value)}.") from error
     share = name == "margin"
-    bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers <= (1 if share else np.inf)))
+    bad = ~(np.isfinite(numbers) & (numbers >= 0) & (numbers <= (1 if share else MOST_MONEY)))
     if bad.any():
         must = (
             "lie between 0 and 1; it is a share of spend: write 30 % as 0.3"
             if share
-            else ("be finite and not negative; it is an amount of money")
+            else f"be finite and not negative, and at most {MOST_MONEY:g}; it is an amount of money"
         )
         raise UsageError(f"{name}={numbers[bad][0]:g} must {must}.")
     return numbers
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

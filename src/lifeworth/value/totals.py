@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from lifeworth import display
 from lifeworth.errors import UsageError
+from lifeworth.guesses import described
 from lifeworth.timeunits import UNIT_NAMES
 from lifeworth.value.terms import Clock
 
@@ -195,8 +197,8 @@ class Totals:
         """
         if not self.has_value:
             raise UsageError("Without a model of spend there is no value that could pay a cost back.")
-        if not (isinstance(cost, (int, float, np.number)) and math.isfinite(cost) and cost >= 0):
-            raise UsageError(f"cost={cost!r} must be an amount of money of at least 0.")
+        if not isinstance(cost, (int, float, np.number)) or not 0 <= cost <= sys.float_info.max:
+            raise UsageError(f"cost={described(cost)} must be an amount of money of at least 0.")
         paid = self.draws_of_value.sum(axis=0).cumsum(axis=0) >= cost
         # Costs of orders can make the sum fall again: what has been paid back once is paid back.
         reached = np.maximum.accumulate(paid, axis=0).mean(axis=1)
