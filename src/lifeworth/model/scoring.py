@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifeworth.errors import DataError, UsageError
 from lifeworth.files import replacing
 from lifeworth.rfm import RFM, rfm_metadata
-from lifeworth.tables.paths import find_files
+from lifeworth.tables import check_output, find_files
 from lifeworth.value import Totals
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def score(
         raise UsageError(f"{path}: scores are written to a file that ends in .parquet or .csv.")
     if rows_per_block is not None and (not isinstance(rows_per_block, int) or rows_per_block < 1):
         raise UsageError(f"rows_per_block={rows_per_block!r} must be a whole number of at least 1.")
+    check_output(path, source.read_from if isinstance(source, RFM) else source)
     blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
     done, totals = 0, None
     with replacing(path) as temporary, _Writer(temporary, kind) as writer:

@@ -15,7 +15,7 @@ from lifeworth import display
 from lifeworth.errors import DataError, SourceError
 from lifeworth.files import replacing
 from lifeworth.guesses import Answers, helpful
-from lifeworth.tables import read_table
+from lifeworth.tables import check_output, read_table
 from lifeworth.timeunits import UNIT_NAMES, TimeUnit, check_time_unit, to_timestamp
 from lifeworth.transactions import Audit, factorise_ids
 
@@ -68,6 +68,7 @@ class RFM(Answers):
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
+    _source: Any = field(default=None, repr=False)  # the files of its transactions, which it must not overwrite
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
@@ -188,6 +189,11 @@ class RFM(Answers):
             audit=Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame)),
         )
 
+    @property
+    def read_from(self) -> Any:
+        """The path, pattern or `Files` that the transactions were read from; None for a table in memory."""
+        return self._source
+
     def take(self, rows: npt.NDArray[Any]) -> RFM:
         """The RFM table of some of the customers; `rows` is a boolean mask, or ascending positions."""
         return replace(
@@ -201,10 +207,17 @@ class RFM(Answers):
         )
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the table, its units and its audit into one Parquet file, all or nothing."""
+        """Write the table, its units and its audit into one Parquet file, all or nothing.
+
+        Raises
+        ------
+        UsageError : the file is one of those that the transactions were read from, or lies among them.
+        SourceError : the file cannot be written.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        check_output(path, self.read_from)
         frame = self.to_pandas()
         if self.past_spend is not None:
             frame["past_spend"] = self.past_spend
