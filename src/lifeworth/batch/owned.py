@@ -137,7 +137,7 @@ def stored_as(kind: pa.DataType) -> str | None:
 
 
 def changed_by(column: str, kind: pa.DataType, target: str) -> str | None:
-    """A condition in SQL for values of a (quoted) column that a type of PostgreSQL would change; None if there are none.
+    """A condition in SQL for values of a (quoted) column that a type of PostgreSQL changes; None if there are none.
 
     Numbers with decimals may be rounded where a column says to how many: numeric(12, 2), say, or real. They may not
     become whole numbers.
