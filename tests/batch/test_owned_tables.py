@@ -85,7 +85,7 @@ def test_numbers_of_many_digits_are_read_as_they_are(postgresql):
 def test_a_table_of_somebody_else_is_not_replaced(postgresql, mode):
     run_sql(postgresql, *ORDERS)
     sink = PostgreSQLSink(postgresql, "orders", mode=mode)
-    with pytest.raises(SourceError, match="was not made by lifeworth|has no column"):
+    with pytest.raises(SourceError, match=r"was not made by lifeworth|has no column"):
         sink.write(stream(TABLE), "one")
     assert run_sql(postgresql, "SELECT customer_id FROM orders ORDER BY 1") == [("a",), ("b",)]
 
@@ -98,7 +98,7 @@ def test_a_table_with_more_columns_is_somebody_elses_until_its_comment_says_so(p
         "COMMENT ON TABLE customers IS 'It''s \\ ours'",
     )
     sink = PostgreSQLSink(postgresql, "customers")
-    with pytest.raises(SourceError, match="""COMMENT ON TABLE "public"."customers" IS 'written by lifeworth'"""):
+    with pytest.raises(SourceError, match=r"""COMMENT ON TABLE "public"\."customers" IS 'written by lifeworth'"""):
         sink.write(stream(TABLE), "one")
     assert run_sql(postgresql, "SELECT email FROM customers") == [("a@example.org",)]
     run_sql(postgresql, "COMMENT ON TABLE customers IS 'Scores, Written by Lifeworth'")

@@ -111,7 +111,8 @@ def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, 
     """
     if run_id is not None:
         check_run_id(run_id)
-    check_places(job, run_id)
+    with redacting(job.secrets):
+        check_places(job, run_id)
     home = job.root / job.records.folder / job.name
     with redacting(job.secrets), locked(home / ".lock", f"The job {job.name!r}"), watched(progress) as report:
         folder = _own_folder(home)
