@@ -248,10 +248,10 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").write_text("kept")
-    for name, reason in (("pipe", "a pipe"), ("loop", "leads to itself"), ("folder", "a folder, and not a file")):
+    for name, reason in (("pipe", "a pipe"), ("loop", "leads to itself"), ("folder", "Is a directory")):
         with pytest.raises(SourceError, match=reason), replacing(tmp_path / f"{name}.csv") as work:
             work.write_text("new")
-    with pytest.raises(SourceError, match="a file, and not a folder"), replacing(tmp_path / "file", folder=True):
+    with pytest.raises(SourceError, match="Not a directory"), replacing(tmp_path / "file", folder=True):
         pass
     assert stat.S_ISFIFO((tmp_path / "pipe.csv").stat().st_mode)
     assert (tmp_path / "file").read_text() == "kept"

@@ -122,8 +122,7 @@ def _resolved(path: Path, folder: bool) -> Path:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise SourceError(f"{path} cannot be written: it is a device, a pipe or a socket, and not a file.")
     if stat.S_ISDIR(mode) != folder:
-        what = "a folder, and not a file" if stat.S_ISDIR(mode) else "a file, and not a folder"
-        raise SourceError(f"{path} cannot be written: it is {what}.")
+        raise SourceError(f"{path} cannot be written: {os.strerror(errno.ENOTDIR if folder else errno.EISDIR)}.")
     return target
 
 
