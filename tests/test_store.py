@@ -3,7 +3,11 @@
 import copy
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -344,3 +348,62 @@ def test_a_failed_write_leaves_the_old_model_in_place(clv, tmp_path, monkeypatch
         clv.save(tmp_path / "clv")
     assert (tmp_path / "clv" / "purchases" / "fit.json").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["clv"]
+
+
+SAVER = """
+import sys
+import lifeworth as lw
+from lifeworth import files
+if sys.argv[2] == "aside":
+    files.exchange = lambda *_: False
+clv, number = lw.load(sys.argv[1]), 0
+print("started", flush=True)
+while True:
+    number += 1
+    known = lw.BetaGeo().from_parameters({"r": 1.0 + number, "alpha": 4.4, "a": 0.8, "b": 2.4}, "W")
+    lw.CLV(known, clv.spend).save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("way", ["exchange", "aside"])
+def test_every_load_during_saves_gives_a_whole_model(clv, tmp_path, way):
+    clv.save(tmp_path / "clv")
+    with subprocess.Popen([sys.executable, "-c", SAVER, str(tmp_path / "clv"), way], stdout=subprocess.PIPE) as saver:
+        try:
+            saver.stdout.readline()
+            seen = [lw.load(tmp_path / "clv").purchases.draws["r"][0] for _ in range(300)]
+        finally:
+            saver.kill()
+    assert len(set(seen)) > 5, "the model was replaced while it was loaded"
+    assert seen[1:] == sorted(seen[1:])
+    assert isinstance(lw.load(tmp_path / "clv"), lw.CLV)  # the writer was killed at any moment
+
+
+def test_a_folder_with_other_files_is_not_replaced(clv, tmp_path):
+    for other in ("orders.parquet", "purchases/orders.parquet"):
+        clv.save(tmp_path / "clv")
+        (tmp_path / "clv" / other).write_text("mine")
+        with pytest.raises(SourceError, match="would be replaced") as caught:
+            clv.save(tmp_path / "clv")
+        assert repr(other) in str(caught.value)
+        assert (tmp_path / "clv" / other).read_text() == "mine"
+        (tmp_path / "clv" / other).unlink()
+    (tmp_path / "clv" / ".DS_Store").touch()  # the system's
+    clv.save(tmp_path / "clv")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("closed", ["clv", "clv/purchases", "clv/spend/fit.json", "clv/spend/posterior.parquet"])
+def test_a_model_that_may_not_be_read_is_one_sentence(clv, closed):
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
+        folder.chmod(0o755)
+        clv.save(folder / "clv")
+        (folder / closed).chmod(0)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(SourceError, match="could not be read: Permission denied") as caught:
+                lw.load(folder / "clv")
+        finally:
+            os.seteuid(0)
+        assert "\n" not in str(caught.value)

@@ -94,8 +94,13 @@ def rfm(
     from lifeworth import terminal
     from lifeworth.files import replacing
     from lifeworth.rfm import rfm_summary
+    from lifeworth.tables import check_apart, check_output
 
     kind = _output_kind(out)
+    check_output(out, input, name="--out")
+    if audit is not None:
+        check_output(audit, input, name="--audit")
+    check_apart({"--out": out, "--audit": audit})
     with terminal.progress(terminal.console(stderr=True)) as report:
         table = rfm_summary(
             encoded(input, rows.encoding),
@@ -154,9 +159,11 @@ def fit(
     from lifeworth.model import fit_clv
     from lifeworth.model.specs import purchase_model
     from lifeworth.model.store import refuse_to_replace
+    from lifeworth.tables import check_output
 
     chosen = purchase_model(purchases, "--purchases")
     refuse_to_replace(model)
+    check_output(model, input, folder=True, name="--model")
     table = read_rfm(input, columns, period, time_unit, currency, "D")
     if not columns.amount:
         table = replace(table, monetary_value=None, past_spend=None)
@@ -198,8 +205,10 @@ def predict(
     """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
     from lifeworth import terminal
     from lifeworth.model import CLV, PurchaseFit, load
+    from lifeworth.tables import check_output
 
     _output_kind(out)
+    check_output(out, input, model, name="--out")
     loaded = load(model)
     if isinstance(loaded, PurchaseFit):
         loaded = CLV(loaded)

@@ -63,9 +63,10 @@ def backtest(
     """Historical beside predictive on held-out time: tables, a calibrated model, and a report."""
     from lifeworth import terminal
     from lifeworth.model.store import refuse_to_replace
-    from lifeworth.report.results import write_results
+    from lifeworth.report.results import check_results, write_results
 
     refuse_to_replace(out / "model")
+    check_results(out, input, name="--out")
     found = _appraise(input, question, rows)
     written = write_results(found, out, title)
     screen = terminal.console()
@@ -85,9 +86,11 @@ def report(
     from lifeworth import terminal
     from lifeworth.report import write_report
     from lifeworth.report.appraisal import appraisal_report
+    from lifeworth.tables import check_output
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {out}: give a file that ends in .html.")
+    check_output(out, input, name="--out")
     found = _appraise(input, question, rows)
     written = write_report(appraisal_report(found, title), out)
     screen = terminal.console()

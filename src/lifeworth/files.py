@@ -1,35 +1,56 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that are replaced as a whole: readers find the old one or the new one, never a part of either."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import re
 import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lifeworth.errors import SourceError
+from lifeworth.errors import LifeworthError, SourceError
+
+# How often a reader starts again where a folder was replaced while it read, and a writer where another one was quicker.
+_TRIES = 100
+_SET_ID = stat.S_ISUID | stat.S_ISGID
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; put it in place when the block ends well, else remove it.
+    """Give a temporary path; move it to `path` when the block ends without an error, and delete it otherwise.
 
-    With `folder=True` the temporary path is an empty folder, and an existing folder at `path` is replaced.
-    What processes that were killed have left beside `path` is taken away.
+    Parameters
+    ----------
+    path : file or folder to write. An existing one is replaced, and keeps its permissions and, as far as the system
+        allows, its owner and group. A symbolic link stays, and what it points to is replaced.
+    folder : whether the temporary path is an empty folder that replaces a folder.
+
+    Raises
+    ------
+    SourceError : `path` cannot be written, or is a device, a pipe or a socket.
+
+    Notes
+    -----
+    What killed processes have left beside `path` is deleted. Where the file system can exchange two folders
+    (renameat2 on Linux, renamex_np on macOS), `path` exists at every moment. Elsewhere the old folder is moved aside
+    first; `read_folder` finds it there.
     """
-    target = Path(path)
+    target = _resolved(Path(path), folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         clear(target.parent, target.name)
         temporary, handle = _own_folder(target)
     except FileExistsError as error:
-        raise SourceError(f"{target} cannot be written: {target.parent} is a file, not a folder.") from error
+        raise SourceError(f"{path} cannot be written: {target.parent} is a file, not a folder.") from error
     except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from error
-    work = temporary / "new" / target.name
+        raise SourceError(f"{path} cannot be written: {error.strerror or error}.") from error
+    work = temporary / "new" / Path(path).name
     old = temporary / "old"
     try:
         work.parent.mkdir()
@@ -39,19 +60,39 @@ def replacing(path: str | Path, folder: bool = False) -> Iterator[Path]:
         for file in sorted(work.rglob("*")) if folder else [work]:
             if file.is_file():
                 _sync(file)
-        if folder and target.exists():
-            target.rename(old)
-        work.replace(target)
+        _keep_permissions(target, work)
+        if folder:
+            _move_folder(work, target, old)
+        else:
+            work.replace(target)
     except SourceError:
         raise
     except OSError as error:
-        raise SourceError(f"{target} cannot be written: {_reason(error)}.") from error
+        raise SourceError(f"{path} cannot be written: {_reason(error)}.") from error
     finally:
-        # Whatever interrupted us, Ctrl-C included: what stood there before stands there again.
+        # After any interruption, Ctrl-C included, a folder that was moved aside is moved back.
         if old.exists() and not target.exists():
             old.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def read_folder[T](folder: Path, read: Callable[[Path], T]) -> T:
+    """Return `read(folder)`, started again where `replacing` has replaced the folder while it was read.
+
+    `read` must raise a `LifeworthError` where files of two versions do not fit together. A folder that a writer has
+    moved aside (or a writer that was killed, see `replacing`) is read where it is.
+    """
+    for left in reversed(range(_TRIES)):
+        before = _version(folder)
+        moved = _moved_aside(folder) if before is None else None
+        try:
+            return read(moved or folder)
+        except LifeworthError:
+            now = _version(folder)
+            if not left or (now, None if now else _moved_aside(folder)) == (before, moved):
+                raise
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager
@@ -69,6 +110,52 @@ def held(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+def _resolved(path: Path, folder: bool) -> Path:
+    """The file or folder that is replaced: that of a symbolic link is what it points to."""
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.lstat().st_mode
+    except OSError:  # it does not exist, or its folder cannot be searched, which is an error later
+        return target
+    if stat.S_ISLNK(mode):
+        raise SourceError(f"{path} cannot be written: it is a symbolic link that leads to itself.")
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SourceError(f"{path} cannot be written: it is a device, a pipe or a socket, and not a file.")
+    if stat.S_ISDIR(mode) != folder:
+        raise SourceError(f"{path} cannot be written: {os.strerror(errno.ENOTDIR if folder else errno.EISDIR)}.")
+    return target
+
+
+def _keep_permissions(old: Path, new: Path) -> None:
+    """Give a file or folder, and what is in it, the owner, group and permissions of what it replaces."""
+    try:
+        before = old.lstat()
+    except FileNotFoundError:
+        return
+    mode = stat.S_IMODE(before.st_mode)
+    about = new.lstat()
+    if stat.S_ISLNK(before.st_mode) or stat.S_IFMT(before.st_mode) != stat.S_IFMT(about.st_mode):
+        return
+    if hasattr(os, "chown") and (about.st_uid, about.st_gid) != (before.st_uid, before.st_gid):
+        try:
+            os.chown(new, before.st_uid, before.st_gid)
+        except PermissionError:
+            mode &= ~_SET_ID
+            try:
+                os.chown(new, -1, before.st_gid)
+            except PermissionError:  # the file gets another group, which may do no more than everybody may
+                mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+    new.chmod(mode)
+    if hasattr(os, "listxattr"):
+        with contextlib.suppress(OSError):  # a file system without them, or a user who may set none
+            for name in os.listxattr(old):
+                if name in ("system.posix_acl_access", "system.posix_acl_default", "security.selinux"):
+                    os.setxattr(new, name, os.getxattr(old, name))
+    if stat.S_ISDIR(before.st_mode):
+        for inside in new.iterdir():
+            _keep_permissions(old / inside.name, inside)
+
+
 def _reason(error: OSError) -> str:
     """What the system said; PyArrow puts words of its own before it."""
     told = re.search(r"\[errno \d+\] ([^.]+)", str(error))
@@ -81,8 +168,69 @@ def _sync(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+# ---- folders that take the place of others -----------------------------------------------------------------------
+
+
+def _move_folder(work: Path, target: Path, old: Path) -> None:
+    """Put a folder in the place of another one, or where there is none."""
+    for left in reversed(range(_TRIES)):
+        try:
+            if target.exists():
+                if exchange(work, target):
+                    return
+                shutil.rmtree(old, ignore_errors=True)
+                target.rename(old)
+            work.replace(target)
+            return
+        except OSError as error:
+            # Another writer has created or moved the target since it was looked at.
+            if not left or error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST) or not work.exists():
+                raise
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    names = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        failed = libc.renamex_np(*names, 2)  # RENAME_SWAP
+    elif libc is not None and hasattr(libc, "renameat2"):
+        here = -100  # AT_FDCWD: names are seen from the working directory
+        failed = libc.renameat2(here, names[0], here, names[1], 2)  # RENAME_EXCHANGE
+    else:
+        return False
+    if not failed:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _version(folder: Path) -> tuple[int, int, int] | None:
+    """What changes when another folder takes the place of this one; None where there is none."""
+    try:
+        about = folder.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino, about.st_ctime_ns
+
+
+def _moved_aside(folder: Path) -> Path | None:
+    """Where the folder is that a writer has moved aside to put another in its place."""
+    target = Path(os.path.realpath(folder))
+    with contextlib.suppress(OSError):
+        for found in target.parent.iterdir():
+            match = _OURS.fullmatch(found.name)
+            if match is not None and match["name"] == target.name and (found / "old").is_dir():
+                return found / "old"
+    return None
+
+
 # ---- what killed processes leave ------------------------------------------------------------------------------
 # A folder of ours is locked while its process lives, however that ends; one that nobody holds is nobody's any more.
+
+_OURS = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}", re.DOTALL)
 
 
 def _own_folder(target: Path) -> tuple[Path, int]:
@@ -103,10 +251,9 @@ def _own_folder(target: Path) -> tuple[Path, int]:
 
 def clear(folder: Path, name: str | None = None) -> None:
     """Take away what killed processes have left in a folder (beside `name` alone); what they moved aside goes back."""
-    ours = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}", re.DOTALL)
     with contextlib.suppress(OSError):  # not ours to look into, or another process is at the same
         for found in folder.iterdir():
-            match = ours.fullmatch(found.name)
+            match = _OURS.fullmatch(found.name)
             if match is None or name not in (None, match["name"]) or not found.is_dir():
                 continue
             if {inside.name for inside in found.iterdir()} - {"new", "old"}:

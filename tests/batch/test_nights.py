@@ -1,6 +1,7 @@
 """Jobs night after night: segments, backtests and champions, pages, and tables that grow."""
 
 import json
+import os
 import re
 from itertools import pairwise
 
@@ -261,6 +262,35 @@ def test_incremental_nights_are_those_of_whole_ones(make, shelf, tmp_path):
     ran = run_job(read_job(make(**grown | {"rfm": monthly})))
     assert ran.manifest["incremental"]["from_the_start"]
     assert ran.manifest["rfm"]["customers"] == len(lw.rfm_summary(days, period="M"))
+
+
+def test_a_file_of_the_same_size_and_time_is_noticed(make, tmp_path):
+    days = tmp_path / "days"
+    days.mkdir()
+    head = "customer_id,date,amount\n"
+    (days / "0.csv").write_text(head + "7,1997-01-01,5\n8,1997-01-02,5\n")
+    (days / "1.csv").write_text(head + "7,1997-02-01,5\n")
+    job = make(source={"path": "days"}, rfm={"incremental": True})
+    run_job(read_job(job))
+    before = (days / "1.csv").stat()
+    for replaced in (False, True):  # in place, and by another file
+        path = days / ("new" if replaced else "1.csv")
+        path.write_text(head + ("9" if replaced else "8") + ",1997-02-01,5\n")
+        path.replace(days / "1.csv")
+        os.utime(days / "1.csv", ns=(before.st_atime_ns, before.st_mtime_ns))
+        now = (days / "1.csv").stat()
+        assert (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        ran = run_job(read_job(job))
+        assert ran.manifest["incremental"]["from_the_start"]
+        assert ran.manifest["rfm"]["customers"] == (3 if replaced else 2)
+    # The same content under new times, as after a copy, costs no count.
+    os.utime(days / "0.csv")
+    (days / "1.csv").rename(days / "moved")
+    (days / "1.csv").write_bytes((days / "moved").read_bytes())
+    (days / "moved").unlink()
+    for _ in range(2):
+        told = run_job(read_job(job)).manifest["incremental"]
+        assert told == {"files": 2, "new_files": 0, "from_the_start": False}
 
 
 def test_ids_that_only_look_like_numbers_tonight(make, tmp_path, shelf):

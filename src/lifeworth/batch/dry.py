@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lifeworth.batch.job import Job
+from lifeworth.batch.overwriting import check_places
 from lifeworth.batch.registry import Registry
 from lifeworth.model import load
 from lifeworth.redaction import redacting
@@ -22,6 +23,7 @@ def dry_run(job: Job, run_id: str | None = None) -> list[str]:
 
 
 def _sentences(job: Job, run_id: str | None) -> list[str]:
+    check_places(job, run_id)
     section, model, scores = job.source, job.model, job.scores
     source, sink = section.place(job.root), job.sink.place(job.root)
     names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]

@@ -310,6 +310,7 @@ class Job(Section):
     sink: SinkSection
     records: RecordsSection = RecordsSection()
     _root: Path = PrivateAttr(default=Path())
+    _file: Path | None = PrivateAttr(default=None)
     _written: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init__(self, /, **content: Any) -> None:
@@ -365,6 +366,11 @@ class Job(Section):
     def root(self) -> Path:
         """The folder that paths in the file are seen from: its own."""
         return self._root
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the job was read from; None for one made in Python."""
+        return self._file
 
     @property
     def written(self) -> dict[str, Any]:
@@ -425,7 +431,7 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
     except UsageError as error:
         error.args = (f"{path}: {error}",)
         raise
-    job._root = path.parent
+    job._root, job._file = path.parent, path
     job._written = _without_passwords(content)
     return job
 

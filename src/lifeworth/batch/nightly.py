@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from lifeworth.batch.fingerprints import of_file
 from lifeworth.batch.sources import FilesSource
 from lifeworth.checksums import DamageError
 from lifeworth.errors import DataError, DataWarning, SourceError, UsageError
@@ -25,7 +26,8 @@ def grown(
 ) -> tuple[RFM, dict[str, Any]]:
     """The RFM table of all files of a source, from what was known of them yesterday.
 
-    Where a file is gone or has changed, or settings have, all is counted from the start.
+    Where a file is gone or has changed, or settings have, all is counted from the start. A file that was touched,
+    copied or moved back, and holds what it held, has not changed.
 
     Parameters
     ----------
@@ -40,7 +42,6 @@ def grown(
     end = settings["observation_end"]
     kept = {name: settings[name] for name in ("period", "time_unit", "refunds", "currency")}
     files = source.files
-    now = {str(path): _stamp(path) for path in files.paths}
     names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
     state = None
     try:
@@ -50,14 +51,16 @@ def grown(
         _warn(error)
     except DataError:  # of another version of lifeworth
         pass
-    if state is not None and any(now.get(path) != stamp for path, stamp in state.taken.items()):
+    before = {} if state is None else {path: stamp for path, stamp in state.taken.items() if isinstance(stamp, list)}
+    now = {str(path): _stamp(path, before.get(str(path))) for path in files.paths}
+    if any(path not in now or now[path][_CONTENT:] != stamp[_CONTENT:] for path, stamp in before.items()):
         state = None
     fresh = [path for path in files.paths if state is None or str(path) not in state.taken]
     rfm = None
     if state is not None and state.taken:
         try:
             data = _read(fresh, names, source.encoding, files.kind == "csv" and state.is_text) if fresh else None
-            rfm = state.update(data, end, taken={str(path): now[str(path)] for path in fresh})
+            rfm = state.update(data, end, taken=now)  # also of files that were touched and hold what they held
         except DamageError as error:
             _warn(error)
             fresh = list(files.paths)
@@ -67,7 +70,7 @@ def grown(
     if rfm is None:
         Home(folder).take_away()
         rfm = RFMState(folder, **named, **kept).update(files, end, taken=now)
-    if {str(path): _stamp(path) for path in files.paths} != now:
+    if {str(path): _about(path) for path in files.paths} != {path: stamp[:_CONTENT] for path, stamp in now.items()}:
         raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
     notes = [note for note in DataNotes(equal_files=equal_files(files)).sentences(0) if note not in rfm.audit.notes]
     rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
@@ -79,13 +82,30 @@ def _warn(error: DamageError) -> None:
     warnings.warn(f"{found}: all files of the source are counted again.", DataWarning, stacklevel=3)
 
 
-def _stamp(path: Path) -> list[int]:
-    """What tells a file from a later one of its name, without reading it."""
+_CONTENT = 4  # where the SHA-256 of its content is in a stamp
+
+
+def _stamp(path: Path, before: list[Any] | None) -> list[Any]:
+    """What tells a file from a later one of its name: size, times, inode and the SHA-256 of its content.
+
+    The file is read only where one of the others has changed since `before`. The time of the last change of its inode
+    cannot be set, so that a file of the same size and time of modification is noticed as well.
+    """
+    about = _about(path)
+    if before is not None and len(before) > _CONTENT and before[:_CONTENT] == about:
+        return before
+    try:
+        return [*about, of_file(path)]
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+
+
+def _about(path: Path) -> list[int]:
     try:
         about = path.stat()
     except OSError as error:
         raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
-    return [about.st_size, about.st_mtime_ns]
+    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 
 def _read(paths: list[Path], names: list[str], encoding: str | None, as_text: bool) -> pd.DataFrame:

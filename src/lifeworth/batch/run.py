@@ -32,6 +32,7 @@ from lifeworth.batch.journal import (
 )
 from lifeworth.batch.lock import locked
 from lifeworth.batch.nightly import grown
+from lifeworth.batch.overwriting import check_places
 from lifeworth.batch.registry import Registry
 from lifeworth.batch.segments import Segments, read_segments
 from lifeworth.batch.sinks import FilesSink, check_run_id
@@ -110,6 +111,8 @@ def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, 
     """
     if run_id is not None:
         check_run_id(run_id)
+    with redacting(job.secrets):
+        check_places(job, run_id)
     home = job.root / job.records.folder / job.name
     with redacting(job.secrets), locked(home / ".lock", f"The job {job.name!r}"), watched(progress) as report:
         folder = _own_folder(home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,18 @@ import pyarrow as pa
 
 from lifeworth.batch.connections import ConnectionString
 from lifeworth.batch.databases import duckdb_connection, postgresql_connection, quoted, rethrown, watched
+from lifeworth.batch.owned import (
+    Relation,
+    changed_by,
+    check_is_table,
+    find_relation,
+    is_marked,
+    marked,
+    not_owned,
+    refuse_changed,
+    storable,
+    stored_as,
+)
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.files import replacing
 
@@ -129,24 +142,63 @@ class DuckDBSink:
             if self.schema is not None:
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.schema)}")
             known = self._columns(connection)
-            connection.register("lifeworth_rows", rows)
-            if self.mode == "replace" or known is None:
-                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM lifeworth_rows")
-            else:
-                _refuse_strangers(self.label, rows.schema.names, known)
+            staged = f"lifeworth_{secrets.token_hex(8)}"
+            connection.register(staged, rows)
+            if known is not None and self.mode == "append":
+                _refuse_strangers(self.label, rows.schema.names, list(known))
                 connection.execute(f"DELETE FROM {name} WHERE {quoted(RUN_ID)} = $1", [run_id])
-                connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM lifeworth_rows")
+                self._append(connection, name, staged, known)
+            else:
+                if known is not None and set(known) != set(rows.schema.names):
+                    comment = self._about(connection, "duckdb_tables()", "comment")
+                    if not comment or not is_marked(comment[0][0]):
+                        raise not_owned(self.label, name)
+                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {staged}")
+                connection.execute(f"COMMENT ON TABLE {name} IS '{marked(None)}'")
+            count = f"SELECT count(*) FROM {name}"
+            if self.mode == "append":
+                found = connection.execute(f"{count} WHERE {quoted(RUN_ID)} = $1", [run_id]).fetchall()[0][0]
+            else:
+                found = connection.execute(count).fetchall()[0][0]
+            if found != written[0]:
+                raise SourceError(f"{self.label} holds {found:,} rows after {written[0]:,} were written to it.")
             connection.commit()
         return written[0]
 
-    def _columns(self, connection: Any) -> list[str] | None:
-        """Names of the table's columns, or None if there is no such table."""
-        found = connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_catalog = current_database() "
-            "AND table_schema = coalesce($1, current_schema()) AND table_name = $2 ORDER BY ordinal_position",
+    def _append(self, connection: Any, name: str, staged: str, known: dict[str, str]) -> None:
+        """Add rows to a table whose columns may be of other types, if these hold every value."""
+        kept = quoted(f"{staged}_kept")
+        connection.execute(f"CREATE TEMP TABLE {kept} AS SELECT * FROM {staged}")
+        kinds = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {kept})").fetchall())
+        conditions = {}
+        for column, kind in kinds.items():
+            target, own = known[column], quoted(column)
+            if target == kind:
+                continue
+            if kind in ("FLOAT", "DOUBLE"):  # may be rounded to so many decimals, but not to whole numbers
+                if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)", target):
+                    conditions[column] = f"{own} <> trunc({own})"
+            else:
+                conditions[column] = f"TRY_CAST(TRY_CAST({own} AS {target}) AS {kind}) IS DISTINCT FROM {own}"
+        if conditions:
+            counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions.values())
+            found = connection.execute(f"SELECT {counts} FROM {kept}").fetchall()[0]
+            refuse_changed(self.label, dict(zip(conditions, found, strict=True)), known)
+        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM {kept}")
+        connection.execute(f"DROP TABLE {kept}")
+
+    def _columns(self, connection: Any) -> dict[str, str] | None:
+        """Names and types of the table's columns, or None if there is no such table."""
+        return dict(self._about(connection, "duckdb_columns()", "column_name, data_type")) or None
+
+    def _about(self, connection: Any, view: str, columns: str) -> list[tuple[Any, ...]]:
+        """What DuckDB knows of the table, whose name it compares without regard to case."""
+        found: list[tuple[Any, ...]] = connection.execute(
+            f"SELECT {columns} FROM {view} WHERE database_name = current_database() "
+            "AND lower(schema_name) = lower(coalesce($1, current_schema())) AND lower(table_name) = lower($2)",
             [self.schema, self.table],
         ).fetchall()
-        return [row[0] for row in found] or None
+        return found
 
 
 @dataclass(frozen=True)
@@ -155,7 +207,9 @@ class PostgreSQLSink:
 
     Until it is committed, others read what was there before, without waiting. A table that has the columns needed is
     kept, with its rights, indexes, views and types of columns; with `replace`, one that has not is dropped and made
-    anew, which the database refuses where views hang on it.
+    anew, which the database refuses where views hang on it. Only a table of lifeworth's own is emptied or dropped: one
+    whose comment says "written by lifeworth", as those do that it makes, or that has exactly the columns it writes, or
+    that has no rows yet.
     """
 
     uri: ConnectionString
@@ -174,82 +228,120 @@ class PostgreSQLSink:
     def exists(self, run_id: str) -> bool:
         """Whether the table is there."""
         with postgresql_connection(self.uri) as connection, connection.cursor() as cursor:
-            return self._columns(cursor) is not None
+            return find_relation(cursor, quoted(self.schema, self.table)) is not None
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
         """Write all rows or none."""
-        name = quoted(self.schema, self.table)
         rows, written = _counted(_of_run(rows, run_id) if self.mode == "append" else rows)
         problems: list[BaseException] = []
-        rows = watched(rows, problems)
+        rows = storable(watched(rows, problems))
         with (
             rethrown(problems),
             postgresql_connection(self.uri) as connection,
             connection.cursor() as cursor,
         ):
+            relation = find_relation(cursor, quoted(self.schema, self.table))
+            # From here on, the table has its schema: no temporary table can be taken for it.
+            schema = self._schema(cursor) if relation is None else relation.schema
+            name = quoted(schema, self.table)
             # Two runs that write one table stand in line, also where there is no table yet to lock.
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", [f"lifeworth {name}"])
             if not cursor.fetchone()[0]:
                 raise SourceError(f"{self.label} is being written by another run: wait until it has ended.")
-            known = self._columns(cursor)
-            if known is None:
-                self._create(cursor, rows)
-            elif set(rows.schema.names) <= set(known):
-                self._refill(cursor, name, rows, known, run_id)
-            elif self.mode == "replace":
-                cursor.execute(f"DROP TABLE {name}")
-                self._create(cursor, rows)
+            relation = find_relation(cursor, name)
+            if relation is None:
+                self._create(cursor, schema, rows)
             else:
-                _refuse_strangers(self.label, rows.schema.names, list(known))
+                check_is_table(relation, self.label)
+                fits = set(rows.schema.names) <= set(relation.columns)
+                if self.mode == "replace":
+                    self._own(cursor, name, relation, fits and set(rows.schema.names) == set(relation.columns), fits)
+                if fits:
+                    self._refill(cursor, name, rows, relation, run_id)
+                elif self.mode == "replace":
+                    cursor.execute(f"DROP TABLE {name}")
+                    self._create(cursor, schema, rows)
+                else:
+                    _refuse_strangers(self.label, rows.schema.names, list(relation.columns))
+            self._check_count(cursor, name, run_id, written[0])
             connection.commit()
         return written[0]
 
-    def _refill(self, cursor: Any, name: str, rows: pa.RecordBatchReader, known: dict[str, str], run_id: str) -> None:
+    def _schema(self, cursor: Any) -> str:
+        """The schema that a new table goes into."""
+        if self.schema is not None:
+            return self.schema
+        cursor.execute("SELECT current_schema()")
+        found = cursor.fetchone()[0]
+        if found is None:
+            raise SourceError(f"{self.label}: the search path of the database has no schema; give one.")
+        return str(found)
+
+    def _own(self, cursor: Any, name: str, relation: Relation, exactly: bool, fits: bool) -> None:
+        """Raise a `SourceError` unless the rows of a table may be replaced; mark one that is taken over."""
+        if relation.is_marked or exactly:
+            return
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")
+        if not fits or cursor.fetchone()[0] or not relation.is_ours:
+            raise not_owned(self.label, name)
+        self._mark(cursor, name, relation.comment)
+
+    def _mark(self, cursor: Any, name: str, comment: str | None = None) -> None:
+        cursor.execute("SELECT format('COMMENT ON TABLE %s IS %L', $1, $2)", [name, marked(comment)])
+        cursor.execute(cursor.fetchone()[0])
+
+    def _refill(self, cursor: Any, name: str, rows: pa.RecordBatchReader, relation: Relation, run_id: str) -> None:
         """Take the rows that are replaced out of the table as it is, and put the new ones in."""
+        known = relation.columns
         cursor.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
         if self.mode == "replace":
             cursor.execute(f"DELETE FROM {name}")
         else:
             cursor.execute(f"DELETE FROM {name} WHERE {quoted(RUN_ID)} = $1", [run_id])
-        if all(known[column.name] == _COPIED_AS.get(column.type) for column in rows.schema):
-            cursor.adbc_ingest(self.table, rows, mode="append", db_schema_name=self.schema)
+        if all(known[column.name] == stored_as(column.type) for column in rows.schema):
+            cursor.adbc_ingest(self.table, rows, mode="append", db_schema_name=relation.schema)
             return
         # COPY in binary casts nothing: where types differ, through a table of our own, by the casts of assignments.
-        cursor.adbc_ingest(_STAGED, rows, mode="create", temporary=True)
+        staged = f"lifeworth_{secrets.token_hex(8)}"
+        cursor.adbc_ingest(staged, rows, mode="create", temporary=True)
+        conditions = {
+            column.name: condition
+            for column in rows.schema
+            if (condition := changed_by(quoted(column.name), column.type, known[column.name])) is not None
+        }
+        if conditions:
+            counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions.values())
+            cursor.execute(f"SELECT {counts} FROM {quoted('pg_temp', staged)}")
+            refuse_changed(self.label, dict(zip(conditions, cursor.fetchone(), strict=True)), known)
         columns = ", ".join(map(quoted, rows.schema.names))
-        cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {quoted('pg_temp', _STAGED)}")
-        cursor.execute(f"DROP TABLE {quoted('pg_temp', _STAGED)}")
+        cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {quoted('pg_temp', staged)}")
+        cursor.execute(f"DROP TABLE {quoted('pg_temp', staged)}")
 
-    def _create(self, cursor: Any, rows: pa.RecordBatchReader) -> None:
-        if self.schema is not None:
-            cursor.execute("SELECT to_regnamespace($1) IS NOT NULL", [quoted(self.schema)])
-            if not cursor.fetchone()[0]:
-                cursor.execute(f"CREATE SCHEMA {quoted(self.schema)}")
-        cursor.adbc_ingest(self.table, rows, mode="create", db_schema_name=self.schema)
+    def _create(self, cursor: Any, schema: str, rows: pa.RecordBatchReader) -> None:
+        cursor.execute("SELECT to_regnamespace($1) IS NOT NULL", [quoted(schema)])
+        if not cursor.fetchone()[0]:
+            cursor.execute(f"CREATE SCHEMA {quoted(schema)}")
+        kinds = [stored_as(column.type) for column in rows.schema]
+        mode: Any = "create"
+        if None not in kinds:  # the driver gives numeric no precision, by which it is read again
+            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(rows.schema.names, kinds, strict=True))
+            cursor.execute(f"CREATE TABLE {quoted(schema, self.table)} ({columns})")
+            mode = "append"
+        cursor.adbc_ingest(self.table, rows, mode=mode, db_schema_name=schema)
+        self._mark(cursor, quoted(schema, self.table))
 
-    def _columns(self, cursor: Any) -> dict[str, str] | None:
-        """Names and types of the table's columns, or None if there is no such table."""
-        cursor.execute(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
-            [quoted(self.schema, self.table)],
-        )
-        return dict(cursor.fetchall()) or None
-
-
-# What COPY of the driver writes columns as.
-_COPIED_AS = {
-    pa.int16(): "smallint",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float32(): "real",
-    pa.float64(): "double precision",
-    pa.string(): "text",
-    pa.large_string(): "text",
-    pa.bool_(): "boolean",
-    pa.date32(): "date",
-}
-_STAGED = "lifeworth_rows"
+    def _check_count(self, cursor: Any, name: str, run_id: str, written: int) -> None:
+        """Raise a `SourceError` unless the table holds as many rows as were written."""
+        if self.mode == "replace":
+            cursor.execute(f"SELECT count(*) FROM {name}")
+        else:
+            cursor.execute(f"SELECT count(*) FROM {name} WHERE {quoted(RUN_ID)} = $1", [run_id])
+        found = cursor.fetchone()[0]
+        if found != written:
+            raise SourceError(
+                f"{self.label} holds {found:,} rows after {written:,} were written to it: a trigger, a rule or a "
+                "policy of the table changes what is written. Nothing was published."
+            )
 
 
 def _of_run(rows: pa.RecordBatchReader, run_id: str) -> pa.RecordBatchReader:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.transactions.data_notes import kind_of
 
 _ROWS_PER_BATCH = 1 << 17
+_MOST_DIGITS = 38  # of whole numbers in a column of Arrow
 
 
 class Source(Protocol):
@@ -252,7 +254,9 @@ def _plain(rows: pa.RecordBatchReader, where: str) -> pa.RecordBatchReader:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in rows:
-            columns = [_cast(column, kind) for column, kind in zip(batch.columns, kinds, strict=True)]
+            columns = [
+                _cast(column, field.type, field.name) for column, field in zip(batch.columns, schema, strict=True)
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
@@ -267,8 +271,10 @@ def _kind(column: pa.Field, where: str) -> pa.DataType:
     if name == "numeric":
         # Modifier: precision and scale, above a header of 4; without a scale these are whole numbers, ids perhaps.
         modifier = int(about.get("POSTGRESQL:typmod", -1)) - 4
-        whole = modifier >= 0 and (modifier & 0x7FF) == 0 and (modifier >> 16) <= 18
-        return pa.int64() if whole else pa.float64()
+        digits = modifier >> 16
+        if modifier < 0 or (modifier & 0x7FF) != 0 or digits > _MOST_DIGITS:
+            return pa.float64()
+        return pa.int64() if digits <= 18 else pa.decimal128(digits, 0)
     if isinstance(column.type, pa.UuidType):
         return pa.string()
     if isinstance(column.type, pa.BaseExtensionType):
@@ -276,9 +282,27 @@ def _kind(column: pa.Field, where: str) -> pa.DataType:
     return column.type
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def _cast(column: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
     if isinstance(column.type, pa.UuidType):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
-    return column if column.type == kind else pc.cast(column, kind)
+    if column.type == kind:
+        return column
+    numbers = pc.cast(column, kind)
+    if pa.types.is_floating(kind) and pa.types.is_string(column.type):
+        _refuse_inexact(column, numbers, name)
+    return numbers
+
+
+def _refuse_inexact(text: pa.Array, numbers: pa.Array, name: str) -> None:
+    """Whole numbers that floating point does not hold are ids: two customers would become one."""
+    large = pc.and_(pc.is_finite(numbers), pc.greater_equal(pc.abs(numbers), 2.0**53))
+    if not pc.any(large).as_py():
+        return
+    for written, number in zip(text.filter(large).to_pylist(), numbers.filter(large).to_pylist(), strict=True):
+        if Decimal(written) != Decimal(number):
+            raise DataError(
+                f"Column {name!r} holds whole numbers of more than 15 digits in the type numeric without a precision: "
+                "cast it to bigint, numeric(38, 0) or text in a query."
+            )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifeworth.errors import DataError, UsageError
 from lifeworth.files import replacing
 from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
-from lifeworth.tables import Files, find_files, id_type, to_arrow_with_ids
+from lifeworth.tables import Files, check_output, find_files, id_type, to_arrow_with_ids
 from lifeworth.value import Totals
 from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
@@ -57,6 +57,7 @@ def score(
         raise UsageError(f"{path}: scores are written to a file that ends in .parquet or .csv.")
     if rows_per_block is not None and (not isinstance(rows_per_block, int) or rows_per_block < 1):
         raise UsageError(f"rows_per_block={rows_per_block!r} must be a whole number of at least 1.")
+    check_output(path, source.read_from if isinstance(source, RFM) else source)
     blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
     done, totals = 0, None
     with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source)) as writer:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.errors import DataError, SourceError
-from lifeworth.files import replacing
+from lifeworth.errors import DataError, LifeworthError, SourceError
+from lifeworth.files import read_folder, replacing
 from lifeworth.model.calibration import from_json, to_json
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
@@ -24,6 +24,7 @@ from lifeworth.model.record import from_record, to_record
 FORMAT, _PLAIN = 3, 2
 _SPEC, _DRAWS, _CLV = "fit.json", "posterior.parquet", "clv.json"
 _PARTS = ("purchases", "spend")
+_WRITTEN = {_SPEC, _DRAWS, _CLV, *_PARTS, *(str(Path(part) / name) for part in _PARTS for name in (_SPEC, _DRAWS))}
 _STATS = "sample_stats."
 _OWN = "spec_checksum"
 
@@ -84,6 +85,16 @@ def load(path: str | Path) -> Fit | CLV:
     BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
     """
     folder = Path(path)
+    try:
+        return read_folder(folder, _read_model)
+    except LifeworthError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{folder} could not be read: {error.strerror or error}.") from error
+
+
+def _read_model(folder: Path) -> Fit | CLV:
+    """Read what is in the folder of a model, or raise a `LifeworthError`."""
     if not os.path.isdir(folder):  # Path.is_dir raises for names that are too long  # noqa: PTH112
         raise SourceError(f"{folder} is not a folder with a saved model.")
     if not (folder / _CLV).exists():
@@ -107,11 +118,30 @@ def load(path: str | Path) -> Fit | CLV:
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Only a saved model, or nothing, may stand where one is written."""
-    if path.exists() and not (
-        (path / _SPEC).exists() or (path / _CLV).exists() or (path.is_dir() and not any(path.iterdir()))
-    ):
-        raise SourceError(f"{path} exists and is not a saved model: it is not replaced. Choose another folder.")
+    """Raise a `SourceError` unless a saved model, an empty folder or nothing is where a model is to be written.
+
+    The folder is replaced as a whole: one that holds other files beside the model is refused too.
+    """
+    try:
+        read_folder(path, lambda folder: _refuse_others(folder, path))
+    except LifeworthError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+
+
+def _refuse_others(folder: Path, shown: Path) -> None:
+    if not folder.exists():
+        return
+    inside = {str(found.relative_to(folder)) for found in folder.rglob("*")} if folder.is_dir() else {""}
+    if inside and not inside & {_SPEC, _CLV}:
+        raise SourceError(f"{shown} exists and is not a saved model: it is not replaced. Choose another folder.")
+    others = sorted(name for name in inside - _WRITTEN if not Path(name).name.startswith("."))
+    if others:
+        raise SourceError(
+            f"{shown} holds {others[0]!r} beside a saved model, and all of the folder would be replaced: move it, or "
+            "choose another folder for the model."
+        )
 
 
 def _write_fit(fit: Fit, folder: Path) -> str:

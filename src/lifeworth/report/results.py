@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lifeworth.files import replacing
 from lifeworth.report.appraisal import appraisal_report
 from lifeworth.report.page import write_report
+from lifeworth.tables import check_output
 
 if TYPE_CHECKING:
     from lifeworth.evaluate.appraisal import Appraisal
 
 Written = list[tuple[Path, str]]
+
+
+# Files that `write_results` may write, beside the folder of the model.
+_FILES = (
+    *("summary.csv", "scores.csv", "totals.csv", "calibration.csv", "coverage.csv", "parameters.csv"),
+    *("predictions.parquet", "comparison.parquet", "customers.parquet", "earned.csv", "report.html"),
+)
+
+
+def check_results(out: Path, *sources: Any, name: str = "") -> None:
+    """Raise a `UsageError` where `write_results` would overwrite what is read, or write into a folder of it."""
+    for file in _FILES:
+        check_output(out / file, *sources, name=name)
+    check_output(out / "model", *sources, folder=True, name=name)
 
 
 def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> Written:
@@ -28,7 +43,9 @@ def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> W
     Raises
     ------
     SourceError : a file cannot be written, or `out` has a folder "model" that holds something else.
+    UsageError : a file is one of those that the transactions were read from, or lies among them.
     """
+    check_results(out, found.rfm.read_from)
     bt, comparison = found.backtest, found.comparison
     summaries = {target: bt.summary(target) for target in bt.scores["target"].unique()}
     files: list[tuple[str, pd.DataFrame, str]] = [

@@ -25,6 +25,7 @@ from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream
 from lifeworth.rfm.table import RFM
+from lifeworth.tables import kept_source
 from lifeworth.timeunits import TimeUnit, elapsed, period_ordinal, period_start
 from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.columns import Columns
@@ -373,6 +374,7 @@ def _summarise(
         observation_end=period_start(until, clock.period),
         currency=settings.currency,
         audit=audit,
+        _source=kept_source(data),
     )
     later: dict[str, npt.NDArray[Any]] = {}
     if edge is not None:

@@ -29,7 +29,7 @@ from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
 from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.table import RFM
-from lifeworth.tables import read_table
+from lifeworth.tables import check_output, read_table
 from lifeworth.timeunits import (
     TimeUnit,
     elapsed,
@@ -232,6 +232,7 @@ class RFMState:
     # ---- taking in ---------------------------------------------------------------------------------------
 
     def _take_in(self, data: Any, observation_end: Any, taken: Mapping[str, Any] | None, with_table: bool) -> None:
+        check_output(self.folder, data, folder=True, name="The state's folder")
         with self._home.reading():
             self._take_in_all(data, observation_end, taken, with_table)
 

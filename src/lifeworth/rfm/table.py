@@ -16,7 +16,7 @@ from lifeworth.files import replacing
 from lifeworth.guesses import Answers, helpful
 from lifeworth.rfm.alignment import by_customer
 from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
-from lifeworth.tables import read_table
+from lifeworth.tables import check_output, read_table
 from lifeworth.timeunits import UNIT_NAMES, TimeUnit
 from lifeworth.transactions import Audit, factorise_ids
 
@@ -70,6 +70,7 @@ class RFM(Answers):
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
     row_order: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    _source: Any = field(default=None, repr=False)  # the files of its transactions, which it must not overwrite
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
@@ -226,6 +227,11 @@ class RFM(Answers):
             row_order=None if np.array_equal(order, np.arange(len(order))) else order,
         )
 
+    @property
+    def read_from(self) -> Any:
+        """The path, pattern or `Files` that the transactions were read from; None for a table in memory."""
+        return self._source
+
     def take(self, rows: npt.NDArray[Any] | pd.Series[Any]) -> RFM:
         """The RFM table of some of the customers.
 
@@ -247,10 +253,17 @@ class RFM(Answers):
         )
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the table, its units and its audit into one Parquet file, all or nothing."""
+        """Write the table, its units and its audit into one Parquet file, all or nothing.
+
+        Raises
+        ------
+        UsageError : the file is one of those that the transactions were read from, or lies among them.
+        SourceError : the file cannot be written.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        check_output(path, self.read_from)
         frame = self.to_pandas()
         if self.past_spend is not None:
             frame["past_spend"] = self.past_spend

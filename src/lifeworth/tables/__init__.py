@@ -10,5 +10,8 @@ from lifeworth.tables.frames import read_table as read_table
 from lifeworth.tables.frames import to_pandas as to_pandas
 from lifeworth.tables.ids import id_type as id_type
 from lifeworth.tables.ids import to_arrow_with_ids as to_arrow_with_ids
+from lifeworth.tables.outputs import check_apart as check_apart
+from lifeworth.tables.outputs import check_output as check_output
+from lifeworth.tables.outputs import kept_source as kept_source
 from lifeworth.tables.paths import Files as Files
 from lifeworth.tables.paths import find_files as find_files

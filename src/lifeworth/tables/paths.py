@@ -14,6 +14,7 @@ import pyarrow as pa
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.tables import csv
 from lifeworth.tables.checks import Beside, check_columns, readable
+from lifeworth.tables.listing import Listing
 
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv", ".tsv": "tsv"}
 # What a file is read in at a time, so that a row group of any size is never in memory as a whole.
@@ -158,12 +159,14 @@ class Files:
 def find_files(path: str | Path | Files, encoding: str | None = None) -> Files:
     """The files that a path names: a file, a folder (all in it, however deep), or a pattern with * ? [].
 
-    Names that begin with a dot or an underscore are passed over, but for a file named in full. `encoding` is that of
-    text in CSV files. What has been found already stays as it is.
+    Names that begin with a dot or an underscore are passed over, but for a file named in full. Symbolic links are
+    followed; a file that has several names is read once. `encoding` is that of text in CSV files. What has been found
+    already stays as it is.
 
     Raises
     ------
-    SourceError : no such file, or an empty folder.
+    SourceError : no such file, an empty folder, or a part of a folder that cannot be read: a subfolder without the
+        permission, a link that leads nowhere, a pipe.
     UsageError : a file of another kind, or of several kinds.
     """
     if isinstance(path, Files):
@@ -171,19 +174,17 @@ def find_files(path: str | Path | Files, encoding: str | None = None) -> Files:
     check_encoding(encoding)
     root = Path(path)
     try:
+        listing = Listing()
         if root.is_dir():
-            found = _inside(root)
+            listing.add_folder(root)
+            found = listing.files
             if not found:
                 raise SourceError(f"{path} could not be read: the folder holds no .parquet or .csv file.")
         elif root.exists():
             found = [root]
         elif glob.has_magic(str(path)):
-            found = []
-            for name in sorted(glob.iglob(str(path), recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
-                match = Path(name)
-                if not match.name.startswith((".", "_")):
-                    found += _inside(match) if match.is_dir() else [match]
-            found = list(dict.fromkeys(found))
+            listing.add_pattern(str(path))
+            found = listing.files
             if not found:
                 raise SourceError(f"{path} could not be read: no file matches this pattern.")
         else:
@@ -224,15 +225,6 @@ def check_encoding(encoding: str | None) -> None:
             f'encoding={encoding!r} is not the name of an encoding of text, such as "utf-8", "cp1252" (Windows, '
             'Western Europe), "cp1250" (Windows, Central Europe) or "utf-16".'
         ) from error
-
-
-def _inside(folder: Path) -> list[Path]:
-    """All files below a folder, in order of their names, without the hidden."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-    )
 
 
 def _is_text(schema: pa.Schema, name: str) -> bool:
