@@ -43,9 +43,8 @@ class Posterior:
         """(draws, groups, parameters) in the family's order, C-contiguous: what kernels take."""
         columns = [self.draws[name] for name in self.family.parameters]
         of_groups = [column[:, None] if column.ndim == 1 else column for column in columns]
-        groups = max(column.shape[1] for column in of_groups)
-        shape = (len(self), max(groups, self.design.groups))
-        return np.stack([np.broadcast_to(column, shape) for column in of_groups], axis=-1)
+        shape = (len(self), self.design.groups)
+        return np.ascontiguousarray(np.stack([np.broadcast_to(column, shape) for column in of_groups], axis=-1))
 
     def group_of(self, table: Any) -> npt.NDArray[np.int64]:
         """The group of each customer of a table, (customers,), or (1,) where all share parameters."""
@@ -83,10 +82,9 @@ class Posterior:
                 f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(extra) or 'none'}."
             )
         draws = {name: np.atleast_1d(np.asarray(values[name], dtype=np.float64)).copy() for name in family.parameters}
-        sizes = {array.shape for array in draws.values()}
-        known = {(draws[family.parameters[0]].shape[0], design.groups)}
-        shapes = sizes if design.groups == 1 else {size for size in sizes if size not in known}
-        if len(shapes) > 1 or any(len(size) != 1 or size[0] == 0 for size in shapes):
+        number = len(draws[family.parameters[0]])
+        allowed = {(number,)} if design.groups == 1 else {(number,), (number, design.groups)}
+        if number == 0 or any(array.shape not in allowed for array in draws.values()):
             raise UsageError(
                 f"The draws of {', '.join(family.parameters)} must be numbers or 1-dimensional arrays of one length, "
                 f"not of shapes {[array.shape for array in draws.values()]}."

@@ -78,7 +78,8 @@ class Target:
         shape = positions.shape[:-1]
         columns = [np.asarray(found[name]) for name in self.family.parameters]
         of_groups = [column[..., None] if column.ndim == len(shape) else column for column in columns]
-        return np.stack([np.broadcast_to(column, (*shape, self.groups)) for column in of_groups], axis=-1)
+        broadcast = [np.broadcast_to(column, (*shape, self.groups)) for column in of_groups]
+        return np.ascontiguousarray(np.stack(broadcast, axis=-1))
 
     def named_parameters(self, positions: Array) -> dict[str, Array]:
         """Parameter -> (...) where there is one group, else (..., groups)."""
@@ -101,7 +102,7 @@ class Target:
         """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
         self.evaluations += len(positions)
         with np.errstate(all="ignore"):
-            parameters = np.ascontiguousarray(self.parameters(positions))
+            parameters = self.parameters(positions)
             prior = self.log_prior(positions)
         usable = np.isfinite(prior) & np.all(self.family.allows(parameters), axis=1)
         out = np.full(len(positions), -np.inf)

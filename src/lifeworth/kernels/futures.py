@@ -91,7 +91,8 @@ def play_function(home: str, purchases: ModuleType) -> Function:
             size += not (firsts[s] < begun[0, s] and never)
         for k in range(size):
             s = room.draw[k]
-            start_named(state, word, other, first + np.int64(s))
+            stream: Any = first + np.int64(s)
+            start_named(state, word, other, stream)
             begin = parameters_in_column(begun, s, beginnings)
             theta = parameters_in_column(parameters, s, number)
             count, arrivals, within, leaves = play(state, firsts[s], *begin, *theta, x, T, length)
