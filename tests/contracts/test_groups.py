@@ -1,6 +1,7 @@
 """Customers in groups with parameters of their own: kernels and models say of a group what they say of it alone."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lifeworth as lw
@@ -238,7 +239,9 @@ def test_an_effect_of_a_group_is_found():
     counts, times, *_ = kernels.simulate_history(theta, T, keys, np.uint64(1), group=group)
     recency = np.zeros(n)
     recency[counts > 0] = times[np.cumsum(counts)[counts > 0] - 1]
-    rfm = lw.RFM.from_frame({"customer_id": np.arange(n), "frequency": counts, "recency": recency, "T": T}, "W")
+    rfm = lw.RFM.from_frame(
+        pd.DataFrame({"customer_id": np.arange(n), "frequency": counts, "recency": recency, "T": T}), "W"
+    )
     family = FAMILIES["bg_nbd"]
     found = infer(family, family.rows(rfm, Bands("T", (50.0,))), with_effect(family, 2), "laplace", 400, 1)
     assert found.diagnostics.verdict != "fail"

@@ -8,7 +8,7 @@ whoever makes it; an RFM table tells only whether all orders of a customer were.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,13 +38,13 @@ class FreeOrders:
     paying: Array
 
     @classmethod
-    def of(cls, x: Array, counts: Array, free: npt.NDArray[np.bool_]) -> FreeOrders | None:
+    def of(cls, x: npt.NDArray[Any], counts: npt.NDArray[Any], free: npt.NDArray[np.bool_]) -> FreeOrders | None:
         """Count customers; None where nobody has a mean spend of 0."""
         if not free.any():
             return None
         numbers, place = np.unique(x, return_inverse=True)
-        of_each = [np.bincount(place, weights=counts * which, minlength=len(numbers)) for which in (free, ~free)]
-        return cls(numbers.astype(np.float64), *of_each)
+        nothing, paid = (np.bincount(place, weights=counts * which, minlength=len(numbers)) for which in (free, ~free))
+        return cls(numbers.astype(np.float64), nothing.astype(np.float64), paid.astype(np.float64))
 
     @property
     def _weights(self) -> tuple[Array, Array]:

@@ -137,4 +137,5 @@ def _expected(family: Family, rows: Rows, parameters: Array) -> Array:
     matrix = np.ascontiguousarray(parameters)[None, None, :]
     lengths = np.full(len(x), T.max())
     alive = np.asarray(family.kernels.probability_alive_draws(matrix, x, t_x, T))[:, 0]
-    return rows.counts * alive * np.asarray(family.kernels.expected_purchases_alive_draws(matrix, x, T, lengths))[:, 0]
+    bought = np.asarray(family.kernels.expected_purchases_alive_draws(matrix, x, T, lengths))[:, 0]
+    return np.asarray(rows.counts * alive * bought)

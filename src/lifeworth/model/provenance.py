@@ -46,5 +46,5 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """This second, in UTC."""
+    """The present second, in UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
