@@ -16,7 +16,7 @@ from pymc_extras.prior import Prior
 import lifeworth as lw
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
-from lifeworth.families.base import Posterior
+from lifeworth.families.posterior import Posterior
 from lifeworth.inference.priors import PriorTable
 from lifeworth.model.specs import Model
 from lifeworth.plots import plot_simulation_based_calibration, save

@@ -10,7 +10,7 @@ from pymc_extras.prior import Prior
 
 import lifeworth as lw
 from lifeworth.errors import FitError, UsageError
-from lifeworth.families.base import PriorSpec, Variable
+from lifeworth.families.parameters import PriorSpec, Variable
 from lifeworth.inference import laplace
 from lifeworth.inference.mode import climb
 from lifeworth.inference.priors import PriorTable, log_density

@@ -18,7 +18,7 @@ import pytest
 import lifeworth as lw
 from lifeworth.errors import DataError, SourceError
 from lifeworth.families import FAMILIES
-from lifeworth.families.base import PriorSpec
+from lifeworth.families.parameters import PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.model import store
 from lifeworth.model.record import to_record

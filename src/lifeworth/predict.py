@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, DataWarning, UsageError
-from lifeworth.families.base import Posterior, distinct
+from lifeworth.families.distinct import Distinct, Integers
+from lifeworth.families.posterior import Posterior
 from lifeworth.rfm import RFM
 
 Array = npt.NDArray[np.float64]
@@ -49,31 +50,37 @@ _ROWS_PER_BLOCK = 65_536
 
 
 def _per_customer(
-    posterior: Posterior, kernel: Callable[..., Array], columns: tuple[npt.NDArray[Any], ...], draws: bool
+    posterior: Posterior, rfm: RFM, kernel: Callable[..., Array], columns: tuple[npt.NDArray[Any], ...], draws: bool
 ) -> Array:
     """Run a (rows, draws) kernel once per distinct row; give each customer its mean, or all its draws."""
-    first, inverse, _ = distinct(*columns)
-    inputs = [np.ascontiguousarray(column[first], dtype=np.float64) for column in columns]
-    parameters = posterior.matrix
+    found = Distinct.of(posterior.group_of(rfm), *columns)
+    inputs = [np.ascontiguousarray(column[found.first], dtype=np.float64) for column in columns]
+    parameters, group = posterior.matrix, found.group
     if draws:
-        return kernel(parameters, *inputs)[inverse]
-    means = np.empty(len(first))
-    for block in blocks(len(first), len(posterior)):
-        means[block] = kernel(parameters, *(column[block] for column in inputs)).mean(axis=1)
-    return means[inverse]
+        return kernel(parameters, *inputs, group=group)[found.inverse]
+    means = np.empty(len(found.first))
+    for block in blocks(len(means), len(posterior)):
+        of_block = group if len(group) == 1 else group[block]
+        means[block] = kernel(parameters, *(column[block] for column in inputs), group=of_block).mean(axis=1)
+    return means[found.inverse]
 
 
 def _means(posterior: Posterior, rfm: RFM, start: float, length: float) -> Array:
     """Posterior means of P(alive), and of purchases expected in (T + start, T + start + length]: (customers, 2)."""
     # In order of (x, T), as the kernel likes it: the expectation is the same for all recencies.
-    first, inverse, _ = distinct(rfm.frequency, rfm.T, rfm.recency)
-    x, t_x, T = (np.asarray(column[first], dtype=np.float64) for column in (rfm.frequency, rfm.recency, rfm.T))
-    kernel, parameters = posterior.family.kernels.alive_and_purchases_mean, posterior.matrix
-    means = np.empty((len(first), 2))
-    for begin in range(0, len(first), _ROWS_PER_BLOCK):
+    found = Distinct.of(posterior.group_of(rfm), rfm.frequency, rfm.T, rfm.recency)
+    x, t_x, T = (np.asarray(column[found.first], dtype=np.float64) for column in (rfm.frequency, rfm.recency, rfm.T))
+    kernel, parameters, shared = (
+        posterior.family.kernels.alive_and_purchases_mean,
+        posterior.matrix,
+        posterior.design.shared,
+    )
+    means = np.empty((len(x), 2))
+    for begin in range(0, len(x), _ROWS_PER_BLOCK):
         rows = slice(begin, begin + _ROWS_PER_BLOCK)
-        means[rows] = kernel(parameters, x[rows], t_x[rows], T[rows], start, length)
-    return np.asarray(means[inverse])
+        group = found.group if len(found.group) == 1 else found.group[rows]
+        means[rows] = kernel(parameters, x[rows], t_x[rows], T[rows], start, length, shared, group=group)
+    return np.asarray(means[found.inverse])
 
 
 def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False, after: float = 0.0) -> Array:
@@ -83,13 +90,13 @@ def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False, after
     if after == 0.0 and not draws:
         return _means(posterior, rfm, 0.0, 0.0)[:, 0]
 
-    def kernel(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
-        alive = np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T))
+    def kernel(parameters: Array, x: Array, t_x: Array, T: Array, group: Integers) -> Array:
+        alive = np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T, group=group))
         if after > 0.0:
-            alive *= kernels.survival_draws(parameters, x, T, np.full(len(x), after))
+            alive *= kernels.survival_draws(parameters, x, T, np.full(len(x), after), group=group)
         return alive
 
-    return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
+    return _per_customer(posterior, rfm, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
 def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: bool = False, start: float = 0.0) -> Array:
@@ -99,29 +106,29 @@ def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: boo
         return _means(posterior, rfm, start, length)[:, 1]
     kernels = posterior.family.kernels
 
-    def kernel(parameters: Array, x: Array, T: Array, t_x: Array) -> Array:
-        return np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T)) * expected_if_alive(
-            posterior, x, T, length, parameters, start
-        )
+    def kernel(parameters: Array, x: Array, T: Array, t_x: Array, group: Integers) -> Array:
+        alive = np.asarray(kernels.probability_alive_draws(parameters, x, t_x, T, group=group))
+        return alive * _expected_if_alive(posterior, x, T, length, parameters, start, group)
 
-    return _per_customer(posterior, kernel, (rfm.frequency, rfm.T, rfm.recency), draws)
+    return _per_customer(posterior, rfm, kernel, (rfm.frequency, rfm.T, rfm.recency), draws)
 
 
-def expected_if_alive(
-    posterior: Posterior, x: Array, T: Array, length: float, parameters: Array, start: float = 0.0
+def _expected_if_alive(
+    posterior: Posterior, x: Array, T: Array, length: float, parameters: Array, start: float, group: Integers
 ) -> Array:
     """Expected purchases in (T + start, T + start + length] of customers alive at T: (rows, draws).
 
     Computed once per distinct (x, T).
     """
-    first, inverse, _ = distinct(x, T)
+    found = Distinct.of(group, x, T)
+    first, group = found.first, found.group
     kernels, lengths = posterior.family.kernels, np.full(len(first), length)
     if start == 0.0:
-        values = kernels.expected_purchases_alive_draws(parameters, x[first], T[first], lengths)
+        values = kernels.expected_purchases_alive_draws(parameters, x[first], T[first], lengths, group=group)
     else:
-        starts = np.full(len(first), start)
-        values = kernels.expected_purchases_alive_between_draws(parameters, x[first], T[first], starts, lengths)
-    return np.asarray(values)[inverse]
+        starts, kernel = np.full(len(first), start), kernels.expected_purchases_alive_between_draws
+        values = kernel(parameters, x[first], T[first], starts, lengths, group=group)
+    return np.asarray(values)[found.inverse]
 
 
 def probability_no_purchase(
@@ -131,10 +138,11 @@ def probability_no_purchase(
     check_units(posterior, rfm)
     row_kernel = posterior.family.kernels.probability_no_purchase_draws
 
-    def kernel(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
-        return np.asarray(row_kernel(parameters, x, t_x, T, np.full(len(x), start), np.full(len(x), length)))
+    def kernel(parameters: Array, x: Array, t_x: Array, T: Array, group: Integers) -> Array:
+        starts, lengths = np.full(len(x), start), np.full(len(x), length)
+        return np.asarray(row_kernel(parameters, x, t_x, T, starts, lengths, group=group))
 
-    return _per_customer(posterior, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
+    return _per_customer(posterior, rfm, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
 def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int, start: float = 0.0) -> Array:
@@ -145,19 +153,26 @@ def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: i
     (customers, max_purchases + 1)
     """
     check_units(posterior, rfm)
-    first, inverse, _ = distinct(rfm.frequency, rfm.recency, rfm.T)
-    x, t_x, T = (np.asarray(c[first], dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
-    return _pmf(posterior, x, t_x, T, length, max_purchases, start)[inverse]
+    found = Distinct.of(posterior.group_of(rfm), rfm.frequency, rfm.recency, rfm.T)
+    x, t_x, T = (np.asarray(c[found.first], dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
+    return _pmf(posterior, x, t_x, T, length, max_purchases, start, found.group)[found.inverse]
 
 
 def _pmf(
-    posterior: Posterior, x: Array, t_x: Array, T: Array, length: float, max_purchases: int, start: float
+    posterior: Posterior,
+    x: Array,
+    t_x: Array,
+    T: Array,
+    length: float,
+    max_purchases: int,
+    start: float,
+    group: Integers | None = None,
 ) -> Array:
     if isinstance(max_purchases, bool) or not isinstance(max_purchases, (int, np.integer)) or max_purchases < 0:
         raise UsageError(f"max_purchases={max_purchases!r} must be a whole number from 0 on.")
     kernel = posterior.family.kernels.purchase_pmf_mean
     starts, lengths = np.full(len(x), start), np.full(len(x), length)
-    return np.asarray(kernel(posterior.matrix, x, t_x, T, starts, lengths, max_purchases))
+    return np.asarray(kernel(posterior.matrix, x, t_x, T, starts, lengths, max_purchases, group=group))
 
 
 # ---- new customers: one who has just bought for the first time ----------------------------------------------
@@ -220,13 +235,14 @@ def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array
     check_units(posterior, rfm)
     posterior = with_a_mean(posterior)
     x, z = spend_columns(rfm)
-    return _per_customer(posterior, posterior.family.kernels.expected_spend_draws, (x, z), draws)
+    return _per_customer(posterior, rfm, posterior.family.kernels.expected_spend_draws, (x, z), draws)
 
 
 def with_a_mean(spend: Posterior) -> Posterior:
     """Replace draws in which the population has no mean spend (Gamma-Gamma's q <= 1) by others, and say so."""
-    nothing = np.zeros(1)
-    population = np.asarray(spend.family.kernels.expected_spend_draws(spend.matrix, nothing, nothing))[0]
+    matrix = spend.matrix
+    nothing = np.zeros(matrix.shape[1])  # a customer of each group without a purchase
+    population = np.asarray(spend.family.kernels.expected_spend_draws(matrix, nothing, nothing)).sum(axis=0)
     good = np.flatnonzero(np.isfinite(population))
     n = len(population)
     if len(good) == n:

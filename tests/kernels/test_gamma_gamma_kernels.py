@@ -65,12 +65,12 @@ def test_sums_are_those_of_the_rows():
     assert each[5] == pytest.approx(gamma_gamma.log_likelihood(*CDNOW, x[5], z[5]), rel=1e-14)
     total = gamma_gamma.log_likelihood_sum(row[None], x, z, counts)
     assert total == pytest.approx(math.fsum(each * counts), rel=1e-15)
-    value, gradient = gamma_gamma.log_likelihood_sum_gradient(row, x, z, counts)
+    value, gradient = gamma_gamma.log_likelihood_sum_gradient(row[None], x, z, counts)
     assert value == total
     partials = [gamma_gamma.log_likelihood_gradient(*CDNOW, *pair) for pair in zip(x, z, strict=True)]
     weighted = np.array(partials) * counts[:, None]
     exact_sums = [math.fsum(column) for column in weighted.T]
-    assert np.all(np.abs(gradient - exact_sums) <= 1e-14 * np.abs(weighted).sum(axis=0))
+    assert np.all(np.abs(gradient[0] - exact_sums) <= 1e-14 * np.abs(weighted).sum(axis=0))
     draws = np.array([[CDNOW], [(2.0, 1.5, 4.0)]])
     found = gamma_gamma.log_likelihood_sum_draws(draws, x, z, counts)
     assert found.tolist() == [gamma_gamma.log_likelihood_sum(draw, x, z, counts) for draw in draws]

@@ -27,7 +27,7 @@ def customers(rng, xs=(0.0, 1.0, 7.0, 60.0), each=40, longest=700.0):
 
 
 def assert_means(kernels, theta, x, t_x, T, start, length):
-    found = kernels.alive_and_purchases_mean(theta, x, t_x, T, start, length)
+    found = kernels.alive_and_purchases_mean(theta, x, t_x, T, start, length, True)
     alive = kernels.probability_alive_draws(theta, x, t_x, T)
     starts, lengths = np.full(x.size, start), np.full(x.size, length)
     expected = kernels.expected_purchases_alive_between_draws(theta, x, T, starts, lengths)
@@ -64,8 +64,8 @@ def test_order_changes_nothing_but_time(kernels):
     theta = np.exp(np.log((0.3, 40.0, 0.8, 2.5)) + rng.normal(0, 0.1, (20, 4)))[:, None, :].copy()
     rows = customers(rng)
     shuffled = rng.permutation(rows.shape[1])
-    found = kernels.alive_and_purchases_mean(theta, *rows, 0.0, 90.0)
-    again = kernels.alive_and_purchases_mean(theta, *np.ascontiguousarray(rows[:, shuffled]), 0.0, 90.0)
+    found = kernels.alive_and_purchases_mean(theta, *rows, 0.0, 90.0, True)
+    again = kernels.alive_and_purchases_mean(theta, *np.ascontiguousarray(rows[:, shuffled]), 0.0, 90.0, True)
     np.testing.assert_allclose(again, found[shuffled], rtol=EXACT)
 
 

@@ -1,16 +1,21 @@
 """Makes the saved fits that every later lifeworth must read: once per format, and never again.
 
-Format 3 is that of calibrated models alone; all others are still written in format 2.
+Format 4 is that of fits whose parameters differ between groups of customers, format 3 that of calibrated models; all
+others are still written in format 2.
 
 After a change of `lifeworth.model.store.FORMAT`: `python tests/reference/saved_models.py` writes a folder named
-after the new format, with a fit of each family, a CLV, and what they predict for a few customers. It refuses to touch a
-folder that is there. (The CLV of format 1 is the model that shipped with 0.1.0 while it was in the making.)
+after the new format, with models that need it, and what they predict for a few customers. It refuses to touch a folder
+that is there. (The CLV of format 1 is the model that shipped with 0.1.0 while it was in the making.)
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import lifeworth as lw
+from lifeworth.families.design import Bands
 from lifeworth.model.store import FORMAT
 
 HERE = Path(__file__).parent / "saved"
@@ -42,16 +47,22 @@ def predictions(model: lw.Fit | lw.CLV) -> dict[str, list[float]]:
     }
 
 
+def grouped(fit: lw.Fit, name: str) -> lw.Fit:
+    """The same fit, with a parameter that is a fifth larger for customers older than 38.5 weeks."""
+    factors = np.array([1.0, 1.2])
+    samples = dict(fit.samples) | {name: fit.samples[name][:, :, None] * factors}
+    draws = fit.draws | {name: fit.draws[name][:, None] * factors}
+    posterior = replace(fit.posterior, draws=draws, design=Bands("T", (38.5,)))
+    return replace(fit, posterior=posterior, samples=samples)
+
+
 def main() -> None:
     folder = HERE / str(FORMAT)
     folder.mkdir()
     table = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
-    few = table.take(slice(0, 400))
-    clv = lw.fit_clv(few, draws=200)
-    past = lw.backtest(
-        lw.load_cdnow(sample=True), cutoffs=4, horizon="13W", baselines=[], bootstrap=0, method="map", currency="USD"
-    )
-    models = {"clv": clv.calibrate(past)}
+    clv = lw.fit_clv(table.take(slice(0, 400)), draws=50)
+    purchases, spend = grouped(clv.purchases, "alpha"), grouped(clv.spend, "v")
+    models = {"bg_nbd": purchases, "gamma_gamma": spend, "clv": lw.CLV(purchases, spend)}
     for name, model in models.items():
         model.save(folder / name)
     said = {name: predictions(model) for name, model in models.items()}

@@ -10,7 +10,7 @@ import pytest
 import lifeworth as lw
 from lifeworth import predict
 from lifeworth.families import FAMILIES
-from lifeworth.families.base import Posterior
+from lifeworth.families.posterior import Posterior
 from lifeworth.inference.fit import infer
 from lifeworth.kernels import bg_nbd, gamma_gamma, pareto_nbd
 

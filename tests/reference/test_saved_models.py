@@ -20,9 +20,10 @@ def _id(path: Path) -> str:
 
 def test_every_format_is_kept_and_of_today_s_every_family():
     assert {int(path.parent.name) for path in FOLDERS} == set(range(1, FORMAT + 1))
-    # Calibrated models are of format 3, all others of format 2.
+    # Parameters by group are of format 4, calibrated models of format 3, all others of format 2.
     assert set(MODELS) | {"clv"} <= {path.name for path in FOLDERS if path.parent.name == "2"}
     assert lw.load(HERE / "3" / "clv").calibration is not None
+    assert lw.load(HERE / "4" / "clv").purchases.posterior.design.groups == 2
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=_id)

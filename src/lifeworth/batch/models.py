@@ -21,7 +21,8 @@ from lifeworth.batch.segments import Segments
 from lifeworth.checksums import is_marked, write_mark
 from lifeworth.errors import DataError, DataWarning, FitError
 from lifeworth.model import CLV, fit_clv, load
-from lifeworth.model.specs import purchase_model, versions
+from lifeworth.model.provenance import versions
+from lifeworth.model.specs import purchase_model
 from lifeworth.rfm import RFM
 
 Progress = Callable[[str, float], None]

@@ -38,7 +38,7 @@ from lifeworth.batch.segments import Segments, read_segments
 from lifeworth.batch.sinks import FilesSink, check_run_id
 from lifeworth.batch.sources import FilesSource
 from lifeworth.errors import DataError, DataWarning, LifeworthError, SourceError, is_interruption
-from lifeworth.model.specs import versions
+from lifeworth.model.provenance import versions
 from lifeworth.progress import Progress, Report, silent, watched
 from lifeworth.redaction import redact, redacting
 from lifeworth.rfm import RFM, rfm_summary, train_test_split

@@ -15,7 +15,9 @@ from lifeworth import display
 from lifeworth.datasets.clock import Clock, make_clock
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
-from lifeworth.families.base import Family, Posterior
+from lifeworth.families.base import Family
+from lifeworth.families.posterior import Posterior
+from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, check_time_unit, horizon_length, hours_per, to_timestamp
 
 Array = npt.NDArray[np.float64]
@@ -335,13 +337,13 @@ def _is_whole(value: Any) -> bool:
 
 def _purchase_parameters(purchases: Any, parameters: Mapping[str, float] | None, time_unit: TimeUnit) -> Posterior:
     fitted = getattr(purchases, "posterior", None)
-    if isinstance(fitted, Posterior) and fitted.family.kind == "purchases":
+    if isinstance(fitted, Posterior) and fitted.family.statistic is RECENCY_FREQUENCY:
         if parameters is not None:
             raise UsageError("purchases is a fit, which has its own parameters: leave out parameters=.")
         return _at_means(fitted)
     family = FAMILIES.get(purchases) if isinstance(purchases, str) else None
-    if family is None or family.kind != "purchases":
-        names = ", ".join(f'"{name}"' for name, family in FAMILIES.items() if family.kind == "purchases")
+    if family is None or family.statistic is not RECENCY_FREQUENCY:
+        names = ", ".join(f'"{name}"' for name, family in FAMILIES.items() if family.statistic is RECENCY_FREQUENCY)
         raise UsageError(f"purchases={purchases!r} is no model of purchases: use {names}, or a fit of one.")
     unit = check_time_unit(time_unit)
     return Posterior.from_parameters(family, _default(family, unit) if parameters is None else parameters, unit)
@@ -349,7 +351,7 @@ def _purchase_parameters(purchases: Any, parameters: Mapping[str, float] | None,
 
 def _spend_parameters(spend: Any, currency: str | None) -> Posterior:
     fitted = getattr(spend, "posterior", None)
-    if isinstance(fitted, Posterior) and fitted.family.kind == "spend":
+    if isinstance(fitted, Posterior) and fitted.family.statistic is SPEND:
         return _at_means(fitted)
     if spend is not None and not isinstance(spend, Mapping):
         raise UsageError(

@@ -14,14 +14,14 @@ import pandas as pd
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.baselines import Baseline, Known, checked
 from lifeworth.evaluate.metrics import Judged, judge_draws
-from lifeworth.families.base import Posterior
 from lifeworth.guesses import described
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import SpendFit
 from lifeworth.model.specs import GammaGamma, PurchaseModel, SpendModel, purchase_model
-from lifeworth.predict import blocks, customer_keys, with_a_mean
+from lifeworth.predict import blocks, with_a_mean
 from lifeworth.rfm import RFM
 from lifeworth.value import Terms, Totals, predict_value
+from lifeworth.value.futures import Futures
 
 Array = npt.NDArray[np.float64]
 Pair = tuple[PurchaseModel, SpendModel]
@@ -209,8 +209,6 @@ def _fit_spend(model: SpendModel, rfm: RFM, manner: Manner) -> SpendFit | DataEr
 
 def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | None]:
     """CRPS and probability integral transforms of purchases and value, from some of the futures of `CLV.predict`."""
-    from lifeworth.kernels.futures import future_rows
-
     if manner.futures == 0:
         return None, None
     rfm, spend = cut.rfm, None
@@ -218,34 +216,24 @@ def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | No
         with warnings.catch_warnings():  # predict has said it already
             warnings.simplefilter("ignore")
             spend = with_a_mean(clv.spend.posterior)
-    kernels = future_rows(clv.purchases.family.kernels, None if spend is None else spend.family.kernels)
-    theta = _some(clv.purchases.posterior, manner.futures)
-    spend_theta = np.ones((manner.futures, 1, 3)) if spend is None else _some(spend, manner.futures)
-    money = np.zeros(len(rfm)) if rfm.monetary_value is None or spend is None else rfm.monetary_value
-    keys, terms = customer_keys(rfm.customer_id), np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
-    frequency = rfm.frequency.astype(np.float64)
+    purchases_of, wanted = clv.purchases.posterior, manner.futures
+    spend_pick = None if spend is None else _evenly(len(spend), wanted)
+    futures = Futures.of(purchases_of, spend, rfm, _evenly(len(purchases_of), wanted), spend_pick)
     some = np.arange(min(len(rfm), _JUDGED)) * len(rfm) // min(len(rfm), _JUDGED)
     purchases = np.full((len(rfm), 3), np.nan)
     value = None if spend is None or cut.value is None else purchases.copy()
     for block in blocks(len(some), manner.futures):
         who = some[block]
-        columns = (frequency[who], rfm.recency[who], rfm.T[who], money[who], keys[who])
-        length = np.full(len(who), cut.length)
-        counts, values = kernels.simulate_futures(
-            theta, spend_theta, *columns, np.uint64(manner.seed), length, 0.0, terms
-        )
+        counts, values = futures.simulate(who, manner.seed, cut.length)
         purchases[who] = judge_draws(counts, cut.purchases[who])
         if value is not None and cut.value is not None:
             value[who] = judge_draws(values, cut.value[who])
     return purchases, value
 
 
-def _some(posterior: Posterior, wanted: int) -> Array:
-    """So many draws, evenly from all, or all over and over: (wanted, 1, parameters)."""
-    draws = posterior.matrix
-    if len(draws) >= wanted:
-        return np.ascontiguousarray(draws[np.arange(wanted) * len(draws) // wanted])
-    return np.ascontiguousarray(draws[np.arange(wanted) % len(draws)])
+def _evenly(draws: int, wanted: int) -> npt.NDArray[np.int64]:
+    """So many draws, evenly from all, or all over and over."""
+    return np.arange(wanted) * draws // wanted if draws >= wanted else np.arange(wanted) % draws
 
 
 def _of_baseline(name: str, baseline: Baseline, cut: Cut, known: Known) -> Forecast:

@@ -119,14 +119,14 @@ def track_purchases(
     expectation = expected_purchases_new_customer(fit.posterior, distinct_ages * per_week / 7)
     cumulative = (expectation[inverse.reshape(ages.shape)] * born_then[:, None]).sum(axis=0)
 
-    parameters = fit.posterior.matrix
+    parameters, group = fit.posterior.matrix, fit.posterior.group_of(rfm)
     chosen = np.linspace(0, len(parameters) - 1, simulations).round().astype(int)
     lives = np.full(len(rfm), 0.0) + (int(edges[-1]) - born) * per_week / 7
     keys = customer_keys(rfm.customer_id)
     simulated = np.empty((simulations, len(weeks)))
     for number, index in enumerate(chosen):
         counts, times, *_ = fit.family.kernels.simulate_history(
-            parameters[index], lives, keys, np.uint64(seed + number)
+            parameters[index], lives, keys, np.uint64(seed + number), group=group
         )
         day = np.repeat(born, counts) + np.ceil(np.asarray(times) * 7 / per_week)
         simulated[number] = _count(week_of(day), len(weeks))

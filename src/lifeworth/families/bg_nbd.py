@@ -1,12 +1,14 @@
 """BG/NBD: purchases at a steady rate until a customer drops out after one of them."""
 
-from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family
+from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.statistics import RECENCY_FREQUENCY
 
 # Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
 BG_NBD = Family(
     name="bg_nbd",
     label="BG/NBD",
-    kind="purchases",
+    statistic=RECENCY_FREQUENCY,
     definitions=(
         Parameter("r", "shape of purchase rates over customers"),
         Parameter("alpha", "rate of purchase rates, in {unit}", "time"),
@@ -53,6 +55,9 @@ BG_NBD = Family(
         ),
     ),
     source='Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2)',
+    dropout="at purchases",
+    clock=True,
+    time_parameter="alpha",
     distribution="BetaGeoNBD",
     arguments=("a", "b", "r", "alpha"),
     counterpart="BetaGeoModel",

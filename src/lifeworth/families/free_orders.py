@@ -8,13 +8,13 @@ whoever makes it; an RFM table tells only whether all orders of a customer were.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from lifeworth.families.base import Rows
+    from lifeworth.families.distinct import Rows
 
 Array = npt.NDArray[np.float64]
 
@@ -78,13 +78,13 @@ class FreeOrders:
 
         Of x orders of a customer who paid for some, x (1 - f) / (1 - f^x) are expected to be paid if a share f is free.
         """
-        from lifeworth.families.base import Rows
+        from lifeworth.families.distinct import Rows
 
         share = self.share
         paid = rows.columns["x"] * _paid_share(share, rows.columns["x"])
         total = rows.columns["x"] * rows.columns["z"]
         scale = float((total * rows.counts).sum() / (paid * rows.counts).sum())
-        return Rows({"x": paid, "z": total / paid}, rows.counts, scale)
+        return Rows({"x": paid, "z": total / paid}, rows.counts, scale, group=rows.group)
 
     def all_orders(self, p: Array, v: Array, share: Array) -> tuple[Array, Array]:
         """Gamma-Gamma's p and v of all orders, from those of paid ones and the share of free ones; q is the same.

@@ -1,13 +1,15 @@
 """Gamma-Gamma: each customer's purchases scatter around a mean spend of their own."""
 
-from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family
+from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.statistics import SPEND
 
 # q > 1 by construction: at q <= 1 the population has no mean spend. Money is in units of the
 # data's mean spend, so that euros or cents change nothing.
 GAMMA_GAMMA = Family(
     name="gamma_gamma",
     label="Gamma-Gamma",
-    kind="spend",
+    statistic=SPEND,
     definitions=(
         Parameter("p", "shape of a customer's own amounts"),
         Parameter("q", "shape of how customers differ", start=3.0, no_mean_below=1.0),
@@ -49,6 +51,7 @@ GAMMA_GAMMA = Family(
         ),
     ),
     source='Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025',
+    money_parameter="v",
     distribution="GammaGamma",
     counterpart="GammaGammaModel",
 )

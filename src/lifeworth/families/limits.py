@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lifeworth.families.base import Values, Variable
+from lifeworth.families.parameters import Values, Variable
 
 # How concentrated the distribution is at the limit: its coefficient of variation is 0.001 to 0.003, which changes a
 # customer's expectations by a few parts in a million.

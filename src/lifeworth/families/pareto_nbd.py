@@ -1,12 +1,14 @@
 """Pareto/NBD: purchases at a steady rate until a customer drops out, at any time."""
 
-from lifeworth.families.base import Family, Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.base import Family
+from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
+from lifeworth.families.statistics import RECENCY_FREQUENCY
 
 # Times are in units of the data's mean time between purchases, so that days or weeks change nothing.
 PARETO_NBD = Family(
     name="pareto_nbd",
     label="Pareto/NBD",
-    kind="purchases",
+    statistic=RECENCY_FREQUENCY,
     definitions=(
         Parameter("r", "shape of purchase rates over customers"),
         Parameter("alpha", "rate of purchase rates, in {unit}", "time"),
@@ -58,6 +60,8 @@ PARETO_NBD = Family(
         ),
     ),
     source='Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1)',
+    dropout="any time",
+    time_parameter="alpha",
     distribution="ParetoNBD",
     arguments=("r", "alpha", "s", "beta"),
     counterpart="ParetoNBDModel",

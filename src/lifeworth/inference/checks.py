@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError
-from lifeworth.families.base import Posterior, Rows
+from lifeworth.families.distinct import Rows
+from lifeworth.families.posterior import Posterior
 
 Array = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int32]
@@ -30,7 +31,9 @@ def evenly(customers: int) -> npt.NDArray[np.int64]:
     return (np.arange(wanted) * (customers / wanted)).astype(np.int64)
 
 
-def replicate_purchases(posterior: Posterior, T: Array, replicates: int, seed: int) -> tuple[Array, Array]:
+def replicate_purchases(
+    posterior: Posterior, T: Array, replicates: int, seed: int, group: npt.NDArray[np.int64] | None = None
+) -> tuple[Array, Array]:
     """Frequency and recency of customers of these ages under draws of the posterior: (replicates, customers) each."""
     matrix = posterior.matrix
     which = np.linspace(0, len(matrix) - 1, replicates).round().astype(int)
@@ -38,7 +41,7 @@ def replicate_purchases(posterior: Posterior, T: Array, replicates: int, seed: i
     frequency, recency = np.empty((replicates, len(T))), np.zeros((replicates, len(T)))
     for i, draw in enumerate(which):
         counts, times, *_ = posterior.family.kernels.simulate_history(
-            np.ascontiguousarray(matrix[draw]), T, keys, np.uint64(seed * replicates + i)
+            np.ascontiguousarray(matrix[draw]), T, keys, np.uint64(seed * replicates + i), group=group
         )
         frequency[i] = counts
         bought = counts > 0
@@ -46,7 +49,9 @@ def replicate_purchases(posterior: Posterior, T: Array, replicates: int, seed: i
     return frequency, recency
 
 
-def replicate_spend(posterior: Posterior, frequency: Array, replicates: int, seed: int) -> Array:
+def replicate_spend(
+    posterior: Posterior, frequency: Array, replicates: int, seed: int, group: npt.NDArray[np.int64] | None = None
+) -> Array:
     """Mean spend over so many purchases of new customers, under draws of the posterior: (replicates, customers)."""
     matrix = posterior.matrix
     which = np.linspace(0, len(matrix) - 1, replicates).round().astype(int)
@@ -59,6 +64,7 @@ def replicate_spend(posterior: Posterior, frequency: Array, replicates: int, see
         np.arange(n, dtype=np.uint64),
         np.uint64(seed),
         counts,
+        group=group,
     )
     return np.asarray(total).T / frequency
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.families.base import Family, Parametrisation, Rows, Variable
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation, Variable
+from lifeworth.families.statistics import SPEND
 from lifeworth.inference.checks import independence
 from lifeworth.inference.diagnostics import Diagnostics
-from lifeworth.inference.priors import PriorTable, UnknownDensityError
+from lifeworth.inference.priors import PriorTable, UnknownDensityError, to_line
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +45,7 @@ def examined(
     for definition in family.definitions:
         values = draws[definition.name].ravel()
         low, high = np.quantile(values, [0.05, 0.95])
-        if not high < _RUNAWAY_WARN * low:
+        if definition.support == "positive" and not high < _RUNAWAY_WARN * low:
             found = f"{definition.name} runs away: it may as well be {low:.2g} as {high:.2g}"
             (doubtful if high < _RUNAWAY_FAIL * low else failed).append(f"{found}; put a prior on it.")
         if definition.no_mean_below is not None:
@@ -52,7 +55,7 @@ def examined(
                     f"{definition.name} is at most {definition.no_mean_below:g} in {share:.1%} of the draws, "
                     f"where {family.label} has no mean; the default priors keep it above."
                 )
-    if family.kind == "spend":
+    if family.statistic is SPEND:
         related = independence(rows)
         if related.doubtful:
             doubtful.append(related.advice)
@@ -73,12 +76,8 @@ def _against_prior(variable: Variable, values: Array) -> list[str]:
             f"and the prior leaves {beyond:.1g} beyond."
         ]
     edges = np.array([0.1, 0.9])
-    of_prior = np.diff(_on_line(variable, prior.quantile(edges)))[0]
-    of_posterior = np.diff(_on_line(variable, np.quantile(values, edges)))[0]
+    of_prior = np.diff(to_line(variable, prior.quantile(edges)))[0]
+    of_posterior = np.diff(to_line(variable, np.quantile(values, edges)))[0]
     if of_posterior > _UNINFORMED * of_prior:
         return [f"The data say next to nothing about {variable.name}: its posterior is as wide as its prior."]
     return []
-
-
-def _on_line(variable: Variable, values: Array) -> Array:
-    return np.log(values) - (np.log1p(-values) if variable.support == "unit" else 0.0)

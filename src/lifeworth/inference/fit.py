@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import FitError, UsageError
-from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
 from lifeworth.families.free_orders import FreeOrders
+from lifeworth.families.parameters import Parametrisation
 from lifeworth.inference.diagnostics import Diagnostics, judge_laplace
 from lifeworth.inference.findings import examined
 from lifeworth.inference.laplace import sample_laplace
@@ -66,9 +68,9 @@ def infer(
             ridge = _stable_ridge(family, rows, parametrisation)
             if ridge is None:
                 raise
-            parameters = dict(zip(family.parameters, ridge.parameters.tolist(), strict=True))
+            parameters = dict(zip(family.parameters, ridge.parameters, strict=True))
             reasons.append(ridge.reason)
-        point = {name: np.array([[value]]) for name, value in parameters.items()}
+        point = {name: np.asarray(value)[None, None] for name, value in parameters.items()}
         return Inference(point, Diagnostics("map", "warn", tuple(reasons)))
     doubt = ""
     if method != "nuts":

@@ -18,7 +18,9 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation
 from lifeworth.inference.mode import FLAT, climb
 from lifeworth.inference.psis import smooth_weights
 from lifeworth.inference.target import Target
@@ -50,7 +52,7 @@ class Weighted:
 
     Attributes
     ----------
-    draws : variable or parameter -> (1, draws), equally weighted.
+    draws : variable or parameter -> (1, draws), equally weighted; with several groups, parameter -> (1, draws, groups).
     k_hat : of the importance weights.
     ess : effective number of proposals behind the draws, for the mean of the worst parameter.
     proposals : how many there were.
@@ -88,8 +90,7 @@ def sample_laplace(
         best = max(best, computed[-1], key=lambda w: (w.near, w.k_hat < _GOOD_K_HAT, w.ess))
     kept = best.positions[_resample(best.weights, draws, rng)][_order_of_draws(rows, draws, seed)]
     values = target.values(kept)
-    parameters = dict(zip(family.parameters, target.parameters(kept).T, strict=True))
-    named = {name: np.ascontiguousarray(v)[None] for name, v in (values | parameters).items()}
+    named = {name: np.ascontiguousarray(v)[None] for name, v in (values | target.named_parameters(kept)).items()}
     return Weighted(named, best.k_hat, best.ess, number)
 
 
@@ -121,6 +122,7 @@ class _Round:
     def ess(self) -> float:
         """How many equally weighted draws these are worth for the mean of a parameter, of the worst one."""
         values = self.frame.target.parameters(self.positions)
+        values = values.reshape(len(values), -1)
         held = self.weights > 0
         values, weights = values[held], self.weights[held]
         spread = (values - weights @ values) ** 2
@@ -389,8 +391,8 @@ def _order_of_draws(rows: Rows, draws: int, seed: int) -> npt.NDArray[np.int64]:
 
     Draws of fits with the same number are added up (models of segments) or paired (purchases and spend). The points
     that draws are taken from are the same for all fits of a seed, and in their order the draws of two fits would rise
-    and fall together. What names the data is free of units: customers, distinct rows, and sums of x.
+    and fall together. What names the data is free of units: customers, distinct rows, and sums of the first column.
     """
-    x = rows.columns["x"]
+    x = next(iter(rows.columns.values()))
     sums = [round(float(rows.counts @ x**power)) for power in (1, 2)]
     return np.random.default_rng([seed, rows.customers, len(x), *sums]).permutation(draws)

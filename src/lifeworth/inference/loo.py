@@ -15,7 +15,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.families.base import Family, Rows
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
 from lifeworth.inference.diagnostics import K_HAT_FAIL
 from lifeworth.inference.psis import log_sum_exp, smooth_weights
 
@@ -64,13 +65,15 @@ class ELPD:
         return f"{text}, worst k-hat {self.worst_k:.2f}{f' ({doubtful:,} above the limit)' if doubtful else ''})"
 
 
-def log_likelihoods(family: Family, parameters: Array, columns: list[Array]) -> Array:
-    """Log likelihood of one customer of each row under each draw, (rows, draws)."""
+def log_likelihoods(
+    family: Family, parameters: Array, columns: list[Array], group: npt.NDArray[np.int64] | None = None
+) -> Array:
+    """Log likelihood of one customer of each row under each draw (draws, groups, parameters): (rows, draws)."""
     kernel = family.kernels.log_likelihood_rows
     out = np.empty((len(columns[0]), len(parameters)))
 
     def fill(draw: int) -> None:
-        out[:, draw] = kernel(np.ascontiguousarray(parameters[draw]), *columns)
+        out[:, draw] = kernel(np.ascontiguousarray(parameters[draw]), *columns, group=group)
 
     kernel.compile()  # in one thread: two that compile at once disturb each other
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
@@ -79,14 +82,15 @@ def log_likelihoods(family: Family, parameters: Array, columns: list[Array]) -> 
 
 
 def leave_one_out(family: Family, parameters: Array, rows: Rows, relative_ess: float = 1.0) -> ELPD:
-    """PSIS-LOO of draws (draws, parameters) on distinct rows; `relative_ess` is that of a Markov chain's draws."""
+    """PSIS-LOO of draws (draws, groups, parameters) on distinct rows; `relative_ess`: of a Markov chain."""
     columns, counts = list(rows.columns.values()), rows.counts
     draws = len(parameters)
     elpd, p, k_hat = (np.empty(len(counts)) for _ in range(3))
     size = max(1, _CELLS_PER_BLOCK // draws)
     for start in range(0, len(counts), size):
         block = slice(start, min(start + size, len(counts)))
-        values = log_likelihoods(family, parameters, [column[block] for column in columns])
+        group = rows.group if len(rows.group) == 1 else rows.group[block]
+        values = log_likelihoods(family, parameters, [column[block] for column in columns], group)
         log_weights, k_hat[block] = smooth_weights(-values, relative_ess)
         elpd[block] = log_sum_exp(log_weights + values)
         p[block] = log_sum_exp(values) - math.log(draws) - elpd[block]

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import FitError
-from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation
 from lifeworth.inference.target import Target
 
 Array = npt.NDArray[np.float64]
@@ -110,8 +112,8 @@ def _mended(curvature: Array, step: Array, change: Array) -> Array:
     return curvature + np.outer(change, change) / along - np.outer(before, before) / float(step @ before)
 
 
-def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> dict[str, float]:
-    """Parameters at the maximum of log likelihood plus log prior density of the variables.
+def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> dict[str, Array]:
+    """Parameters, () or (groups,), at the maximum of log likelihood plus log prior density of the variables.
 
     The search runs over the logs (logits) of the variables; densities are those of the variables
     themselves, so that flat priors give the maximum-likelihood estimate.
@@ -127,10 +129,9 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
             f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
             'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
         )
-    found = Target(family, rows, parametrisation).parameters(mode.position)
-    return dict(zip(family.parameters, found.tolist(), strict=True))
+    return Target(family, rows, parametrisation).named_parameters(mode.position)
 
 
 def _listed(family: Family, rows: Rows, parametrisation: Parametrisation, mode: Mode) -> str:
-    found = Target(family, rows, parametrisation).parameters(mode.position)
+    found = Target(family, rows, parametrisation).parameters(mode.position)[0]
     return ", ".join(f"{name} = {value:.3g}" for name, value in zip(family.parameters, found, strict=True))

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import FitError
-from lifeworth.families.base import Family, Parametrisation, Rows
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
 from lifeworth.inference.pymc_model import build_model
 

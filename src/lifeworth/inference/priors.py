@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import UsageError
-from lifeworth.families.base import PriorSpec, Variable
+from lifeworth.families.parameters import PriorSpec, Variable
 
 Array = npt.NDArray[np.float64]
 Density = Callable[[Array], Array]
@@ -70,6 +70,10 @@ def _log_normal(mu: float = 0.0, sigma: float = 1.0) -> Density:
     return lambda x: -np.log(x) - 0.5 * ((np.log(x) - mu) / sigma) ** 2
 
 
+def _normal(mu: float = 0.0, sigma: float = 1.0) -> Density:
+    return lambda x: -0.5 * ((x - mu) / sigma) ** 2
+
+
 def _pareto(alpha: float, m: float) -> Density:
     return lambda x: np.where(x >= m, -(alpha + 1) * np.log(x), -np.inf)
 
@@ -95,6 +99,7 @@ _DENSITIES: dict[str, Callable[..., Density]] = {
     "HalfStudentT": _half_student,
     "InverseGamma": _inverse_gamma,
     "LogNormal": _log_normal,
+    "Normal": _normal,
     "Pareto": _pareto,
     "TruncatedNormal": _truncated_normal,
     "Uniform": _uniform,
@@ -123,15 +128,27 @@ def log_density(spec: PriorSpec) -> Density:
 
 
 def from_line(variable: Variable, position: Array) -> Array:
-    """Values of a variable at positions on the whole line: by exp, or logistic."""
+    """Values of a variable at positions on the whole line: by exp, logistic, or as they are."""
+    if variable.support == "real":
+        return position
     with np.errstate(over="ignore"):
         return np.exp(position) if variable.support == "positive" else 1 / (1 + np.exp(-position))
+
+
+def to_line(variable: Variable, values: Array) -> Array:
+    """Positions of values: by log, logit, or as they are."""
+    if variable.support == "real":
+        return values
+    positions: Array = np.log(values) - (np.log1p(-values) if variable.support == "unit" else 0.0)
+    return positions
 
 
 def log_jacobian(variable: Variable, position: Array) -> Array:
     """Log derivative of `from_line`: what turns a density of values into one of positions."""
     if variable.support == "positive":
         return position
+    if variable.support == "real":
+        return np.zeros_like(position)
     return -np.logaddexp(0, position) - np.logaddexp(0, -position)
 
 
@@ -158,7 +175,7 @@ class PriorTable:
 
     def below(self, value: float) -> float:
         """Probability of values below this one."""
-        position = np.log(value) - (0.0 if self.variable.support == "positive" else np.log1p(-value))
+        position = to_line(self.variable, np.asarray(value, dtype=np.float64))
         return float(np.interp(position, self._at, self._below))
 
     def quantile(self, probability: Array) -> Array:

@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from lifeworth.families.base import Family, Parametrisation, Rows, Variable
+from lifeworth.errors import UsageError
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation, Variable
+from lifeworth.families.statistics import RECENCY_FREQUENCY
 from lifeworth.inference.priors import to_prior
 
 
@@ -19,6 +23,11 @@ def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) ->
     """
     import pymc as pm
 
+    if len(rows.group) > 1:
+        raise UsageError(f"{family.label}: the PyMC model has one group of customers, and these rows have several.")
+    if not family.distribution:
+        raise UsageError(f'{family.label} has no PyMC distribution: use method="laplace" or "map".')
+
     from lifeworth.inference.distributions import counted_purchases, counted_spend
 
     with pm.Model(coords={"row": np.arange(len(rows.counts)), "obs_var": ["recency", "frequency"]}) as model:
@@ -28,7 +37,7 @@ def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) ->
             if name not in values:
                 parameters[name] = pm.Deterministic(name, expression)
         counts = pm.Data("customers", rows.counts, dims="row")
-        if family.kind == "purchases":
+        if family.statistic is RECENCY_FREQUENCY:
             counted_purchases(
                 "recency_frequency",
                 family,
@@ -56,4 +65,6 @@ def _create(variable: Variable) -> Any:
 
     if variable.prior is not None:
         return to_prior(variable.prior).create_variable(variable.name)
+    if variable.support == "real":
+        return pm.Flat(variable.name)
     return pm.HalfFlat(variable.name) if variable.support == "positive" else pm.Uniform(variable.name, 0, 1)

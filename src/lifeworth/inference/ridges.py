@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.families.base import Family, Parametrisation, Rows, Values, Variable
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
 from lifeworth.families.limits import CONCENTRATION, LIMITS, Limit
+from lifeworth.families.parameters import Parametrisation, Values, Variable
 from lifeworth.inference.mode import FLAT, Mode, climb
 from lifeworth.inference.target import Target
 
@@ -72,11 +74,13 @@ class Ridge:
 
 
 def find_ridge(family: Family, rows: Rows, parametrisation: Parametrisation) -> Ridge | None:
-    """The end of the ridge that the likelihood rises along; None where there is none, or priors leave none.
+    """The end of the ridge that the likelihood rises along; None where there is none, or priors or groups leave none.
 
     All limits of the family and their combinations are tried; the one of the highest likelihood is taken, if the
     likelihood does not fall on the way to it.
     """
+    if len(rows.group) > 1:
+        return None
     free = {variable.name for variable in parametrisation.variables if variable.prior is None}
     limits = [limit for limit in LIMITS.get(family.name, ()) if set(limit.parameters) <= free]
     found: list[Ridge] = []
@@ -102,8 +106,8 @@ def _climbed(family: Family, rows: Rows, parametrisation: Parametrisation, limit
     value, _ = before.gradient(mode.position)
     if mode.value < value - _ROUNDING * max(1.0, abs(value)):
         return None
-    parameters = target.parameters(mode.position)
-    now, then = (_expected(family, rows, one) for one in (parameters, before.parameters(mode.position)))
+    parameters = target.parameters(mode.position)[0]
+    now, then = (_expected(family, rows, one) for one in (parameters, before.parameters(mode.position)[0]))
     return Ridge(
         tuple(limits), at_limit, mode, parameters, float(np.abs(now - then).sum() / now.sum()), family.parameters
     )

@@ -1,4 +1,9 @@
-"""The log posterior density over the whole line: what the fast path climbs and weighs."""
+"""The log posterior density over the whole line: what the fast path climbs and weighs.
+
+Positions give variables, variables the parameters of each group of customers, and these the likelihood. Its slope
+comes back the same way: kernels give it by group, and the way from positions to parameters, which takes no data, is
+differenced.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.families.base import Family, Parametrisation, Rows
-from lifeworth.inference.priors import from_line, log_density, log_jacobian
+from lifeworth.families.base import Family
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.priors import from_line, log_density, log_jacobian, to_line
 
 Array = npt.NDArray[np.float64]
 
@@ -28,10 +35,19 @@ class Target:
     family, rows, parametrisation : the model.
     on_line : whether the prior's density is that of the positions (for sampling) or that of the
         variables themselves (for the mode of "map": flat priors then give maximum likelihood).
+    groups : how many groups of customers there are; default, those of the rows.
     """
 
-    def __init__(self, family: Family, rows: Rows, parametrisation: Parametrisation, on_line: bool = True) -> None:
+    def __init__(
+        self,
+        family: Family,
+        rows: Rows,
+        parametrisation: Parametrisation,
+        on_line: bool = True,
+        groups: int | None = None,
+    ) -> None:
         self.family, self.rows, self.parametrisation, self.on_line = family, rows, parametrisation, on_line
+        self.groups = int(rows.group.max()) + 1 if groups is None else groups
         self.variables = parametrisation.variables
         self._priors = [None if v.prior is None else log_density(v.prior) for v in self.variables]
         self._data: list[Any] = [*rows.columns.values(), rows.counts]
@@ -46,12 +62,10 @@ class Target:
     def start(self) -> Array:
         """Where to begin: each parameter at its family's starting value, each other variable at its own."""
         known = {p.name: p.start * p.in_unit(self.rows.scale) for p in self.family.definitions}
-        first = [0.5 if v.support == "unit" else known.get(v.name, 1.0) for v in self.variables]
+        usual = {"positive": 1.0, "unit": 0.5, "real": 0.0}
+        first = [0.5 if v.support == "unit" else known.get(v.name, usual[v.support]) for v in self.variables]
         return np.array(
-            [
-                np.log(value) - (np.log1p(-value) if v.support == "unit" else 0.0)
-                for v, value in zip(self.variables, first, strict=True)
-            ]
+            [to_line(v, np.asarray(value, dtype=np.float64)) for v, value in zip(self.variables, first, strict=True)]
         )
 
     def values(self, positions: Array) -> dict[str, Array]:
@@ -59,9 +73,20 @@ class Target:
         return {v.name: from_line(v, positions[..., j]) for j, v in enumerate(self.variables)}
 
     def parameters(self, positions: Array) -> Array:
-        """Parameters, (..., parameters), in the order of the kernels."""
+        """Parameters of each group, (..., groups, parameters), in the order of the kernels."""
         found = self.parametrisation.to_parameters(self.values(positions), self.rows.scale)
-        return np.stack([found[name] for name in self.family.parameters], axis=-1)
+        shape = positions.shape[:-1]
+        columns = [np.asarray(found[name]) for name in self.family.parameters]
+        of_groups = [column[..., None] if column.ndim == len(shape) else column for column in columns]
+        broadcast = [np.broadcast_to(column, (*shape, self.groups)) for column in of_groups]
+        return np.ascontiguousarray(np.stack(broadcast, axis=-1))
+
+    def named_parameters(self, positions: Array) -> dict[str, Array]:
+        """Parameter -> (...) where there is one group, else (..., groups)."""
+        found = self.parameters(positions)
+        if self.groups == 1:
+            found = found[..., 0, :]
+        return {name: found[..., k] for k, name in enumerate(self.family.parameters)}
 
     def log_prior(self, positions: Array) -> Array:
         """Log prior density, (...), up to a constant."""
@@ -77,12 +102,12 @@ class Target:
         """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
         self.evaluations += len(positions)
         with np.errstate(all="ignore"):
-            parameters = np.ascontiguousarray(self.parameters(positions))
+            parameters = self.parameters(positions)
             prior = self.log_prior(positions)
-        usable = np.isfinite(prior) & np.all(np.isfinite(parameters) & (parameters > 0), axis=1)
+        usable = np.isfinite(prior) & np.all(self.family.allows(parameters), axis=1)
         out = np.full(len(positions), -np.inf)
         if usable.any():
-            found = self.family.kernels.log_likelihood_sum_draws(parameters[usable][:, None, :], *self._data)
+            found = self.family.kernels.log_likelihood_sum_draws(parameters[usable], *self._data, group=self.rows.group)
             found = found + prior[usable]
             out[usable] = np.where(np.isfinite(found), found, -np.inf)
         return out
@@ -94,15 +119,17 @@ class Target:
         steps = _central(position, 1e-5)
         with np.errstate(all="ignore"):
             parameters = self.parameters(position)
-            log_parameters, prior = np.log(self.parameters(steps)), self.log_prior(steps)
+            lines, prior = self._on_lines(self.parameters(steps)), self.log_prior(steps)
             here = float(self.log_prior(position))
-        if not (np.isfinite(here) and np.all(np.isfinite(parameters) & (parameters > 0))):
+        if not (np.isfinite(here) and np.all(self.family.allows(parameters))):
             return nothing
-        value, slope = here, np.zeros(len(parameters))
-        for part, of_part in self._pieces(parameters):
+        value, slope = here, np.zeros(parameters.shape)
+        for part, groups, of_part in self._pieces(parameters):
             value += part
-            slope += of_part
-        by_position = _differences(log_parameters, 1e-5).T @ (slope * parameters) + _differences(prior, 1e-5)
+            slope[groups] += of_part
+        by_line = (slope * self._per_line(parameters)).ravel()
+        per_position = np.moveaxis(_differences(lines, 1e-5), -1, 0).reshape(len(self), -1)
+        by_position = per_position @ by_line + _differences(prior, 1e-5)
         if not (np.isfinite(value) and np.all(np.isfinite(by_position))):
             return nothing
         return float(value), by_position
@@ -120,18 +147,47 @@ class Target:
         chosen = np.searchsorted(total, (np.arange(customers) + 0.5) * (total[-1] / customers))
         kept, counts = np.unique(chosen, return_counts=True)
         columns = {name: column[kept] for name, column in self.rows.columns.items()}
-        fewer = Rows(columns, counts.astype(np.float64), self.rows.scale)
-        return Target(self.family, fewer, self.parametrisation, self.on_line)
+        group = self.rows.group if len(self.rows.group) == 1 else self.rows.group[kept]
+        fewer = Rows(columns, counts.astype(np.float64), self.rows.scale, group=group)
+        return Target(self.family, fewer, self.parametrisation, self.on_line, self.groups)
 
-    def _pieces(self, parameters: Array) -> Iterator[tuple[float, Array]]:
+    def _on_lines(self, parameters: Array) -> Array:
+        """Parameters as they are differenced: logs of positive ones, others as they are."""
+        if all(p.support == "positive" for p in self.family.definitions):
+            return np.log(parameters)
+        columns = [
+            np.log(parameters[..., k]) if p.support == "positive" else parameters[..., k]
+            for k, p in enumerate(self.family.definitions)
+        ]
+        return np.stack(columns, axis=-1)
+
+    def _per_line(self, parameters: Array) -> Array:
+        """Derivatives of parameters with respect to `_on_lines` of them."""
+        positive = np.array([p.support == "positive" for p in self.family.definitions])
+        return np.where(positive, parameters, 1.0)
+
+    def _pieces(self, parameters: Array) -> Iterator[tuple[float, slice, Array]]:
+        """Of pieces of the rows: log likelihood, which groups they are of, and its slope, (groups, parameters)."""
         kernel = self.family.kernels.log_likelihood_sum_gradient
         kernel.compile()  # in one thread: two that compile at once disturb each other
         self.evaluations += 1
+        group = self.rows.group
+
+        def of_piece(piece: slice) -> tuple[float, slice, Array]:
+            data = [column[piece] for column in self._data]
+            if len(group) == 1:
+                return (found := kernel(parameters, *data, group=group))[0], slice(None), found[1]
+            mine = group[piece]
+            # Rows of one group stand together: of all groups, a piece sees a few.
+            groups = slice(int(mine[0]), int(mine[-1]) + 1)
+            value, slope = kernel(parameters[groups], *data, group=mine - mine[0])
+            return value, groups, slope
+
         if len(self._slices) == 1:
-            yield kernel(parameters, *self._data)
+            yield of_piece(self._slices[0])
             return
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-            yield from pool.map(lambda piece: kernel(parameters, *[c[piece] for c in self._data]), self._slices)
+            yield from pool.map(of_piece, self._slices)
 
 
 def _central(position: Array, step: float) -> Array:

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner_at, own_row, rows
+from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, inner_at
+from lifeworth.kernels.groups import (
+    end_of_group,
+    fill_columns,
+    group_of,
+    grouped_rows,
+    parameters_in_column,
+    parameters_of_draw,
+)
 from lifeworth.kernels.panels import PANELS_PER_UNIT, TERMS, fill_powers, fill_values, place_in_panel
 from lifeworth.kernels.vectors import log1p
 
@@ -22,35 +30,38 @@ Function = Callable[..., Any]
 _DRAWS = 64  # draws that a thread works on at a time
 
 
-def expectation_rows(home: str, expected_purchases_alive: Function) -> Function:
-    """Make the row function of a family whose expectation is cheap; `home` is its module."""
+def expectation_rows(home: str, number: int, expected_purchases_alive: Function) -> Function:
+    """Make the row function of a family whose expectation is cheap; `home` is its module, `number` its parameters."""
 
-    @rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
     def expected_purchases_alive_at(
-        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
         """`expected_purchases_alive` of each customer at its times (customers, n): (customers, n, draws)."""
         draws, n = parameters.shape[0], times.shape[1]
         out = np.empty((x.size, n, draws))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(draws):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
+                theta = parameters_of_draw(parameters, s, row, number)
                 for j in range(n):
-                    out[i, j, s] = expected_purchases_alive(p, q, u, v, x[i], T[i], times[i, j])
+                    out[i, j, s] = expected_purchases_alive(*theta, x[i], T[i], times[i, j])
         return out
 
     return expected_purchases_alive_at
 
 
-def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function, curve_of: Function) -> Function:
+def tabulated_expectation_rows(
+    home: str, number: int, curve: Function, fill_curve: Function, curve_of: Function
+) -> Function:
     """Make the row function of a family whose expectation is a curve of tau.
 
     Parameters
     ----------
     home : the family's module.
+    number : how many parameters the family has.
     curve(n, tau, a, c) : the expectation; fill_curve(n, taus, a, c, out) gives many, for taus in ascending order.
-    curve_of(4 parameters, x, T) : n, a and c of a customer's curve, which do not depend on T, and the age that tau
+    curve_of(parameters, x, T) : n, a and c of a customer's curve, which do not depend on T, and the age that tau
         is the time ahead over.
     """
 
@@ -63,7 +74,7 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
         for m in range(TERMS):
             taus[m] = math.expm1(place_in_panel(k, m))
         for s in range(parameters.shape[1]):
-            n, a, c, _ = curve_of(parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x, 0.0)
+            n, a, c, _ = curve_of(*parameters_in_column(parameters, s, number), x, 0.0)
             fill_curve(n, taus, a, c, heights)
             for m in range(TERMS):
                 heights[m] /= place_in_panel(k, m)
@@ -74,7 +85,7 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
     def fill_expectations(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, first: int, out: np.ndarray
     ) -> None:
-        """Fill out (customers, n, draws) from draw `first` on, for parameters (4, draws) of some draws."""
+        """Fill out (customers, n, draws) from draw `first` on, for parameters (number, draws) of some draws."""
         draws, size = parameters.shape[1], times.shape[1]
         taus, heights = np.empty(TERMS), np.empty(TERMS)
         w, y, value, ages = np.empty(draws), np.empty(draws), np.empty(draws), np.empty(draws)
@@ -86,9 +97,7 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
                 known[:] = 0
             youngest, oldest = math.inf, 0.0
             for s in range(draws):
-                _, _, _, ages[s] = curve_of(
-                    parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x[i], T[i]
-                )
+                _, _, _, ages[s] = curve_of(*parameters_in_column(parameters, s, number), x[i], T[i])
                 youngest, oldest = min(youngest, ages[s]), max(oldest, ages[s])
             needed = int(PANELS_PER_UNIT * math.log1p(times[i].max() / youngest)) + 2
             if needed > panels:
@@ -118,25 +127,28 @@ def tabulated_expectation_rows(home: str, curve: Function, fill_curve: Function,
                             if known[k] > 0:
                                 out[i, j, first + s] = w[s] * value[s]
                             else:
-                                n, a, c, age = curve_of(
-                                    parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s], x[i], T[i]
-                                )
+                                n, a, c, age = curve_of(*parameters_in_column(parameters, s, number), x[i], T[i])
                                 out[i, j, first + s] = curve(n, times[i, j] / age, a, c)
 
-    @rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
     def expected_purchases_alive_at(
-        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
         """`expected_purchases_alive` of each customer at its times (customers, n): (customers, n, draws).
 
-        `parameters` are (draws, 1, 4). Customers with the same x should stand together.
+        Customers of one group with the same x should stand together.
         """
         draws, size = parameters.shape[0], times.shape[1]
         out = np.empty((x.size, size, draws))
         for chunk in prange((draws + _DRAWS - 1) // _DRAWS):
             first = chunk * _DRAWS
-            columns = np.ascontiguousarray(parameters[first : min(first + _DRAWS, draws), 0, :].T)
-            fill_expectations(columns, x, T, times, first, out)
+            columns = np.empty((number, min(_DRAWS, draws - first)))
+            begin = 0
+            while begin < x.size:
+                end = end_of_group(group, begin, x.size)
+                fill_columns(parameters, first, group_of(group, begin), columns)
+                fill_expectations(columns, x[begin:end], T[begin:end], times[begin:end], first, out[begin:end])
+                begin = end
         return out
 
     return expected_purchases_alive_at

@@ -10,92 +10,57 @@ stream, those that say when and for how much each have a name, so that they are 
 """
 
 import functools
-import math
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
 from lifeworth.kernels._jit import (
+    BOOLEAN,
     CUBE,
     INTEGER,
     KEYS,
     MATRIX,
+    NUMBER,
     OFFSETS,
     SEED,
     VECTOR,
-    inner,
     inner_at,
-    njit,
     own_row,
     rows,
 )
+from lifeworth.kernels.future_values import fill_purchases, fill_sums, spread_function, subtract_time
+from lifeworth.kernels.groups import checked_groups, fill_columns, group_of, parameters_in_column
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
 from lifeworth.kernels.random import FUTURE, WORTH, name_streams, start_named
-from lifeworth.kernels.room import Room, fill_columns, fill_names, make_room
-from lifeworth.kernels.simulate import discounted_length, last_of_first, period_of
+from lifeworth.kernels.room import Room, make_room
+from lifeworth.kernels.simulate import last_of_first
 from lifeworth.kernels.strata import fill_strata, stratum_orders
-from lifeworth.kernels.variates import fill_gammas, fill_uniforms, log_gamma_of, named
-from lifeworth.kernels.vectors import exp
+from lifeworth.kernels.variates import named
 
 Function = Callable[..., Any]
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 _PIECES = 64  # of the customers, shared out among threads
-# What a future has by name: the rate of its amounts, their sum, and each of its purchases.
-_RATE, _SUM, _PURCHASES = 0, 1, 2
 _NO_PLACE = np.zeros(0, dtype=np.int64)
-NUMBER = numba.types.float64
 
 
-@inner
-def next_purchases(room: Room, begin: int, end: int, there: int, done: float) -> int:
-    """List, from `there` on, those of the purchases from begin to end that are not their future's last.
-
-    `done` is how many those futures have had by then. Returns where the new list ends.
-    """
-    for e in range(begin, end):
-        k, number = room.whose[e], room.number[e]
-        room.whose[there] = k
-        room.number[there] = number + 1
-        there += room.counts[k] > done
-    return there
-
-
-@njit
-def _unit(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
-    """Stands for a family's `spread` where every purchase counts as one."""
-    return 1.0, 1.0, 1.0
-
-
-class FutureRows(NamedTuple):
-    """The functions that `future_rows` makes of a pair of families."""
-
-    simulate_futures: Function
-    summarise_futures: Function
-
-
-@functools.cache
-def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
-    """Make the functions for a family of purchases and one of spend (None: a purchase is worth one)."""
-    make_memory, fill_begin, play = purchases.make_memory, purchases.fill_begin, purchases.play
-    home = f"{purchases.__name__}:{'purchases' if spend is None else spend.__name__.rpartition('.')[2]}"
-    brings = spend is not None  # whether purchases differ in what they bring
-    spread = _unit if spend is None else spend.spread
+def play_function(home: str, purchases: ModuleType) -> Function:
+    """Make the function that draws the futures of one customer, for a family of purchases."""
+    fill_begin, play, number = purchases.fill_begin, purchases.play, purchases.PARAMETERS
+    beginnings = purchases.BEGINNINGS
 
     @inner_at(home)
     def play_customer(
         room: Room,
         memory: Any,
         state: Any,
-        theta: np.ndarray,
-        row: int,
         x: float,
         t_x: float,
         T: float,
@@ -112,15 +77,12 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         `dated`: for each that is not, find its end: the time of its last purchase where that is known to be the last
         of the customer's, else the time for which it stays a customer's.
         """
-        draws = theta.shape[0]
         known = room.customer
-        if theta.shape[1] > 1 or not (known[0] == x and known[1] == t_x and known[2] == T and known[3] == length):
-            if theta.shape[1] > 1:
-                fill_columns(theta, row, room.parameters)
-                memory = make_memory(room.parameters, False)
+        if not (known[0] == x and known[1] == t_x and known[2] == T and known[3] == length):
             fill_begin(memory, room.parameters, x, t_x, T, length, room.begun)
             known[0], known[1], known[2], known[3] = x, t_x, T, length
         begun, parameters = room.begun, room.parameters
+        draws = parameters.shape[1]
         word, other = name_streams(seed, FUTURE, key)
         firsts, size = room.some, 0
         fill_strata(state, word, other, orders, first, draws, firsts)
@@ -129,22 +91,11 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             size += not (firsts[s] < begun[0, s] and never)
         for k in range(size):
             s = room.draw[k]
-            start_named(state, word, other, first + np.int64(s))  # type: ignore[arg-type]
-            count, arrivals, within, leaves = play(
-                state,
-                firsts[s],
-                begun[0, s],
-                begun[1, s],
-                begun[2, s],
-                begun[3, s],
-                parameters[0, s],
-                parameters[1, s],
-                parameters[2, s],
-                parameters[3, s],
-                x,
-                T,
-                length,
-            )
+            stream: Any = first + np.int64(s)
+            start_named(state, word, other, stream)
+            begin = parameters_in_column(begun, s, beginnings)
+            theta = parameters_in_column(parameters, s, number)
+            count, arrivals, within, leaves = play(state, firsts[s], *begin, *theta, x, T, length)
             room.counts[k] = count
             ends = count > 0 and (count < arrivals or leaves)
             room.leaves[k] = ends
@@ -157,134 +108,21 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
             room.names[k] = named(word, room.draw[k] + np.uint64(first))
         return size
 
-    @inner_at(home)
-    def fill_spread(room: Room, size: int, spend_theta: np.ndarray, row: int, x: float, z: float) -> None:
-        """Fill the shapes of the amounts of each future, and their scales, which are one over the rate."""
-        for k in range(size):
-            s = room.draw[k]
-            shape, of_rate, rate = spread(spend_theta[s, row, 0], spend_theta[s, row, 1], spend_theta[s, row, 2], x, z)
-            room.shapes[k], room.some[k], room.scales[k] = shape, of_rate, rate
-        fill_names(room.names, _RATE, size, room.own_names)
-        fill_gammas(room.own_names, room.some, size, room.values)
-        for k in range(size):
-            room.scales[k] = room.scales[k] / room.values[k]
-            if room.some[k] < 1.0:  # a rate so near to zero may underflow; its logarithm does not
-                s = room.draw[k]
-                _, of_rate, rate = spread(spend_theta[s, row, 0], spend_theta[s, row, 1], spend_theta[s, row, 2], x, z)
-                room.scales[k] = math.exp(math.log(rate) - log_gamma_of(room.own_names[k], of_rate))
+    return play_customer
 
-    @inner_at(home)
-    def fill_sums(room: Room, size: int, margin: float, per_order: float, at_once: float) -> None:
-        """Fill the value of each future from the sum of its amounts, which is a gamma number itself."""
-        if brings:
-            for k in range(size):
-                room.some[k] = room.shapes[k] * max(room.counts[k] + at_once, 1.0)
-            fill_names(room.names, _SUM, size, room.own_names)
-            fill_gammas(room.own_names, room.some, size, room.values)
-        for k in range(size):
-            orders = room.counts[k] + at_once
-            brought = orders
-            if brings:
-                brought = room.scales[k] * room.values[k] if orders > 0.0 else 0.0
-            room.values[k] = margin * brought - per_order * orders
 
-    @inner_at(home)
-    def add_purchases(
-        room: Room,
-        there: int,
-        margin: float,
-        per_order: float,
-        at_once: float,
-        decay: float,
-        edges: np.ndarray,
-        total_counts: np.ndarray,
-        total_values: np.ndarray,
-    ) -> None:
-        """Add what the purchases that are listed bring to the value of their futures, and to that of their periods."""
-        whose, number, time, worth = room.whose, room.number, room.time, room.worth
-        for e in range(there):
-            room.purchase_names[e] = named(room.names[whose[e]], _PURCHASES + number[e])
-        fill_uniforms(room.purchase_names, there, worth)
-        for e in range(there):
-            k = whose[e]
-            # The first may be made at once; the next is the last of all, where that is known to be one.
-            place = 1.0 if number[e] == at_once and room.leaves[k] > 0.0 else worth[e]
-            time[e] = room.ends[k] * (place if number[e] >= at_once else 0.0)
-        if brings:
-            for e in range(there):
-                worth[e] = room.shapes[whose[e]]
-            fill_gammas(room.purchase_names, worth, there, room.amounts)
-            for e in range(there):
-                room.amounts[e] = room.amounts[e] * room.scales[whose[e]]
-        else:
-            for e in range(there):
-                room.amounts[e] = 1.0
-        for e in range(there):
-            worth[e] = exp(-decay * time[e]) * (margin * room.amounts[e] - per_order)
-        for e in range(there):
-            room.values[whose[e]] += worth[e]
-        if edges.size > 2:
-            for e in range(there):
-                at, s = period_of(edges, time[e]), room.draw[whose[e]]
-                total_counts[at, s] += number[e] >= at_once
-                total_values[at, s] += worth[e]
-
-    @inner_at(home)
-    def fill_purchases(
-        room: Room,
-        size: int,
-        margin: float,
-        per_order: float,
-        at_once: float,
-        decay: float,
-        edges: np.ndarray,
-        total_counts: np.ndarray,
-        total_values: np.ndarray,
-    ) -> None:
-        """Fill the value of each future purchase by purchase; with several periods, add each to that it falls in.
-
-        All futures' first purchases are listed first, then their second ones, and so on, as far as there is room.
-        """
-        whose, number = room.whose, room.number
-        begin, end, of = 0, 0, 0
-        for k in range(size):
-            room.values[k] = 0.0
-            whose[end] = np.uint64(k)
-            number[end] = 0
-            end += room.counts[k] + at_once > 0.0
-        while begin < end:
-            while begin < end and 2 * end - begin <= whose.size:
-                of += 1
-                begin, end = end, next_purchases(room, begin, end, end, of - at_once)
-            add_purchases(room, end, margin, per_order, at_once, decay, edges, total_counts, total_values)
-            of += 1
-            begin, end = 0, next_purchases(room, begin, end, 0, of - at_once)
-
-    @inner_at(home)
-    def subtract_time(
-        room: Room, size: int, per_time: float, decay: float, edges: np.ndarray, total_values: np.ndarray
-    ) -> None:
-        """Take off what it costs to have a customer for a time."""
-        periods = edges.size - 1
-        for k in range(size):
-            if periods == 1:
-                room.values[k] -= per_time * discounted_length(0.0, room.ends[k], decay)
-                continue
-            for at in range(periods):
-                if edges[at] < room.ends[k]:
-                    until = min(edges[at + 1], room.ends[k])
-                    part = per_time * discounted_length(edges[at], until, decay)
-                    total_values[at, room.draw[k]] -= part
-                    room.values[k] -= part
+def live_function(home: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
+    """Make the function that fills counts and values of the futures of one customer, for a pair of families."""
+    play_customer, fill_spread = play_function(home, purchases), spread_function(home, spend)
+    brings = spend is not None  # whether purchases differ in what they bring
 
     @inner_at(home)
     def live(
         room: Room,
         memory: Any,
         state: Any,
-        theta: np.ndarray,
         spend_theta: np.ndarray,
-        i: int,
+        spend_group: int,
         x: float,
         t_x: float,
         T: float,
@@ -300,50 +138,61 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         total_counts: np.ndarray,
         total_values: np.ndarray,
     ) -> int:
-        """Fill counts and values of all futures of the i-th customer of whom something comes; give how many those are.
+        """Fill counts and values of all futures of a customer of which something comes; give how many those are.
 
-        Of several periods, and only then, all that falls in them is added to the totals, (periods, draws).
+        `terms` are the customer's own. Of several periods, and only then, all that falls in them is added to the
+        totals, (periods, draws).
         """
-        term = own_row(len(terms), i)
-        margin, per_order, per_time, at_once = terms[term, 0], terms[term, 1], terms[term, 2], terms[term, 4]
-        row, spend_row = own_row(theta.shape[1], i), own_row(spend_theta.shape[1], i)
+        margin, per_order, per_time, at_once = terms[0], terms[1], terms[2], terms[4]
         dated = decay != 0.0 or per_time != 0.0 or edges.size > 2
         never = per_time == 0.0 and at_once == 0.0
-        size = play_customer(room, memory, state, theta, row, x, t_x, T, key, seed, orders, first, length, never, dated)
+        size: int = play_customer(room, memory, state, x, t_x, T, key, seed, orders, first, length, never, dated)
         if brings:
-            fill_spread(room, size, spend_theta, spend_row, x, z)
+            fill_spread(room, size, spend_theta, spend_group, x, z)
         if not dated:
-            fill_sums(room, size, margin, per_order, at_once)
+            fill_sums(room, size, brings, margin, per_order, at_once)
         else:
-            fill_purchases(room, size, margin, per_order, at_once, decay, edges, total_counts, total_values)
+            fill_purchases(room, size, brings, margin, per_order, at_once, decay, edges, total_counts, total_values)
             if per_time != 0.0:
                 subtract_time(room, size, per_time, decay, edges, total_values)
         return size
 
+    return live
+
+
+def all_futures_function(home: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
+    """Make the function over customers; it gives what `FutureRows.summarise_futures` does, or `simulate_futures`."""
+    live, make_memory = live_function(home, purchases, spend), purchases.make_memory
+    number, beginnings = purchases.PARAMETERS, purchases.BEGINNINGS
+
     @rows(
-        CUBE,
-        CUBE,
+        *(CUBE, OFFSETS, BOOLEAN, CUBE, OFFSETS),
         *[VECTOR] * 4,
-        KEYS,
-        SEED,
-        MATRIX,
-        INTEGER,
-        VECTOR,
-        NUMBER,
-        MATRIX,
-        OFFSETS,
-        INTEGER,
-        VECTOR,
-        OFFSETS,
-        INTEGER,
-        INTEGER,
-        OFFSETS,
+        *(
+            KEYS,
+            SEED,
+            MATRIX,
+            INTEGER,
+            VECTOR,
+            NUMBER,
+            MATRIX,
+            OFFSETS,
+            INTEGER,
+            VECTOR,
+            OFFSETS,
+            INTEGER,
+            INTEGER,
+            OFFSETS,
+        ),
         parallel=True,
         home=home,
     )
     def all_futures(
         theta: np.ndarray,
+        group: np.ndarray,
+        shared: bool,
         spend_theta: np.ndarray,
+        spend_group: np.ndarray,
         x: np.ndarray,
         t_x: np.ndarray,
         T: np.ndarray,
@@ -355,8 +204,8 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         length: np.ndarray,
         decay: float,
         terms: np.ndarray,
-        groups: np.ndarray,
-        number_of_groups: int,
+        part: np.ndarray,
+        number_of_parts: int,
         edges: np.ndarray,
         chunks: np.ndarray,
         lower: int,
@@ -370,20 +219,28 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         kept = place.size
         all_counts, all_values = np.zeros((kept, draws)), np.zeros((kept, draws))
         reported = np.empty((x.size, 5))
-        total_counts = np.zeros((pieces, number_of_groups, periods, draws))
-        total_values = np.zeros((pieces, number_of_groups, periods, draws))
+        total_counts = np.zeros((pieces, number_of_parts, periods, draws))
+        total_values = np.zeros((pieces, number_of_parts, periods, draws))
         # Threads take consecutive tasks, and customers stand in order of how often they buy: each gets some of all.
         stride = 7 if pieces % 7 != 0 else 5
         for task in prange(pieces):
             piece = task * stride % pieces
-            room, state = make_room(draws), two_words()
-            fill_columns(theta, 0, room.parameters)
-            memory = make_memory(room.parameters, theta.shape[1] == 1)
-            for i in range(chunks[piece], chunks[piece + 1]):
-                of_counts, of_values = total_counts[piece, groups[i]], total_values[piece, groups[i]]
+            room, state = make_room(draws, number, beginnings), two_words()
+            begin, stop = chunks[piece], chunks[piece + 1]
+            at = group_of(group, begin) if begin < stop else 0
+            fill_columns(theta, 0, at, room.parameters)
+            memory = make_memory(room.parameters, shared)
+            for i in range(begin, stop):
+                if group_of(group, i) != at:
+                    at = group_of(group, i)
+                    fill_columns(theta, 0, at, room.parameters)
+                    memory = make_memory(room.parameters, shared)
+                    room.customer[0] = np.nan
+                of_counts, of_values = total_counts[piece, part[i]], total_values[piece, part[i]]
+                own = terms[own_row(len(terms), i)]
                 size = live(
-                    room, memory, state, theta, spend_theta, i, x[i], t_x[i], T[i], z[i], keys[i], seed, orders, first,
-                    length[i], decay, terms, edges, of_counts, of_values,
+                    room, memory, state, spend_theta, group_of(spend_group, i), x[i], t_x[i], T[i], z[i], keys[i], seed,
+                    orders, first, length[i], decay, own, edges, of_counts, of_values,
                 )  # fmt: skip
                 if kept > 0:
                     for k in range(size):
@@ -394,17 +251,27 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
                     for k in range(size):
                         of_counts[0, room.draw[k]] += room.counts[k]
                         of_values[0, room.draw[k]] += room.values[k]
-                threshold = terms[own_row(len(terms), i), 3]
-                above = draws - size if threshold < 0.0 else 0
+                above = draws - size if own[3] < 0.0 else 0
                 for k in range(size):
-                    above += room.values[k] > threshold
+                    above += room.values[k] > own[3]
                 counts, values, some = room.counts, room.values, room.some
                 reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, size, draws, some, lower, upper)
                 reported[i, 2], reported[i, 3] = two_quantiles(values, size, draws, some, lower, upper)
                 reported[i, 4] = above / draws
         return reported, total_counts, total_values, all_counts, all_values
 
+    return all_futures
+
+
+class FutureRows:
+    """The futures of customers, for a family of purchases and one of spend (None: a purchase is worth one)."""
+
+    def __init__(self, purchases: ModuleType, spend: ModuleType | None) -> None:
+        partner = "purchases" if spend is None else spend.__name__.rpartition(".")[2]
+        self._all_futures: Any = all_futures_function(f"{purchases.__name__}:{partner}", purchases, spend)
+
     def simulate_futures(
+        self,
         theta: Array,
         spend_theta: Array,
         x: Array,
@@ -417,42 +284,42 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         decay: float,
         terms: Array,
         first: int = 0,
+        *,
+        group: Indices | None = None,
+        spend_group: Indices | None = None,
+        shared: bool | None = None,
     ) -> tuple[Array, Array]:
         """Purchases of each customer in (T, T + length], and their value, (customers, draws) each.
 
         Parameters
         ----------
-        theta, spend_theta : (draws, 1 or customers, parameters).
+        theta, spend_theta : (draws, groups, parameters).
         x, t_x, T, z, keys, length : (customers,).
         decay : continuous discount rate.
         terms : (1 or customers, 5): margin; cost of an order; cost of a time unit for as long as the customer
             stays one; a threshold, not used here; 1 where a purchase is made now as well, which is not counted.
         first : number of the draw that the first row of theta is: draws made a few at a time are those made at once.
+        group, spend_group : (customers,) or of length one, the groups of theta and spend_theta that customers belong
+            to; default, all to the only one, or each to their own.
+        shared : whether groups hold many customers; default, where there is only one.
         """
         n = len(x)
+        group = checked_groups(group, theta.shape[1], n)
+        spend_group = checked_groups(spend_group, spend_theta.shape[1], n)
         # Customers alike stand together, so that what they share is computed once.
-        order = np.lexsort((t_x, T, x)).astype(np.int64)
-        theta, spend_theta = (
-            own if own.shape[1] == 1 else np.ascontiguousarray(own[:, order]) for own in (theta, spend_theta)
-        )
+        order = np.lexsort((t_x, T, x, np.broadcast_to(group, n))).astype(np.int64)
+        group, spend_group = (each if len(each) == 1 else each[order] for each in (group, spend_group))
         terms = terms if len(terms) == 1 else terms[order]
         columns = (np.ascontiguousarray(column[order]) for column in (x, t_x, T, z, keys))
-        customers: tuple[Any, ...] = (
-            *columns,
-            seed,
-            stratum_orders(seed),
-            first,
-            length[order],
-            decay,
-            terms,
-            np.zeros(n, dtype=np.int64),
-            1,
+        found = self._all_futures(
+            *(theta, group, theta.shape[1] == 1 if shared is None else shared, spend_theta, spend_group),
+            *(*columns, seed, stratum_orders(seed), first, length[order], decay, terms, np.zeros(n, dtype=np.int64), 1),
+            *(np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, order),
         )
-        rest = (np.zeros(2), n * np.arange(_PIECES + 1) // _PIECES, 0, 0, order)
-        found: Any = all_futures(*(theta, spend_theta, *customers, *rest))
         return found[3], found[4]
 
     def summarise_futures(
+        self,
         theta: Array,
         spend_theta: Array,
         x: Array,
@@ -464,20 +331,24 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         length: Array,
         decay: float,
         terms: Array,
-        groups: npt.NDArray[np.int64],
-        number_of_groups: int,
+        part: Indices,
+        number_of_parts: int,
         edges: Array,
-        chunks: npt.NDArray[np.int64],
+        chunks: Indices,
         lower: int,
         upper: int,
+        *,
+        group: Indices | None = None,
+        spend_group: Indices | None = None,
+        shared: bool | None = None,
     ) -> tuple[Array, Array, Array]:
         """Quantiles of the futures that `simulate_futures` gives, and their sums over customers.
 
-        Customers alike should stand together: what depends on x, t_x and T alone is then computed once.
+        Customers alike should stand together: what depends on group, x, t_x and T alone is then computed once.
 
         Parameters
         ----------
-        groups : (customers,), the group whose sums a customer belongs to.
+        part : (customers,), the part of the totals that a customer counts in.
         edges : (periods + 1,), from 0 to the longest length: sums are told apart by the period they fall in.
         chunks : (pieces + 1,), where pieces of the customers begin; each is summed up by itself.
         lower, upper : which of the draws, in ascending order, are the ends of the interval.
@@ -486,10 +357,37 @@ def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
         -------
         reported : (customers, 5): lower and upper number of purchases, lower and upper value, and the share of
             draws whose value is above the threshold.
-        counts, values : (pieces, groups, periods, draws), summed over customers.
+        counts, values : (pieces, parts, periods, draws), summed over customers.
         """
-        customers = (x, t_x, T, z, keys, seed, stratum_orders(seed), 0, length, decay, terms, groups, number_of_groups)
-        found: Any = all_futures(*(theta, spend_theta, *customers, edges, chunks, lower, upper, _NO_PLACE))
+        group = checked_groups(group, theta.shape[1], len(x))
+        spend_group = checked_groups(spend_group, spend_theta.shape[1], len(x))
+        found = self._all_futures(
+            *(theta, group, theta.shape[1] == 1 if shared is None else shared, spend_theta, spend_group),
+            *(
+                x,
+                t_x,
+                T,
+                z,
+                keys,
+                seed,
+                stratum_orders(seed),
+                0,
+                length,
+                decay,
+                terms,
+                part,
+                number_of_parts,
+                edges,
+                chunks,
+                lower,
+                upper,
+            ),
+            _NO_PLACE,
+        )
         return found[0], found[1], found[2]
 
-    return FutureRows(simulate_futures, summarise_futures)
+
+@functools.cache
+def future_rows(purchases: ModuleType, spend: ModuleType | None) -> FutureRows:
+    """The futures of a pair of families, made once."""
+    return FutureRows(purchases, spend)

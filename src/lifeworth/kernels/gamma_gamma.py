@@ -6,8 +6,8 @@ Parameters p, q, v are positive; v is in the currency of the amounts. A customer
 z = their mean amount. Arguments are not checked here.
 
 Row functions take customers as contiguous float64 vectors of one length, and `parameters` as float64 in the
-order p, q, v: (draws, 1 or customers, 3), and those of one draw (1 or customers, 3), with one row where all
-customers share them.
+order p, q, v: (draws, groups, 3), and those of one draw (groups, 3); `group=` says which group a customer belongs to,
+as described in `groups`.
 """
 
 import math
@@ -24,12 +24,13 @@ from lifeworth.kernels._jit import (
     SEED,
     VECTOR,
     njit,
-    own_row,
-    rows,
 )
+from lifeworth.kernels.groups import group_of, grouped_rows, parameters_of, parameters_of_draw
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.random import AMOUNTS, SPEND, log_gamma_variate, start_stream
 from lifeworth.kernels.special import add_compensated, digamma_difference, log_beta
+
+PARAMETERS = 3
 
 
 @njit
@@ -84,77 +85,83 @@ def expected_spend(p: float, q: float, v: float, x: float, z: float) -> float:
     return p * (v + x * z) / excess
 
 
-@rows(MATRIX, VECTOR, VECTOR)
-def log_likelihood_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Log-likelihood of each customer, (customers,); `parameters` are (1 or customers, 3)."""
+@grouped_rows(MATRIX, VECTOR, VECTOR)
+def log_likelihood_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Log-likelihood of each customer, (customers,); `parameters` are (groups, 3)."""
     out = np.empty(x.size)
     for i in range(x.size):
-        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        p, q, v = parameters_of(parameters, group_of(group, i), PARAMETERS)
         out[i] = log_likelihood(p, q, v, x[i], z[i])
     return out
 
 
-@rows(MATRIX, VECTOR, VECTOR)
-def log_likelihood_gradient_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Derivatives of each customer's log-likelihood, (customers, 3); `parameters` are (1 or customers, 3)."""
+@grouped_rows(MATRIX, VECTOR, VECTOR)
+def log_likelihood_gradient_rows(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Derivatives of each customer's log-likelihood, (customers, 3); `parameters` are (groups, 3)."""
     out = np.empty((x.size, 3))
     for i in range(x.size):
-        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        p, q, v = parameters_of(parameters, group_of(group, i), PARAMETERS)
         out[i, 0], out[i, 1], out[i, 2] = log_likelihood_gradient(p, q, v, x[i], z[i])
     return out
 
 
 @njit
-def _sum_of_log_likelihoods(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
+def _sum_of_log_likelihoods(
+    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray, group: np.ndarray
+) -> float:
     """Sum over customers with Neumaier's compensation."""
     total = 0.0
     lost = 0.0
     for i in range(x.size):
-        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        p, q, v = parameters_of(parameters, group_of(group, i), PARAMETERS)
         total, lost = add_compensated(total, lost, counts[i] * log_likelihood(p, q, v, x[i], z[i]))
     return total + lost
 
 
-@rows(MATRIX, VECTOR, VECTOR, VECTOR)
-def log_likelihood_sum(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> float:
-    """Log-likelihood of all customers, each row counted `counts` times; `parameters` are (1 or customers, 3)."""
-    return _sum_of_log_likelihoods(parameters, x, z, counts)
+@grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR)
+def log_likelihood_sum(
+    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray, group: np.ndarray
+) -> float:
+    """Log-likelihood of all customers, each row counted `counts` times; `parameters` are (groups, 3)."""
+    return _sum_of_log_likelihoods(parameters, x, z, counts, group)
 
 
-@rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True)
-def log_likelihood_sum_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray) -> np.ndarray:
+@grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True)
+def log_likelihood_sum_draws(
+    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray, group: np.ndarray
+) -> np.ndarray:
     """`log_likelihood_sum` for each draw of the parameters, (draws,)."""
     out = np.empty(parameters.shape[0])
     for s in prange(parameters.shape[0]):
-        out[s] = _sum_of_log_likelihoods(parameters[s], x, z, counts)
+        out[s] = _sum_of_log_likelihoods(parameters[s], x, z, counts, group)
     return out
 
 
-@rows(VECTOR, VECTOR, VECTOR, VECTOR)
+@grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR)
 def log_likelihood_sum_gradient(
-    parameters_row: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray
+    parameters: np.ndarray, x: np.ndarray, z: np.ndarray, counts: np.ndarray, group: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """`log_likelihood_sum` and its derivatives, (3,), with respect to parameters (3,) that all customers share."""
-    p, q, v = parameters_row
-    total = np.zeros(4)
-    lost = np.zeros(4)
+    """`log_likelihood_sum`, and its derivatives with respect to each group's parameters, (groups, 3)."""
+    value, value_lost = 0.0, 0.0
+    total, lost = np.zeros(parameters.shape), np.zeros(parameters.shape)
     for i in range(x.size):
-        by_p, by_q, by_v = log_likelihood_gradient(p, q, v, x[i], z[i])
-        terms = (log_likelihood(p, q, v, x[i], z[i]), by_p, by_q, by_v)
-        for j in range(4):
-            total[j], lost[j] = add_compensated(total[j], lost[j], counts[i] * terms[j])
-    total += lost
-    return total[0], total[1:].copy()
+        g = group_of(group, i)
+        p, q, v = parameters_of(parameters, g, PARAMETERS)
+        value, value_lost = add_compensated(value, value_lost, counts[i] * log_likelihood(p, q, v, x[i], z[i]))
+        slope = log_likelihood_gradient(p, q, v, x[i], z[i])
+        for j in range(PARAMETERS):
+            total[g, j], lost[g, j] = add_compensated(total[g, j], lost[g, j], counts[i] * slope[j])
+    return value + value_lost, total + lost
 
 
-@rows(CUBE, VECTOR, VECTOR, parallel=True)
-def expected_spend_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+@grouped_rows(CUBE, VECTOR, VECTOR, parallel=True)
+def expected_spend_draws(parameters: np.ndarray, x: np.ndarray, z: np.ndarray, group: np.ndarray) -> np.ndarray:
     """`expected_spend` of each customer under each draw, (customers, draws)."""
     out = np.empty((x.size, parameters.shape[0]))
     for i in prange(x.size):
-        row = own_row(parameters.shape[1], i)
+        row = group_of(group, i)
         for s in range(parameters.shape[0]):
-            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
+            p, q, v = parameters_of_draw(parameters, s, row, PARAMETERS)
             out[i, s] = expected_spend(p, q, v, x[i], z[i])
     return out
 
@@ -174,7 +181,7 @@ def spread(p: float, q: float, v: float, x: float, z: float) -> tuple[float, flo
     return p, p * x + q, v + x * z
 
 
-@rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
+@grouped_rows(CUBE, VECTOR, VECTOR, KEYS, SEED, COUNTS_BY_DRAW, parallel=True)
 def simulate_spend_total(
     parameters: np.ndarray,
     x: np.ndarray,
@@ -182,6 +189,7 @@ def simulate_spend_total(
     keys: np.ndarray,
     seed: int,
     counts: np.ndarray,
+    group: np.ndarray,
 ) -> np.ndarray:
     """Simulate each customer's spend under each draw, undiscounted, (customers, draws).
 
@@ -190,21 +198,23 @@ def simulate_spend_total(
     draws = parameters.shape[0]
     out = np.zeros((x.size, draws))
     for i in prange(x.size):
-        row = own_row(parameters.shape[1], i)
+        row = group_of(group, i)
         state = two_words()
         for s in range(draws):
             if counts[i, s] == 0:
                 continue
-            p, q, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2]
+            p, q, v = parameters_of_draw(parameters, s, row, PARAMETERS)
             start_stream(state, seed, SPEND, keys[i], s)
             log_rate = _simulate_log_rate(state, p, q, v, x[i], z[i])
             out[i, s] = math.exp(log_gamma_variate(state, p * counts[i, s]) - log_rate)
     return out
 
 
-@rows(MATRIX, KEYS, COUNTS, SEED)
-def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
-    """Simulate `counts[i]` (int32) amounts of each new customer, flat; `parameters` are (1 or customers, 3)."""
+@grouped_rows(MATRIX, KEYS, COUNTS, SEED)
+def simulate_amounts(
+    parameters: np.ndarray, keys: np.ndarray, counts: np.ndarray, seed: int, group: np.ndarray
+) -> np.ndarray:
+    """Simulate `counts[i]` (int32) amounts of each new customer, flat; `parameters` are (groups, 3)."""
     length = 0
     for i in range(counts.size):
         length += counts[i]
@@ -212,7 +222,7 @@ def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarra
     state = two_words()
     at = 0
     for i in range(keys.size):
-        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        p, q, v = parameters_of(parameters, group_of(group, i), PARAMETERS)
         start_stream(state, seed, AMOUNTS, keys[i], 0)
         log_rate = _simulate_log_rate(state, p, q, v, 0.0, 0.0)
         for _ in range(counts[i]):
@@ -221,13 +231,13 @@ def simulate_amounts(parameters: np.ndarray, keys: np.ndarray, counts: np.ndarra
     return out
 
 
-@rows(MATRIX, KEYS, SEED)
-def simulate_mean_amounts(parameters: np.ndarray, keys: np.ndarray, seed: int) -> np.ndarray:
+@grouped_rows(MATRIX, KEYS, SEED)
+def simulate_mean_amounts(parameters: np.ndarray, keys: np.ndarray, seed: int, group: np.ndarray) -> np.ndarray:
     """Mean of the amounts that `simulate_amounts` draws for each new customer: the truth, (customers,)."""
     out = np.empty(keys.size)
     state = two_words()
     for i in range(keys.size):
-        p, q, v = parameters[own_row(parameters.shape[0], i)]
+        p, q, v = parameters_of(parameters, group_of(group, i), PARAMETERS)
         start_stream(state, seed, AMOUNTS, keys[i], 0)
         out[i] = p * math.exp(-_simulate_log_rate(state, p, q, v, 0.0, 0.0))
     return out

@@ -27,6 +27,9 @@ from lifeworth.kernels.expectations import tabulated_expectation_rows
 from lifeworth.kernels.purchase_means import mean_rows
 from lifeworth.kernels.purchase_rows import history_rows, likelihood_rows, prediction_rows
 
+PARAMETERS = 4
+BEGINNINGS = 4  # rows that `fill_begin` fills
+
 # ---- the likelihood ---------------------------------------------------------------------------------------
 
 
@@ -186,7 +189,7 @@ def _simulate_life(
 
 # ---- over customers and draws -----------------------------------------------------------------------------
 
-_likelihood = likelihood_rows(__name__, _of_count, _gradient_of_count, _of_times, _times_with_gradient)
+_likelihood = likelihood_rows(__name__, PARAMETERS, _of_count, _gradient_of_count, _of_times, _times_with_gradient)
 log_likelihood_rows = _likelihood.log_likelihood_rows
 log_likelihood_gradient_rows = _likelihood.log_likelihood_gradient_rows
 log_likelihood_sum = _likelihood.log_likelihood_sum
@@ -195,6 +198,7 @@ log_likelihood_sum_gradient = _likelihood.log_likelihood_sum_gradient
 
 _predictions = prediction_rows(
     __name__,
+    PARAMETERS,
     probability_alive,
     expected_purchases_alive,
     expected_purchases_alive_between,
@@ -208,12 +212,12 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-_means = mean_rows(__name__, make_odds, fill_alive, expected_purchases_alive_between)
+_means = mean_rows(__name__, PARAMETERS, make_odds, fill_alive, expected_purchases_alive_between)
 alive_and_purchases_mean = _means.alive_and_purchases_mean
 alive_and_flows_mean = _means.alive_and_flows_mean
 
 expected_purchases_alive_at = tabulated_expectation_rows(
-    __name__, expected_until_dropout, fill_expected_until_dropout, _curve_of
+    __name__, PARAMETERS, expected_until_dropout, fill_expected_until_dropout, _curve_of
 )
 
-simulate_history = history_rows(__name__, _simulate_life)
+simulate_history = history_rows(__name__, PARAMETERS, _simulate_life)

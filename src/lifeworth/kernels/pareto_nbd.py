@@ -37,6 +37,9 @@ from lifeworth.kernels.silence import (
 from lifeworth.kernels.simulate import as_count, negative_binomial
 from lifeworth.kernels.special import add_negative_binomial, digamma_difference, log_gamma_ratio, logistic
 
+PARAMETERS = 4
+BEGINNINGS = 4  # rows that `fill_begin` fills
+
 # ---- P(alive) as odds -------------------------------------------------------------------------------------
 
 
@@ -336,7 +339,9 @@ def _simulate_life(
 
 # ---- over customers and draws -----------------------------------------------------------------------------
 
-_likelihood = likelihood_rows(__name__, _of_count, _gradient_of_count, _of_times, _times_with_gradient, sum_of_times)
+_likelihood = likelihood_rows(
+    __name__, PARAMETERS, _of_count, _gradient_of_count, _of_times, _times_with_gradient, sum_of_times
+)
 log_likelihood_rows = _likelihood.log_likelihood_rows
 log_likelihood_gradient_rows = _likelihood.log_likelihood_gradient_rows
 log_likelihood_sum = _likelihood.log_likelihood_sum
@@ -345,6 +350,7 @@ log_likelihood_sum_gradient = _likelihood.log_likelihood_sum_gradient
 
 _predictions = prediction_rows(
     __name__,
+    PARAMETERS,
     probability_alive,
     expected_purchases_alive,
     expected_purchases_alive_between,
@@ -358,8 +364,8 @@ expected_purchases_alive_between_draws = _predictions.expected_purchases_alive_b
 survival_draws = _predictions.survival_draws
 probability_no_purchase_draws = _predictions.probability_no_purchase_draws
 purchase_pmf_mean = _predictions.purchase_pmf_mean
-_means = mean_rows(__name__, make_silence, fill_alive, expected_purchases_alive_between)
+_means = mean_rows(__name__, PARAMETERS, make_silence, fill_alive, expected_purchases_alive_between)
 alive_and_purchases_mean = _means.alive_and_purchases_mean
 alive_and_flows_mean = _means.alive_and_flows_mean
-expected_purchases_alive_at = expectation_rows(__name__, expected_purchases_alive)
-simulate_history = history_rows(__name__, _simulate_life)
+expected_purchases_alive_at = expectation_rows(__name__, PARAMETERS, expected_purchases_alive)
+simulate_history = history_rows(__name__, PARAMETERS, _simulate_life)

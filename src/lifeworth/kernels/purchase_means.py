@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from lifeworth.kernels._jit import CUBE, INTEGER, NUMBER, OFFSETS, VECTOR, inner, inner_at, rows, summing
+from lifeworth.kernels._jit import BOOLEAN, CUBE, INTEGER, NUMBER, OFFSETS, VECTOR, inner, inner_at, summing
+from lifeworth.kernels.groups import end_of_group, fill_columns, group_of, grouped_rows, parameters_in_column
 
 Function = Callable[..., Any]
 
@@ -135,15 +136,24 @@ def _add_products(alive: np.ndarray, products: np.ndarray, sums: np.ndarray) -> 
 
 
 def mean_rows(
-    home: str, make_memory: Function, fill_alive: Function, expected_purchases_alive_between: Function
+    home: str,
+    number: int,
+    make_memory: Function,
+    fill_alive: Function,
+    expected_purchases_alive_between: Function,
+    time_parameter: int = 1,
 ) -> MeanRows:
-    """Make a family's kernels of means; `home` is its module.
+    """Make a family's kernels of means.
 
     Parameters
     ----------
-    make_memory(parameters, shared) : what `fill_alive` keeps from customer to customer, for parameters (4, draws).
+    home : the family's module.
+    number : how many parameters the family has.
+    make_memory(parameters, shared) : what `fill_alive` keeps from customer to customer, for parameters (number,
+        draws) of one group; `shared`: by enough customers for tables to be worth their while.
     fill_alive(memory, parameters, x, t_x, T, out) : fills P(alive) of a customer under each draw, the same numbers
         whoever was asked about before.
+    time_parameter : which parameter is a time that an age is added to; -1 where none is.
     """
 
     @inner_at(home)
@@ -151,8 +161,8 @@ def mean_rows(
         parameters: np.ndarray, x: float, age: float, start: float, length: float, out: np.ndarray
     ) -> None:
         for s in range(out.size):
-            p, q, u, v = parameters[0, s], parameters[1, s], parameters[2, s], parameters[3, s]
-            out[s] = expected_purchases_alive_between(p, q, u, v, x, age, start, length)
+            theta = parameters_in_column(parameters, s, number)
+            out[s] = expected_purchases_alive_between(*theta, x, age, start, length)
 
     @inner_at(home)
     def add_chunk(
@@ -162,14 +172,15 @@ def mean_rows(
         T: np.ndarray,
         start: float,
         length: float,
+        shared: bool,
         sums: np.ndarray,
     ) -> None:
-        """Add the sums over some draws, (4, draws): of P(alive), and of it times what the living will buy."""
+        """Add the sums over some draws, for a group's parameters: of P(alive), and of it times expected purchases."""
         draws = parameters.shape[1]
-        shift = parameters[1].min()
+        shift = parameters[time_parameter].min() if time_parameter >= 0 else 1.0
         ages, places, weights = np.empty(_POINTS), np.empty(_POINTS), np.empty(_POINTS)
         table = np.empty((_POINTS, draws))
-        alive, expected, memory = np.empty(draws), np.zeros(draws), make_memory(parameters, True)
+        alive, expected, memory = np.empty(draws), np.zeros(draws), make_memory(parameters, shared)
         begin = 0
         while begin < x.size:
             end = begin
@@ -200,21 +211,34 @@ def mean_rows(
                 _add(alive, expected, sums[i])
             begin = end
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, NUMBER, NUMBER, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, NUMBER, NUMBER, BOOLEAN, parallel=True, home=home)
     def alive_and_purchases_mean(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, start: float, length: float
+        parameters: np.ndarray,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        start: float,
+        length: float,
+        shared: bool,
+        group: np.ndarray,
     ) -> np.ndarray:
         """Means over draws of P(alive) and of purchases expected in (T + start, T + start + length], (customers, 2).
 
-        `parameters` are (draws, 1, 4). Customers in order of x, then T, are done soonest; the second column is 0
-        where the length is.
+        Customers in order of group, x, then T, are done soonest; the second column is 0 where the length is.
+        `shared` says whether groups hold many customers: for a single one, tables take longer than the formula.
         """
         draws = parameters.shape[0]
         chunks = (draws + _CHUNK - 1) // _CHUNK
         sums = np.zeros((chunks, x.size, 2))
         for c in prange(chunks):
-            columns = np.ascontiguousarray(parameters[c * _CHUNK : min((c + 1) * _CHUNK, draws), 0, :].T)
-            add_chunk(columns, x, t_x, T, start, length, sums[c])
+            columns = np.empty((number, min(_CHUNK, draws - c * _CHUNK)))
+            begin = 0
+            while begin < x.size:
+                end = end_of_group(group, begin, x.size)
+                fill_columns(parameters, c * _CHUNK, group_of(group, begin), columns)
+                of_group = sums[c, begin:end]
+                add_chunk(columns, x[begin:end], t_x[begin:end], T[begin:end], start, length, shared, of_group)
+                begin = end
         out = np.zeros((x.size, 2))
         for c in range(chunks):
             out += sums[c]
@@ -233,19 +257,22 @@ def mean_rows(
         of_pair: np.ndarray,
         first: int,
         priced: int,
+        shared: bool,
         sums: np.ndarray,
     ) -> None:
-        """Add the sums over some draws, parameters (4, draws) from the first-th on."""
+        """Add the sums over some draws, from the first-th on, for a group's parameters (number, draws)."""
         draws = parameters.shape[1]
         products = np.empty((sums.shape[1] - 1, draws))
-        alive, memory = np.empty(draws), make_memory(parameters, True)
+        alive, memory = np.empty(draws), make_memory(parameters, shared)
         for i in range(x.size):
             if i == 0 or pair[i] != pair[i - 1]:
                 _fill_products(flows[pair[i]], line[of_pair[pair[i]]], first, priced, products)
             fill_alive(memory, parameters, x[i], t_x[i], T[i], alive)
             _add_products(alive, products, sums[i])
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, parallel=True, home=home)
+    @grouped_rows(
+        CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, BOOLEAN, parallel=True, home=home
+    )
     def alive_and_flows_mean(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -256,17 +283,20 @@ def mean_rows(
         line: np.ndarray,
         of_pair: np.ndarray,
         priced: int,
+        shared: bool,
+        group: np.ndarray,
     ) -> np.ndarray:
         """Means over draws of P(alive), and of its products with what living customers are expected to bring.
 
         Parameters
         ----------
-        parameters : (draws, 1, 4).
-        x, t_x, T : (customers,); those of one pair should stand together.
+        parameters : (draws, groups, number).
+        x, t_x, T : (customers,); those of one group, and in it those of one pair, should stand together.
         pair : (customers,), the row of `flows` that is a customer's.
         flows : (pairs, n, draws), what is expected of a living customer.
         line : (xs, 2, draws), level and slope of what one purchase brings; `of_pair` (pairs,) says whose.
         priced : so many of the flows are multiplied by level and by slope, too.
+        shared : as in `alive_and_purchases_mean`.
 
         Returns
         -------
@@ -281,20 +311,25 @@ def mean_rows(
             first = (task // pieces) * _CHUNK
             start = (task % pieces) * _ROWS
             stop = min(start + _ROWS, x.size)
-            columns = np.ascontiguousarray(parameters[first : min(first + _CHUNK, draws), 0, :].T)
-            add_flows(
-                columns,
-                x[start:stop],
-                t_x[start:stop],
-                T[start:stop],
-                pair[start:stop],
-                flows,
-                line,
-                of_pair,
-                first,
-                priced,
-                sums[task // pieces, start:stop],
-            )
+            columns = np.empty((number, min(_CHUNK, draws - first)))
+            while start < stop:
+                end = end_of_group(group, start, stop)
+                fill_columns(parameters, first, group_of(group, start), columns)
+                add_flows(
+                    columns,
+                    x[start:end],
+                    t_x[start:end],
+                    T[start:end],
+                    pair[start:end],
+                    flows,
+                    line,
+                    of_pair,
+                    first,
+                    priced,
+                    shared,
+                    sums[task // pieces, start:end],
+                )
+                start = end
         out = np.zeros(sums.shape[1:])
         for c in range(chunks):
             out += sums[c]

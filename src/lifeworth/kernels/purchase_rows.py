@@ -1,9 +1,9 @@
 """Row functions of the families of purchases, written once: a family gives its scalar functions and its name.
 
 Customers are contiguous float64 vectors x (repeat purchases), t_x (age at the last of them) and T (age).
-`parameters` are float64 and C-contiguous, four to a customer in the family's order: of shape (draws, 1, 4)
-where all customers share them, (draws, customers, 4) where each has its own. Functions of one draw take such a
-matrix, (1 or customers, 4). Nothing is checked here.
+`parameters` are float64 and C-contiguous, in the family's order: (draws, groups, parameters), and for functions of one
+draw (groups, parameters). Which group a customer belongs to is said by `group=`, as described in `groups`. Customers
+are not checked here.
 
 Each function is compiled on its first call, so that a family which is only fitted never compiles its
 predictions.
@@ -24,9 +24,8 @@ from lifeworth.kernels._jit import (
     VECTOR,
     inner_at,
     njit,
-    own_row,
-    rows,
 )
+from lifeworth.kernels.groups import end_of_group, group_of, grouped_rows, parameters_of, parameters_of_draw
 from lifeworth.kernels.memory import two_words
 from lifeworth.kernels.random import HISTORY, start_stream
 from lifeworth.kernels.simulate import fill_ordered_times
@@ -49,50 +48,47 @@ class LikelihoodRows(NamedTuple):
 
 
 @njit
-def _distinct_counts(x: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Values of x for which the part of x alone is to be computed, and each customer's place among them.
+def _distinct_counts(x: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of x for which the part of x alone is to be computed, the group of each, and each customer's place.
 
-    Where customers share parameters: 0, 1, ... up to the largest x, or the number of customers if that is less,
-    and what lies outside. Where each has its own: all.
+    Of a run of customers of one group: 0, 1, ... up to the largest x, or the number of customers if that is less,
+    and what lies outside.
     """
-    largest = -1.0
-    for i in range(x.size):
-        largest = max(largest, x[i])
-    size = int(min(largest + 1.0, float(x.size))) if shared else 0
     place = np.empty(x.size, dtype=np.int64)
-    others = 0
-    for i in range(x.size):
-        k = int(x[i])
-        if k < size and k == x[i]:
-            place[i] = k
-        else:
-            place[i] = size + others
-            others += 1
-    values = np.arange(float(size + others))
-    for i in range(x.size):
-        if place[i] >= size:
-            values[place[i]] = x[i]
-    return values, place
+    values = np.empty(2 * x.size)
+    of_value = np.empty(2 * x.size, dtype=np.int64)
+    first, begin = 0, 0
+    while begin < x.size:
+        end = end_of_group(group, begin, x.size)
+        largest = -1.0
+        for i in range(begin, end):
+            largest = max(largest, x[i])
+        size = int(min(largest + 1.0, float(end - begin))) if end - begin > 1 else 0
+        for k in range(size):
+            values[first + k] = k
+        last = first + size
+        for i in range(begin, end):
+            k = int(x[i])
+            if k < size and k == x[i]:
+                place[i] = first + k
+            else:
+                place[i] = last
+                values[last] = x[i]
+                last += 1
+        of_value[first:last] = group_of(group, begin)
+        first, begin = last, end
+    return values[:first], of_value[:first], place
 
 
 @njit
-def _sum_of_none(
-    p: float,
-    q: float,
-    u: float,
-    v: float,
-    x: np.ndarray,
-    t_x: np.ndarray,
-    T: np.ndarray,
-    counts: np.ndarray,
-    done: np.ndarray,
-) -> float:
+def _sum_of_none(*arguments: Any) -> float:
     """Leave all customers to be done one by one."""
     return 0.0
 
 
 def likelihood_rows(
     home: str,
+    number: int,
     of_count: Function,
     gradient_of_count: Function,
     of_times: Function,
@@ -104,33 +100,36 @@ def likelihood_rows(
     Parameters
     ----------
     home : the family's module.
-    of_count(4 parameters, x) : the part of x alone; gradient_of_count gives its four derivatives.
-    of_times(4 parameters, x, t_x, T) : the other part; times_with_gradient gives it and its derivatives, bit
+    number : how many parameters the family has.
+    of_count(parameters, x) : the part of x alone; gradient_of_count gives its derivatives.
+    of_times(parameters, x, t_x, T) : the other part; times_with_gradient gives it and its derivatives, bit
         for bit the same value.
-    sum_of_times(4 parameters, x, t_x, T, counts, done) : the sum of the other part over those customers whom it can
+    sum_of_times(parameters, x, t_x, T, counts, done) : the sum of the other part over those customers whom it can
         do sooner together, for which it sets `done`.
     """
 
-    @rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
-    def log_likelihood_rows(parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
-        """Log-likelihood of each customer, (customers,); `parameters` are (1 or customers, 4)."""
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
+    def log_likelihood_rows(
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
+    ) -> np.ndarray:
+        """Log-likelihood of each customer, (customers,); `parameters` are (groups, number)."""
         out = np.empty(x.size)
         for i in range(x.size):
-            p, q, u, v = parameters[own_row(parameters.shape[0], i)]
-            out[i] = of_count(p, q, u, v, x[i]) + of_times(p, q, u, v, x[i], t_x[i], T[i])
+            theta = parameters_of(parameters, group_of(group, i), number)
+            out[i] = of_count(*theta, x[i]) + of_times(*theta, x[i], t_x[i], T[i])
         return out
 
-    @rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
     def log_likelihood_gradient_rows(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
-        """Derivatives of each customer's log-likelihood, (customers, 4); `parameters` are (1 or customers, 4)."""
-        out = np.empty((x.size, 4))
+        """Derivatives of each customer's log-likelihood, (customers, number); `parameters` are (groups, number)."""
+        out = np.empty((x.size, number))
         for i in range(x.size):
-            p, q, u, v = parameters[own_row(parameters.shape[0], i)]
-            count = gradient_of_count(p, q, u, v, x[i])
-            times = times_with_gradient(p, q, u, v, x[i], t_x[i], T[i])
-            for j in range(4):
+            theta = parameters_of(parameters, group_of(group, i), number)
+            count = gradient_of_count(*theta, x[i])
+            times = times_with_gradient(*theta, x[i], t_x[i], T[i])
+            for j in range(number):
                 out[i, j] = count[j] + times[j + 1]
         return out
 
@@ -142,64 +141,73 @@ def likelihood_rows(
         T: np.ndarray,
         counts: np.ndarray,
         values: np.ndarray,
+        of_value: np.ndarray,
         place: np.ndarray,
+        group: np.ndarray,
     ) -> float:
         """Sum over customers with Neumaier's compensation."""
         table = np.empty(values.size)
         for k in range(values.size):
-            p, q, u, v = parameters[own_row(parameters.shape[0], k)]
-            table[k] = of_count(p, q, u, v, values[k])
+            table[k] = of_count(*parameters_of(parameters, of_value[k], number), values[k])
         total = 0.0
         lost = 0.0
         done = np.zeros(x.size, dtype=np.bool_)
-        if parameters.shape[0] == 1:
-            p, q, u, v = parameters[0]
-            total = sum_of_times(p, q, u, v, x, t_x, T, counts, done)
-        for i in range(x.size):
-            p, q, u, v = parameters[own_row(parameters.shape[0], i)]
-            times = 0.0 if done[i] else of_times(p, q, u, v, x[i], t_x[i], T[i])
-            total, lost = add_compensated(total, lost, counts[i] * (table[place[i]] + times))
+        begin = 0
+        while begin < x.size:
+            end = end_of_group(group, begin, x.size)
+            theta = parameters_of(parameters, group_of(group, begin), number)
+            together = sum_of_times(
+                *theta, x[begin:end], t_x[begin:end], T[begin:end], counts[begin:end], done[begin:end]
+            )
+            total, lost = add_compensated(total, lost, together)
+            for i in range(begin, end):
+                times = 0.0 if done[i] else of_times(*theta, x[i], t_x[i], T[i])
+                total, lost = add_compensated(total, lost, counts[i] * (table[place[i]] + times))
+            begin = end
         return total + lost
 
-    @rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
     def log_likelihood_sum(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> float:
-        """Log-likelihood of all customers, each row counted `counts` times; `parameters` are (1 or customers, 4)."""
-        values, place = _distinct_counts(x, parameters.shape[0] == 1)
-        return sum_of_log_likelihoods(parameters, x, t_x, T, counts, values, place)
+        """Log-likelihood of all customers, each row counted `counts` times; `parameters` are (groups, number)."""
+        values, of_value, place = _distinct_counts(x, group)
+        return sum_of_log_likelihoods(parameters, x, t_x, T, counts, values, of_value, place, group)
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
     def log_likelihood_sum_draws(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
         """`log_likelihood_sum` for each draw of the parameters, (draws,)."""
-        values, place = _distinct_counts(x, parameters.shape[1] == 1)
+        values, of_value, place = _distinct_counts(x, group)
         out = np.empty(parameters.shape[0])
         for s in prange(parameters.shape[0]):
-            out[s] = sum_of_log_likelihoods(parameters[s], x, t_x, T, counts, values, place)
+            out[s] = sum_of_log_likelihoods(parameters[s], x, t_x, T, counts, values, of_value, place, group)
         return out
 
-    @rows(VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
     def log_likelihood_sum_gradient(
-        parameters_row: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """`log_likelihood_sum` and its derivatives, (4,), with respect to parameters (4,) that all customers share."""
-        p, q, u, v = parameters_row
-        values, place = _distinct_counts(x, True)
-        table = np.empty((values.size, 5))
+        """`log_likelihood_sum`, and its derivatives with respect to each group's parameters, (groups, number)."""
+        values, of_value, place = _distinct_counts(x, group)
+        table = np.empty((values.size, number + 1))
         for k in range(values.size):
-            table[k, 0] = of_count(p, q, u, v, values[k])
-            table[k, 1], table[k, 2], table[k, 3], table[k, 4] = gradient_of_count(p, q, u, v, values[k])
-        total = np.zeros(5)
-        lost = np.zeros(5)
+            theta = parameters_of(parameters, of_value[k], number)
+            table[k, 0] = of_count(*theta, values[k])
+            count = gradient_of_count(*theta, values[k])
+            for j in range(number):
+                table[k, j + 1] = count[j]
+        value, value_lost = 0.0, 0.0
+        total, lost = np.zeros(parameters.shape), np.zeros(parameters.shape)
         for i in range(x.size):
-            times = times_with_gradient(p, q, u, v, x[i], t_x[i], T[i])
-            for j in range(5):
-                term = counts[i] * (table[place[i], j] + times[j])
-                total[j], lost[j] = add_compensated(total[j], lost[j], term)
-        total += lost
-        return total[0], total[1:].copy()
+            g = group_of(group, i)
+            times = times_with_gradient(*parameters_of(parameters, g, number), x[i], t_x[i], T[i])
+            value, value_lost = add_compensated(value, value_lost, counts[i] * (table[place[i], 0] + times[0]))
+            for j in range(number):
+                term = counts[i] * (table[place[i], j + 1] + times[j + 1])
+                total[g, j], lost[g, j] = add_compensated(total[g, j], lost[g, j], term)
+        return value + value_lost, total + lost
 
     return LikelihoodRows(
         log_likelihood_rows,
@@ -226,6 +234,7 @@ class PredictionRows(NamedTuple):
 
 def prediction_rows(
     home: str,
+    number: int,
     probability_alive: Function,
     expected_purchases_alive: Function,
     expected_purchases_alive_between: Function,
@@ -233,73 +242,83 @@ def prediction_rows(
     probability_no_purchase: Function,
     purchase_pmf: Function,
 ) -> PredictionRows:
-    """Make the row functions of a family's predictions; `home` is its module.
+    """Make the row functions of a family's predictions; `home` is its module, `number` how many parameters it has.
 
     Intervals are (T + start, T + start + t]; each customer has its own.
     """
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
-    def probability_alive_draws(parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    def probability_alive_draws(
+        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
+    ) -> np.ndarray:
         """`probability_alive` of each customer under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = probability_alive(p, q, u, v, x[i], t_x[i], T[i])
+                theta = parameters_of_draw(parameters, s, row, number)
+                out[i, s] = probability_alive(*theta, x[i], t_x[i], T[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
     def expected_purchases_alive_draws(
-        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
         """`expected_purchases_alive` of each customer over its own t, under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = expected_purchases_alive(p, q, u, v, x[i], T[i], t[i])
+                theta = parameters_of_draw(parameters, s, row, number)
+                out[i, s] = expected_purchases_alive(*theta, x[i], T[i], t[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
     def expected_purchases_alive_between_draws(
-        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
         """`expected_purchases_alive_between` of each customer under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = expected_purchases_alive_between(p, q, u, v, x[i], T[i], start[i], t[i])
+                theta = parameters_of_draw(parameters, s, row, number)
+                out[i, s] = expected_purchases_alive_between(*theta, x[i], T[i], start[i], t[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
-    def survival_draws(parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray) -> np.ndarray:
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    def survival_draws(
+        parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray, group: np.ndarray
+    ) -> np.ndarray:
         """`survival` of each customer alive at T, over its own t, under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = survival(p, q, u, v, x[i], T[i], t[i])
+                theta = parameters_of_draw(parameters, s, row, number)
+                out[i, s] = survival(*theta, x[i], T[i], t[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
     def probability_no_purchase_draws(
-        parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray
+        parameters: np.ndarray,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        start: np.ndarray,
+        t: np.ndarray,
+        group: np.ndarray,
     ) -> np.ndarray:
         """`probability_no_purchase` of each customer, over its own interval, under each draw, (customers, draws)."""
         out = np.empty((x.size, parameters.shape[0]))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             for s in range(parameters.shape[0]):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                out[i, s] = probability_no_purchase(p, q, u, v, x[i], t_x[i], T[i], start[i], t[i])
+                theta = parameters_of_draw(parameters, s, row, number)
+                out[i, s] = probability_no_purchase(*theta, x[i], t_x[i], T[i], start[i], t[i])
         return out
 
-    @rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, home=home)
     def purchase_pmf_mean(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -308,16 +327,17 @@ def prediction_rows(
         start: np.ndarray,
         t: np.ndarray,
         n_max: int,
+        group: np.ndarray,
     ) -> np.ndarray:
         """`purchase_pmf` of each customer for 0..n_max purchases, the mean over draws, (customers, n_max + 1)."""
         draws = parameters.shape[0]
         out = np.zeros((x.size, n_max + 1))
         for i in prange(x.size):
-            row = own_row(parameters.shape[1], i)
+            row = group_of(group, i)
             pmf = np.empty(n_max + 1)
             for s in range(draws):
-                p, q, u, v = parameters[s, row, 0], parameters[s, row, 1], parameters[s, row, 2], parameters[s, row, 3]
-                purchase_pmf(p, q, u, v, x[i], t_x[i], T[i], start[i], t[i], pmf)
+                theta = parameters_of_draw(parameters, s, row, number)
+                purchase_pmf(*theta, x[i], t_x[i], T[i], start[i], t[i], pmf)
                 for k in range(n_max + 1):
                     out[i, k] += pmf[k]
             for k in range(n_max + 1):
@@ -337,20 +357,21 @@ def prediction_rows(
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
-def history_rows(home: str, simulate_life: Function) -> Function:
+def history_rows(home: str, number: int, simulate_life: Function) -> Function:
     """Make the row function of a family's simulated histories; what may follow on them is made in `futures`.
 
     Parameters
     ----------
     home : the family's module.
-    simulate_life(state, 4 parameters, T) : repeat purchases of a new customer to age T, the number of arrivals of
+    number : how many parameters the family has.
+    simulate_life(state, parameters, T) : repeat purchases of a new customer to age T, the number of arrivals of
         which they are the first, the time in which these arrive, the customer's purchase rate and dropout (the
         family says what that is), and whether the customer is alive at T.
     """
 
-    @rows(MATRIX, VECTOR, KEYS, SEED, home=home)
+    @grouped_rows(MATRIX, VECTOR, KEYS, SEED, home=home)
     def simulate_history(
-        parameters: np.ndarray, T: np.ndarray, keys: np.ndarray, seed: int
+        parameters: np.ndarray, T: np.ndarray, keys: np.ndarray, seed: int, group: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Simulate the repeat purchases of new customers from their first purchase at 0 to age T.
 
@@ -374,17 +395,17 @@ def history_rows(home: str, simulate_life: Function) -> Function:
         alive = np.empty(size, dtype=np.bool_)
         length = 0
         for i in range(size):
-            p, q, u, v = parameters[own_row(parameters.shape[0], i)]
+            theta = parameters_of(parameters, group_of(group, i), number)
             start_stream(state, seed, HISTORY, keys[i], 0)
-            counts[i], _, _, rates[i], dropouts[i], alive[i] = simulate_life(state, p, q, u, v, T[i])
+            counts[i], _, _, rates[i], dropouts[i], alive[i] = simulate_life(state, *theta, T[i])
             length += counts[i]
         times = np.empty(length)
         at = 0
         for i in range(size):
             # The same stream once more, now that there is room for its times.
-            p, q, u, v = parameters[own_row(parameters.shape[0], i)]
+            theta = parameters_of(parameters, group_of(group, i), number)
             start_stream(state, seed, HISTORY, keys[i], 0)
-            count, arrivals, within, _, _, _ = simulate_life(state, p, q, u, v, T[i])
+            count, arrivals, within, _, _, _ = simulate_life(state, *theta, T[i])
             fill_ordered_times(state, count, arrivals, within, times, at)
             at += count
         return counts, times, rates, dropouts, alive

@@ -18,8 +18,8 @@ class Room(NamedTuple):
     """
 
     customer: np.ndarray  # (4,), whom `begun` is of: x, t_x, T, length
-    parameters: np.ndarray  # (4, draws), all of them
-    begun: np.ndarray  # (4, draws), all of them
+    parameters: np.ndarray  # (parameters, draws), of the customer's group
+    begun: np.ndarray  # (beginnings, draws), all of them
     draw: np.ndarray
     names: np.ndarray
     counts: np.ndarray
@@ -40,13 +40,13 @@ class Room(NamedTuple):
 
 
 @inner
-def make_room(draws: int) -> Room:
-    """Room for so many futures."""
+def make_room(draws: int, parameters: int, beginnings: int) -> Room:
+    """Room for the futures of so many draws of a family."""
     size = max(2 * draws, _LEAST)
     return Room(
         np.full(4, np.nan),
-        np.empty((4, draws)),
-        np.empty((4, draws)),
+        np.empty((parameters, draws)),
+        np.empty((beginnings, draws)),
         np.empty(draws, dtype=np.uint64),
         np.empty(draws, dtype=np.uint64),
         np.empty(draws),
@@ -71,11 +71,3 @@ def fill_names(names: np.ndarray, number: int, size: int, out: np.ndarray) -> No
     """Fill out[:size] with the names of the number-th of what each future has."""
     for k in range(size):
         out[k] = named(names[k], number)
-
-
-@inner
-def fill_columns(theta: np.ndarray, row: int, parameters: np.ndarray) -> None:
-    """Fill parameters (4, draws) with one row's of theta (draws, rows, 4)."""
-    for s in range(theta.shape[0]):
-        for k in range(4):
-            parameters[k, s] = theta[s, row, k]

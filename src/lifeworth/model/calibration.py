@@ -22,9 +22,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, DataWarning
-from lifeworth.predict import blocks, customer_keys, spend_columns, with_a_mean
+from lifeworth.predict import blocks, with_a_mean
 from lifeworth.timeunits import UNIT_NAMES, TimeUnit, units_per_year
 from lifeworth.value import Terms, Totals
+from lifeworth.value.futures import Futures
 from lifeworth.value.terms import per_customer
 
 if TYPE_CHECKING:
@@ -249,8 +250,6 @@ def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibrat
     The futures are those of the plain prediction, not shifted: other quantiles of them are taken, which were learned
     from futures that were not shifted either.
     """
-    from lifeworth.kernels.futures import future_rows
-
     purchases, spend = clv.purchases.posterior, None if clv.spend is None else clv.spend.posterior
     if spend is not None:
         with warnings.catch_warnings():  # the plain prediction has said it
@@ -268,13 +267,9 @@ def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibrat
     columns = {f"{name}_{end}": np.empty(len(rfm)) for name in levels for end in ("lower", "upper")}
     if not levels:
         return columns
-    kernels = future_rows(purchases.family.kernels, None if spend is None else spend.family.kernels)
-    runs = max(len(purchases), 0 if spend is None else len(spend), terms.futures)
-    pairing = np.arange(runs) % max(len(purchases), 0 if spend is None else len(spend))
-    theta = np.ascontiguousarray(purchases.matrix[pairing % len(purchases)])
-    spend_theta = np.ones((runs, 1, 3)) if spend is None else np.ascontiguousarray(spend.matrix[pairing % len(spend)])
-    x, z = rfm.frequency.astype(np.float64), np.zeros(len(rfm)) if spend is None else spend_columns(rfm)[1]
-    keys = customer_keys(rfm.customer_id)
+    draws = max(len(purchases), 0 if spend is None else len(spend))
+    runs = max(draws, terms.futures)
+    futures = Futures.of(purchases, spend, rfm, np.arange(runs) % draws)
     per_year = per_customer(terms.cost_per_active_year, rfm, "cost_per_active_year")
     own = np.column_stack(
         np.broadcast_arrays(
@@ -287,20 +282,11 @@ def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibrat
     )
     for rows in blocks(len(rfm), runs):
         each = np.ascontiguousarray(own[rows] if len(own) > 1 else own)
-        length = np.full(len(x[rows]), clock.played)
-        told = kernels.simulate_futures(
-            theta,
-            spend_theta,
-            *(np.ascontiguousarray(c[rows]) for c in (x, rfm.recency, rfm.T, z, keys)),
-            np.uint64(terms.seed),
-            length,
-            clock.decay,
-            each,
-        )
-        for name, futures in zip(("purchases", "clv"), told, strict=True):
+        told = futures.simulate(rows, terms.seed, clock.played, clock.decay, each)
+        for name, played in zip(("purchases", "clv"), told, strict=True):
             if name not in levels:
                 continue
-            ordered, level = np.sort(futures, axis=1), levels[name][rows]
+            ordered, level = np.sort(played, axis=1), levels[name][rows]
             for end, share in (("lower", (1 - level) / 2), ("upper", (1 + level) / 2)):
                 # A hair more than the level: it held the last of those it was to hold at its very end.
                 wide = share - 1e-9 if end == "lower" else share + 1e-9

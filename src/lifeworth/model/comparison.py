@@ -9,6 +9,7 @@ import pandas as pd
 
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
+from lifeworth.families.statistics import SPEND
 from lifeworth.inference.checks import Independence, independence
 from lifeworth.inference.loo import stacking_weights
 from lifeworth.model.fit import Fit
@@ -43,7 +44,7 @@ def compare(fits: Mapping[str, Fit], rfm: RFM) -> pd.DataFrame:
     """
     if not isinstance(fits, Mapping) or len(fits) < 2:
         raise UsageError("compare needs two fits or more, by name: compare({'BG/NBD': fit, 'Pareto/NBD': other}, rfm).")
-    if len({fit.family.kind for fit in fits.values()}) > 1:
+    if len({fit.family.statistic.name for fit in fits.values()}) > 1:
         raise UsageError("Models of purchases and models of spend describe different data: compare each among its own.")
     results = {name: fit.loo(rfm) for name, fit in fits.items()}
     names = sorted(results, key=lambda name: -results[name].elpd)
@@ -89,5 +90,5 @@ def independence_check(rfm: RFM) -> Independence:
     >>> lw.independence_check(calibration).advice[:35]
     'Spend goes with frequency weakly or'
     """
-    spend = next(family for family in FAMILIES.values() if family.kind == "spend")  # all of them see the same rows
+    spend = next(family for family in FAMILIES.values() if family.statistic is SPEND)  # all of them see the same rows
     return independence(spend.rows(rfm))

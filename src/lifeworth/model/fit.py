@@ -13,7 +13,9 @@ import pandas as pd
 from lifeworth import guesses, predict
 from lifeworth.errors import FitError, UsageError
 from lifeworth.families import Family
-from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.families.parameters import PriorSpec
+from lifeworth.families.posterior import Posterior
+from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.rfm import RFM, metadata_of
@@ -62,8 +64,8 @@ class Fit(Answers):
     posterior : family, draws and units.
     diagnostics : method, verdict, reasons, r_hat, ess, divergences, k_hat.
     origin : what it was made from.
-    samples : variable or parameter -> (chains, draws).
-    sample_stats : the sampler's figures, of the same shape.
+    samples : variable or parameter -> (chains, draws); (chains, draws, groups) where groups of customers differ.
+    sample_stats : the sampler's figures, (chains, draws).
 
     Examples
     --------
@@ -86,8 +88,14 @@ class Fit(Answers):
         return self.posterior.family
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Chains, and draws of each."""
+        chains, draws = next(iter(self.samples.values())).shape[:2]
+        return chains, draws
+
+    @property
     def draws(self) -> dict[str, Array]:
-        """Parameter -> (draws,) float64, in the RFM table's unit of time and of money."""
+        """Parameter -> (draws,) float64, or (draws, groups), in the RFM table's unit of time and of money."""
         return self.posterior.draws
 
     @property
@@ -479,4 +487,14 @@ class SpendFit(Fit):
         return self._in_given_order(rfm, table, predict.expected_spend(self.posterior, table, draws))
 
 
-FIT_CLASSES: dict[str, type[Fit]] = {"purchases": PurchaseFit, "spend": SpendFit}
+_FIT_CLASSES: dict[str, type[Fit]] = {RECENCY_FREQUENCY.name: PurchaseFit, SPEND.name: SpendFit}
+
+
+def fit_class(family: Family) -> type[Fit]:
+    """The class of fits of a family: by what its likelihood sees."""
+    return _FIT_CLASSES.get(family.statistic.name, Fit)
+
+
+def flattened(samples: Array) -> Array:
+    """Draws of all chains, one after the other: (draws,) of (chains, draws), or (draws, groups)."""
+    return np.ascontiguousarray(samples.reshape(-1, *samples.shape[2:]))

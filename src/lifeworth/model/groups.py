@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import UsageError
-from lifeworth.families.base import Posterior, Rows
+from lifeworth.families.distinct import Rows
+from lifeworth.families.posterior import Posterior
+from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.inference import checks
 from lifeworth.inference.loo import log_likelihoods
 from lifeworth.inference.priors import PriorTable
@@ -88,8 +90,8 @@ def _predictions(fit: Fit, rfm: RFM, by: By, horizon: Horizon) -> dict[str, Arra
         }
     else:
         assert isinstance(fit, SpendFit)
-        found = {"expected_spend": fit.expected_spend(rfm.take(_spenders(rfm)), draws=True)}
-    shape = next(iter(fit.samples.values())).shape
+        found = {"expected_spend": fit.expected_spend(rfm.take(SPEND.mask(rfm)), draws=True)}
+    shape = fit.shape
     return {name: values.T.reshape(*shape, -1) for name, values in found.items()}
 
 
@@ -107,7 +109,7 @@ def prior_draws(
 
 def rows_of(fit: Fit, rfm: RFM) -> Rows:
     """Distinct rows of the table a fit was made from; refuse another table."""
-    rows = fit.family.rows(fit._rfm(rfm))
+    rows = fit.family.rows(fit._rfm(rfm), fit.posterior.design)
     if fit.origin.customers not in (0, rows.customers):
         raise UsageError(
             f"This {fit.family.label} fit was made from {fit.origin.customers:,} customers and this table has "
@@ -130,16 +132,17 @@ def _of_table(
     if by not in ("customer", "row"):
         raise UsageError(f'by={by!r} is neither "customer" nor "row".')
     rows = rows_of(fit, rfm)
-    purchases = fit.family.kind == "purchases"
+    statistic = fit.family.statistic
     if by == "row":
-        columns, ids = list(rows.columns.values()), np.arange(len(rows.counts))
+        columns, ids, group = list(rows.columns.values()), np.arange(len(rows.counts)), rows.group
         groups["constant_data"] = {"customers": rows.counts}
         dims["customers"] = ["row"]
     else:
-        used = np.ones(len(rfm), dtype=bool) if purchases else _spenders(rfm)
-        x = rfm.frequency[used].astype(np.float64)
-        columns = [x, rfm.recency[used], rfm.T[used]] if purchases else [x, _spend(rfm)[used]]
+        used = statistic.mask(rfm)
+        columns = [column[used].astype(np.float64) for column in statistic.of_table(rfm)]
         ids = rfm.customer_id[used].to_numpy()
+        group = fit.posterior.group_of(rfm)
+        group = group if len(group) == 1 else group[used]
     draws = len(fit.posterior)
     if len(ids) * draws > _MOST_CELLS:
         raise UsageError(
@@ -148,21 +151,20 @@ def _of_table(
             + ('take by="row", ' if by == "customer" else "")
             + "fewer draws, or fit.loo(rfm), which needs no such table."
         )
-    name = "recency_frequency" if purchases else "monetary_value"
-    shape = next(iter(fit.samples.values())).shape
-    of_rows = log_likelihoods(fit.family, fit.posterior.matrix, [np.ascontiguousarray(c) for c in columns])
+    name, names = statistic.label, statistic.sources
+    shape = fit.shape
+    of_rows = log_likelihoods(fit.family, fit.posterior.matrix, [np.ascontiguousarray(c) for c in columns], group)
     groups["log_likelihood"] = {name: of_rows.T.reshape(*shape, len(ids))}
-    names = ("frequency", "recency", "T") if purchases else ("frequency", "monetary_value")
-    observed = names[:2] if purchases else names[1:]
+    observed = statistic.random
     given = dict(zip(names, columns, strict=True))
     groups["observed_data"] = {key: given[key] for key in observed}
     groups.setdefault("constant_data", {}).update({key: v for key, v in given.items() if key not in observed})
     if posterior_predictive:
-        if purchases:
-            replicated = checks.replicate_purchases(fit.posterior, given["T"], posterior_predictive, seed)
+        if statistic is RECENCY_FREQUENCY:
+            replicated = checks.replicate_purchases(fit.posterior, given["T"], posterior_predictive, seed, group)
             groups["posterior_predictive"] = {"frequency": replicated[0][None], "recency": replicated[1][None]}
         else:
-            spend = checks.replicate_spend(fit.posterior, given["frequency"], posterior_predictive, seed)
+            spend = checks.replicate_spend(fit.posterior, given["frequency"], posterior_predictive, seed, group)
             groups["posterior_predictive"] = {"monetary_value": spend[None]}
     dimension = "customer_id" if by == "customer" else "row"
     coords[dimension] = ids
@@ -175,10 +177,6 @@ def _spend(rfm: RFM) -> Array:
     return rfm.monetary_value
 
 
-def _spenders(rfm: RFM) -> npt.NDArray[np.bool_]:
-    return (rfm.frequency > 0) & (_spend(rfm) > 0)
-
-
 def predictive_tables(fit: Fit, rfm: RFM, replicates: int, interval: float, seed: int) -> dict[str, Any]:
     """The tables of `Fit.predictive_check`."""
     if not isinstance(replicates, (int, np.integer)) or replicates < 2:
@@ -186,17 +184,19 @@ def predictive_tables(fit: Fit, rfm: RFM, replicates: int, interval: float, seed
     if not 0 < interval < 1:
         raise UsageError(f"interval={interval!r} must lie between 0 and 1.")
     rfm = fit._rfm(rfm)
-    if fit.family.kind == "purchases":
+    if fit.family.statistic is RECENCY_FREQUENCY:
         rfm = rfm.take(checks.evenly(len(rfm)))
-        frequency, recency = checks.replicate_purchases(fit.posterior, rfm.T, replicates, seed)
+        group = fit.posterior.group_of(rfm)
+        frequency, recency = checks.replicate_purchases(fit.posterior, rfm.T, replicates, seed, group)
         return {
             "frequency": checks.frequency_check(rfm.frequency.astype(np.float64), frequency, interval),
             "recency": checks.recency_check(rfm.recency, rfm.T, recency, frequency, interval),
         }
     fit.family.rows(rfm)  # refuses a table without spend
-    rfm = rfm.take(np.flatnonzero(_spenders(rfm)))
+    rfm = rfm.take(np.flatnonzero(SPEND.mask(rfm)))
     rfm = rfm.take(checks.evenly(len(rfm)))
-    replicated = checks.replicate_spend(fit.posterior, rfm.frequency.astype(np.float64), replicates, seed)
+    group = fit.posterior.group_of(rfm)
+    replicated = checks.replicate_spend(fit.posterior, rfm.frequency.astype(np.float64), replicates, seed, group)
     return {"spend": checks.spend_check(_spend(rfm), replicated, interval)}
 
 
@@ -211,7 +211,7 @@ def prior_tables(
     scale = family.rows(rfm).scale
     drawn = prior_draws(family, priors, scale, int(draws), seed)
     posterior = Posterior.from_parameters(family, {name: drawn[name] for name in family.parameters}, rfm.time_unit)
-    if family.kind == "purchases":
+    if family.statistic is RECENCY_FREQUENCY:
         return _prior_purchases(posterior, rfm, interval, seed)
     return _prior_spend(posterior, rfm, interval, seed)
 
@@ -239,7 +239,7 @@ def _prior_purchases(posterior: Posterior, rfm: RFM, interval: float, seed: int)
 
 
 def _prior_spend(posterior: Posterior, rfm: RFM, interval: float, seed: int) -> dict[str, pd.DataFrame]:
-    used = rfm.take(np.flatnonzero(_spenders(rfm)))
+    used = rfm.take(np.flatnonzero(SPEND.mask(rfm)))
     few = used.take(_some(len(used)))
     replicated = checks.replicate_spend(posterior, few.frequency.astype(np.float64), len(posterior), seed)
     nothing = np.zeros(1)

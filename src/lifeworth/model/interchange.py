@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families import Family
-from lifeworth.families.base import Posterior
+from lifeworth.families.posterior import Posterior
+from lifeworth.families.statistics import SPEND
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
-from lifeworth.model.fit import FIT_CLASSES, Fit, Origin
+from lifeworth.model.fit import Fit, Origin, fit_class
 from lifeworth.model.record import from_record, to_record
 from lifeworth.predict import check_units
 from lifeworth.timeunits import TimeUnit
@@ -37,11 +38,12 @@ def to_pymc_marketing(fit: Fit, rfm: RFM) -> Any:
 
     table = fit._rfm(rfm)
     check_units(fit.posterior, table)
+    if fit.posterior.design.groups > 1:
+        raise UsageError("Parameters that differ between groups of customers cannot be carried to pymc-marketing.")
     columns = ["customer_id", "frequency", "recency", "T"]
-    if fit.family.kind == "spend":
+    if fit.family.statistic is SPEND:
         fit.family.rows(table)  # refuses a table without spend
-        assert table.monetary_value is not None
-        table = table.take((table.frequency > 0) & (table.monetary_value > 0))
+        table = table.take(SPEND.mask(table))
         columns = ["customer_id", "frequency", "monetary_value"]
     flat = {name: Prior("HalfFlat") for name in fit.family.parameters}
     model = getattr(clv, fit.family.counterpart)(model_config=flat)
@@ -100,7 +102,7 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
         versions={"pymc-marketing": str(posterior.attrs.get("pymc_marketing_version", "unknown"))},
     )
     diagnostics = _judge({name: samples[name] for name in family.parameters}, sample_stats)
-    return FIT_CLASSES[family.kind](given, diagnostics, origin, samples, sample_stats)
+    return fit_class(family)(given, diagnostics, origin, samples, sample_stats)
 
 
 def with_record(tree: xarray.DataTree, fit: Fit) -> xarray.DataTree:
@@ -139,8 +141,8 @@ def _group(tree: Any, name: str) -> Any:
 
 
 def _numbers(variable: Any, kind: Any = np.float64) -> npt.NDArray[Any]:
-    """(chains, draws)."""
-    return np.ascontiguousarray(variable.transpose(*_DIMS).to_numpy(), dtype=kind)
+    """(chains, draws), or (chains, draws, groups)."""
+    return np.ascontiguousarray(variable.transpose(*_DIMS, ...).to_numpy(), dtype=kind)
 
 
 def _judge(parameters: Samples, sample_stats: Samples) -> Diagnostics:

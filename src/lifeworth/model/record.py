@@ -13,9 +13,11 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families import FAMILIES, Family
-from lifeworth.families.base import Posterior, PriorSpec
+from lifeworth.families.design import ONE_FOR_ALL, design_from_record
+from lifeworth.families.parameters import PriorSpec
+from lifeworth.families.posterior import Posterior
 from lifeworth.inference.diagnostics import VERDICTS, Diagnostics
-from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors
+from lifeworth.model.fit import Fit, Origin, Priors, fit_class, flattened
 from lifeworth.timeunits import TIME_UNITS
 from lifeworth.transactions import Audit
 
@@ -46,12 +48,14 @@ def to_record(fit: Fit) -> dict[str, Any]:
         "created": origin.created,
         "versions": dict(origin.versions),
     }
+    if fit.posterior.design.groups > 1:
+        record["design"] = fit.posterior.design.to_record()
     plain: dict[str, Any] = _plain(record)
     return plain
 
 
 def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Samples, where: str) -> Fit:
-    """A fit from `to_record` and its draws, (chains, draws) each; `where` is named in errors.
+    """A fit from `to_record` and its draws, (chains, draws[, groups]) each; `where` is named in errors.
 
     Names of variables with priors are not held against the family, which may come to call them otherwise.
 
@@ -62,8 +66,8 @@ def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Sampl
     read = _Reader(record, where)
     read("kind", lambda value: value == "fit")
     family = _family(read)
-    purchases = family.kind == "purchases"
-    time_unit = read("time_unit", lambda value: value in TIME_UNITS if purchases else value is None)
+    timed = family.statistic.dimension == "time"
+    time_unit = read("time_unit", lambda value: value in TIME_UNITS if timed else value is None)
     currency = read("currency", lambda value: value is None or isinstance(value, str))
     scale = _number(read("scale", _is_number))
     end = read("observation_end", lambda value: value is None or _is_date(value))
@@ -84,15 +88,16 @@ def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Sampl
     for name, values in samples.items():
         if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
             raise DataError(f"{where} is damaged: the draws of {name} are not all finite numbers.")
-    if len({values.shape for values in (*samples.values(), *sample_stats.values())}) > 1:
+    if len({values.shape[:2] for values in (*samples.values(), *sample_stats.values())}) > 1:
         raise DataError(f"{where} is damaged: it holds more draws of some variables than of others.")
     floats = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in samples.items()}
-    parameters = {name: values.ravel() for name, values in floats.items() if name in family.parameters}
+    parameters = {name: flattened(values) for name, values in floats.items() if name in family.parameters}
+    design = design_from_record(record["design"], where) if "design" in record else ONE_FOR_ALL
     try:
-        posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period)
+        posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period, design)
     except UsageError as error:
         raise DataError(f"{where} is damaged: {error}") from error
-    return FIT_CLASSES[family.kind](posterior, diagnostics, origin, floats, dict(sample_stats))
+    return fit_class(family)(posterior, diagnostics, origin, floats, dict(sample_stats))
 
 
 class _Reader:

@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
-import importlib.metadata
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
-import numpy as np
 import pandas as pd
 
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
-from lifeworth.families.base import Posterior, PriorSpec, Rows
+from lifeworth.families.design import ONE_FOR_ALL, Design
+from lifeworth.families.distinct import Rows
+from lifeworth.families.parameters import PriorSpec
+from lifeworth.families.posterior import Posterior
 from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer, of_all_orders
-from lifeworth.model.fit import FIT_CLASSES, Fit, Origin, Priors, PurchaseFit, SpendFit
+from lifeworth.model.fit import Fit, Origin, Priors, PurchaseFit, SpendFit, fit_class, flattened
+from lifeworth.model.provenance import Described, now, versions
 from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
 from lifeworth.timeunits import TimeUnit, check_time_unit
-from lifeworth.transactions import Audit
-
-_MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")
-
-
-class Described(Protocol):
-    """What a fit carries along of the table it was made from."""
-
-    @property
-    def time_unit(self) -> TimeUnit:
-        """Unit of its times."""
-
-    @property
-    def period(self) -> TimeUnit | None:
-        """Periods within which purchases are one."""
-
-    @property
-    def observation_end(self) -> pd.Timestamp | None:
-        """First instant of the last period observed."""
-
-    @property
-    def currency(self) -> str | None:
-        """What money is counted in."""
-
-    @property
-    def audit(self) -> Audit | None:
-        """What happened to every row."""
 
 
 class Model[F: Fit](Answers):
@@ -61,10 +34,11 @@ class Model[F: Fit](Answers):
     """
 
     family: ClassVar[Family]
+    design: Design = ONE_FOR_ALL
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
-        fit = FIT_CLASSES[cls.family.kind]
+        fit = fit_class(cls.family)
         return f"{cls.__name__}().fit(rfm) gives the fit, which answers" if hasattr(fit, name) else fit._answer(name)
 
     def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None) -> None:
@@ -222,7 +196,8 @@ class Model[F: Fit](Answers):
         >>> lw.BetaGeo(priors="flat").fit(calibration, method="map")  # the published estimates
         BG/NBD fit (r = 0.2426, alpha = 4.414, a = 0.7929, b = 2.426; 1 draw, warn)
         """
-        return self.fit_rows(self.family.rows(rfm), rfm, method, draws, seed, progress)
+        rows = self.family.rows(rfm, self.design)
+        return self.fit_rows(rows, rfm, method, draws, seed, progress, self.design)
 
     def fit_rows(
         self,
@@ -232,6 +207,7 @@ class Model[F: Fit](Answers):
         draws: int = 1000,
         seed: int = 0,
         progress: Progress | None = None,
+        design: Design = ONE_FOR_ALL,
     ) -> F:
         """Fit the model to distinct rows with counts that were brought together elsewhere; else as `fit`.
 
@@ -239,14 +215,17 @@ class Model[F: Fit](Answers):
         ----------
         rows : as `Family.rows` gives them.
         source : units and account of the table they are of.
+        design : by whose groups the rows were brought together.
         """
         with watched(progress) as report:
+            if rows.free is not None and len(rows.group) > 1:
+                raise UsageError(f"{self.family.label} takes free orders and groups of customers apart only.")
             used = rows if rows.free is None else rows.free.paid(rows)
             found = infer(self.family, used, self._parametrisation, method, draws, seed, report)
             if rows.free is not None:
                 found = of_all_orders(found, rows.free, seed)
-        time_unit = source.time_unit if self.family.kind == "purchases" else None
-        flat = {name: np.ascontiguousarray(found.draws[name].ravel()) for name in self.family.parameters}
+        time_unit = source.time_unit if self.family.statistic.dimension == "time" else None
+        flat = {name: flattened(found.draws[name]) for name in self.family.parameters}
         priors: Priors = (
             "flat"
             if self.priors == "flat"
@@ -259,10 +238,10 @@ class Model[F: Fit](Answers):
             observation_end=source.observation_end,
             audit=source.audit,
             priors=priors,
-            created=_now(),
+            created=now(),
             versions=versions(),
         )
-        posterior = Posterior(self.family, flat, time_unit, source.currency, source.period)
+        posterior = Posterior(self.family, flat, time_unit, source.currency, source.period, design)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
     @classmethod
@@ -288,18 +267,24 @@ class Model[F: Fit](Answers):
 
         return cast(F, from_datatree(cls.family, tree))
 
-    def _from_parameters(
-        self, values: Mapping[str, Any], time_unit: TimeUnit | None, currency: str | None, period: TimeUnit | None
+    def of_draws(
+        self,
+        values: Mapping[str, Any],
+        time_unit: TimeUnit | None = None,
+        currency: str | None = None,
+        period: TimeUnit | None = None,
+        design: Design = ONE_FOR_ALL,
     ) -> F:
+        """A fit with known parameters, (draws,) or (draws, groups of the design)."""
         by = None if period is None else check_time_unit(period, "period")
-        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by)
+        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by, design)
         samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
         given = Diagnostics("given", "ok", ())
-        return self._made(posterior, given, Origin(period=by, created=_now(), versions=versions()), samples)
+        return self._made(posterior, given, Origin(period=by, created=now(), versions=versions()), samples)
 
     def _made(self, *parts: Any) -> F:
         """A fit of the kind this model makes."""
-        return cast(F, FIT_CLASSES[self.family.kind](*parts))
+        return cast(F, fit_class(self.family)(*parts))
 
 
 class PurchaseModel(Model[PurchaseFit]):
@@ -332,7 +317,7 @@ class PurchaseModel(Model[PurchaseFit]):
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
         1.1967
         """
-        return self._from_parameters(values, check_time_unit(time_unit), currency, period)
+        return self.of_draws(values, check_time_unit(time_unit), currency, period)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
@@ -374,7 +359,7 @@ class SpendModel(Model[SpendFit]):
         ------
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
-        return self._from_parameters(values, None, currency, period)
+        return self.of_draws(values, None, currency, period)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:
@@ -487,13 +472,3 @@ def purchase_model(name: str, argument: str = "purchases") -> type[PurchaseModel
         choices = ", ".join(f"{key} ({model.family.label})" for key, model in known.items())
         raise UsageError(f"{argument} {name!r} is not a model of purchases; there are: {choices}.")
     return known[name]
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of what makes draws."""
-    return {name: importlib.metadata.version(name) for name in _MADE_WITH}
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

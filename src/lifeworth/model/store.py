@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
 from lifeworth.model.record import from_record, to_record
 
 # 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs. 3: what a
-# calibration has learned stands in clv.json; without one, a model is still written in format 2.
-FORMAT, _PLAIN = 3, 2
+# calibration has learned stands in clv.json. 4: fit.json holds a design, and parameters have a column for each group of
+# customers. What needs none of these is still written in format 2, and what needs no design in format 3.
+FORMAT, _WITH_CALIBRATION, _PLAIN = 4, 3, 2
 _SPEC, _DRAWS, _CLV = "fit.json", "posterior.parquet", "clv.json"
 _PARTS = ("purchases", "spend")
 _WRITTEN = {_SPEC, _DRAWS, _CLV, *_PARTS, *(str(Path(part) / name) for part in _PARTS for name in (_SPEC, _DRAWS))}
@@ -53,7 +55,7 @@ def write_clv(clv: CLV, folder: Path) -> None:
             parts[name] = _write_fit(fit, folder / name)
     content: dict[str, Any] = {"kind": "clv", "parts": parts}
     if clv.calibration is not None:
-        content |= {"format": FORMAT, "calibration": to_json(clv.calibration)}
+        content |= {"format": _WITH_CALIBRATION, "calibration": to_json(clv.calibration)}
     _write_json(folder / _CLV, content)
 
 
@@ -149,15 +151,38 @@ def _write_fit(fit: Fit, folder: Path) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    chains, draws = next(iter(fit.samples.values())).shape
+    chains, draws = fit.shape
     columns = {
         "chain": np.repeat(np.arange(chains, dtype=np.int16), draws),
         "draw": np.tile(np.arange(draws, dtype=np.int32), chains),
-        **{name: values.ravel() for name, values in fit.samples.items()},
+        **{column: values for name, values in fit.samples.items() for column, values in _columns(name, values)},
         **{f"{_STATS}{name}": values.ravel() for name, values in fit.sample_stats.items()},
     }
     pq.write_table(pa.table(columns), folder / _DRAWS, compression="zstd")
-    return _write_json(folder / _SPEC, to_record(fit) | {"checksum": _checksum((folder / _DRAWS).read_bytes())})
+    record = to_record(fit) | {"checksum": _checksum((folder / _DRAWS).read_bytes())}
+    if "design" in record:
+        record["format"] = FORMAT
+    return _write_json(folder / _SPEC, record)
+
+
+def _columns(name: str, values: npt.NDArray[Any]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """The columns that draws are written as: one, or "name[0]", "name[1]", ... with one for each group."""
+    if values.ndim == 2:
+        yield name, values.ravel()
+        return
+    for group in range(values.shape[2]):
+        yield f"{name}[{group}]", values[:, :, group].ravel()
+
+
+def _grouped(columns: dict[str, npt.NDArray[Any]], path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Draws as they were before `_columns`: the columns of one name together again."""
+    found: dict[str, list[npt.NDArray[Any]]] = {}
+    for column, values in columns.items():
+        name, bracket, number = column.partition("[")
+        if bracket and number != f"{len(found.get(name, []))}]":
+            raise DataError(f"{path} is damaged: the column {column} is out of place.")
+        found.setdefault(name, []).append(values)
+    return {name: np.stack(of, axis=-1) if f"{name}[0]" in columns else of[0] for name, of in found.items()}
 
 
 def _read_fit(folder: Path) -> tuple[Fit, str | None]:
@@ -171,7 +196,7 @@ def _read_fit(folder: Path) -> tuple[Fit, str | None]:
         raise DataError(f"{path} is damaged: its content is not what {_SPEC} says it is.")
     columns = _read_draws(content, path)
     stats = {name.removeprefix(_STATS): values for name, values in columns.items() if name.startswith(_STATS)}
-    samples = {name: values for name, values in columns.items() if not name.startswith(_STATS)}
+    samples = _grouped({name: values for name, values in columns.items() if not name.startswith(_STATS)}, path)
     return from_record(record, samples, stats, str(folder)), record.get(_OWN)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.families.base import Posterior
+from lifeworth.families.posterior import Posterior
 from lifeworth.rfm import RFM, RFM_COLUMNS, metadata_of
 from lifeworth.tables import read_table
 from lifeworth.timeunits import horizon_length

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,9 +10,11 @@ import numpy.typing as npt
 
 from lifeworth import predict
 from lifeworth.errors import UsageError
-from lifeworth.families.base import Posterior, distinct
+from lifeworth.families.distinct import Distinct
+from lifeworth.families.posterior import Posterior
 from lifeworth.rfm import RFM
 from lifeworth.segments.rules import is_whole
+from lifeworth.value.futures import Futures
 
 Array = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
@@ -94,41 +95,32 @@ def top_probabilities(
         if progress is not None:
             progress("probabilities of tiers", done / draws)
     money = np.zeros(n) if rfm.monetary_value is None else rfm.monetary_value
-    _, inverse, counts = distinct(rfm.frequency, rfm.recency, rfm.T, money)
-    return [(np.bincount(inverse, weights=total) / counts)[inverse] / draws for total in sums]
+    alike = Distinct.of(_groups_of(purchases, spend, rfm), rfm.frequency, rfm.recency, rfm.T, money)
+    means = (np.bincount(alike.inverse, weights=total) / alike.counts for total in sums)
+    return [mean[alike.inverse] / draws for mean in means]
+
+
+def _groups_of(purchases: Posterior, spend: Posterior | None, rfm: RFM) -> npt.NDArray[np.int64]:
+    """A number for each pair of groups, of purchases and of spend, that customers belong to."""
+    group = purchases.group_of(rfm)
+    return group if spend is None else group * spend.design.groups + spend.group_of(rfm)
 
 
 def _futures(
     purchases: Posterior, spend: Posterior | None, length: float, rfm: RFM, draws: int, uncertainty: str, seed: int
 ) -> Iterator[Array]:
     """What customers will be worth, (customers, a few draws) at a time."""
-    from lifeworth.kernels.futures import future_rows
-
     predict.check_units(purchases, rfm)
-    x, t_x, T = (np.ascontiguousarray(c, dtype=np.float64) for c in (rfm.frequency, rfm.recency, rfm.T))
-    z = np.zeros(len(rfm))
     if spend is not None:
         predict.check_units(spend, rfm)
         spend = predict.with_a_mean(spend)
-        z = predict.spend_columns(rfm)[1]
-    keys = predict.customer_keys(rfm.customer_id)
-    horizon = np.full(len(rfm), length)
     for start in range(0, draws, _AT_A_TIME):
         pick = np.arange(start, min(start + _AT_A_TIME, draws))
-        some, some_spend = _some_draws(purchases, pick), None if spend is None else _some_draws(spend, pick)
+        some, some_spend = purchases.some(pick), None if spend is None else spend.some(pick)
         if uncertainty == "mean":
             values = predict.expected_purchases(some, rfm, length, draws=True)
             yield values if some_spend is None else values * predict.expected_spend(some_spend, rfm, draws=True)
             continue
-        kernels = future_rows(some.family.kernels, None if some_spend is None else some_spend.family.kernels)
-        spend_draws = np.ones((len(pick), 1, 3)) if some_spend is None else some_spend.matrix
-        terms = np.array([[1.0, 0.0, 0.0, 0.0, 0.0]])
-        _, values = kernels.simulate_futures(
-            some.matrix, spend_draws, x, t_x, T, z, keys, np.uint64(seed), horizon, 0.0, terms, first=start
-        )
-        yield np.asarray(values)
-
-
-def _some_draws(posterior: Posterior, pick: npt.NDArray[np.int64]) -> Posterior:
-    """Some draws of a posterior, going round and round."""
-    return replace(posterior, draws={name: values[pick % len(posterior)] for name, values in posterior.draws.items()})
+        futures = Futures.of(purchases, spend, rfm, pick)
+        _, values = futures.simulate(slice(None), seed, length, first=start)
+        yield values

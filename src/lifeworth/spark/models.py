@@ -12,14 +12,15 @@ import pyarrow as pa
 from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate.holdout import Scores, score
 from lifeworth.families import FAMILIES
-from lifeworth.families.base import distinct, purchase_rows, spend_rows
+from lifeworth.families.design import design_from_record
+from lifeworth.families.distinct import distinct
+from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.model import CLV, BetaGeo, GammaGamma
 from lifeworth.model.calibration import from_json, to_json
 from lifeworth.model.specs import MODELS, PurchaseModel, SpendModel
 from lifeworth.rfm import RFM
 from lifeworth.spark.counting import train_test_split
 from lifeworth.spark.tables import Batches, SparkRFM, batches_of, fetched, mapped, schema_of
-from lifeworth.timeunits import TimeUnit
 from lifeworth.value import Terms, Uncertainty
 from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
@@ -45,16 +46,18 @@ def fit_clv(
     (frequency, recency, T) and 24 for each distinct (frequency, monetary_value) of those who came back.
     """
     purchase_model = BetaGeo() if purchases is None else purchases
-    x, t_x, T, counts = _distinct(rfm.frame, ["frequency", "recency", "T"])
-    fitted = purchase_model.fit_rows(purchase_rows(x.astype(np.int64), t_x, T, counts), rfm, method, draws, seed)
+    *columns, counts = _distinct(rfm.frame, list(RECENCY_FREQUENCY.sources))
+    columns[0] = columns[0].astype(np.int64)
+    fitted = purchase_model.fit_rows(RECENCY_FREQUENCY.of_distinct(columns, counts), rfm, method, draws, seed)
     if spend is None and not rfm.has_money:
         return CLV(fitted)
     if not rfm.has_money:
         raise DataError("This RFM table has no monetary_value, which a model of spend needs.")
     told = rfm.frame.where("frequency > 0 and monetary_value >= 0")  # a mean of 0 tells of free orders
-    x, z, counts = _distinct(told, ["frequency", "monetary_value"])
+    *columns, counts = _distinct(told, list(SPEND.sources))
+    columns[0] = columns[0].astype(np.int64)
     spend_model = GammaGamma() if spend is None else spend
-    return CLV(fitted, spend_model.fit_rows(spend_rows(x.astype(np.int64), z, counts), rfm, method, draws, seed))
+    return CLV(fitted, spend_model.fit_rows(SPEND.of_distinct(columns, counts), rfm, method, draws, seed))
 
 
 def predict(
@@ -176,24 +179,25 @@ def _distinct(frame: DataFrame, names: list[str]) -> list[Any]:
 # ---- scoring --------------------------------------------------------------------------------------------------
 
 
-type PackedFit = tuple[str, dict[str, Any], TimeUnit | None, str | None, TimeUnit | None]
-type Packed = tuple[list[PackedFit], dict[str, Any] | None]
+type Packed = tuple[list[tuple[Any, ...]], dict[str, Any] | None]
 
 
 def _packed(clv: CLV) -> Packed:
     """The draws of a model, and what its calibration has learned: all that scoring needs, as plain values."""
     parts = [part.posterior for part in (clv.purchases, clv.spend) if part is not None]
     learned = None if clv.calibration is None else to_json(clv.calibration)
-    return [(part.family.name, part.draws, part.time_unit, part.currency, part.period) for part in parts], learned
+    return [
+        (part.family.name, part.draws, part.time_unit, part.currency, part.period, part.design.to_record())
+        for part in parts
+    ], learned
 
 
 def _unpacked(packed: Packed) -> CLV:
     parts, learned = packed
     fits: dict[str, Any] = {}
-    for name, draws, time_unit, currency, period in parts:
-        model: Any = MODELS[name]()
-        unit = (time_unit,) if FAMILIES[name].kind == "purchases" else ()
-        fits[FAMILIES[name].kind] = model.from_parameters(draws, *unit, currency=currency, period=period)
+    for name, draws, time_unit, currency, period, record in parts:
+        design = design_from_record(record, "The model sent to Spark")
+        fits[FAMILIES[name].kind] = MODELS[name]().of_draws(draws, time_unit, currency, period, design)
     return CLV(**fits, calibration=None if learned is None else from_json(learned, "The model sent to Spark"))
 
 

@@ -1,0 +1,96 @@
+"""Draws of the parameters of a family, in units, and which customers share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lifeworth.errors import UsageError
+from lifeworth.families.base import Family
+from lifeworth.families.design import ONE_FOR_ALL, Design
+from lifeworth.timeunits import TimeUnit
+
+_SUPPORTS = {"positive": "positive and finite", "unit": "between 0 and 1", "real": "finite"}
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of a family's parameters, in a unit of time and of money.
+
+    Attributes
+    ----------
+    family : the model they belong to.
+    draws : parameter -> (draws,) float64, or (draws, groups) where the groups of the design differ in it.
+    time_unit : unit of time of the parameters; None for spend models.
+    currency : unit of money, or None.
+    period : periods within which purchases are one purchase, or None where that is not known.
+    design : which customers share parameters.
+    """
+
+    family: Family
+    draws: dict[str, npt.NDArray[np.float64]]
+    time_unit: TimeUnit | None = None
+    currency: str | None = None
+    period: TimeUnit | None = None
+    design: Design = ONE_FOR_ALL
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """(draws, groups, parameters) in the family's order, C-contiguous: what kernels take."""
+        columns = [self.draws[name] for name in self.family.parameters]
+        of_groups = [column[:, None] if column.ndim == 1 else column for column in columns]
+        shape = (len(self), self.design.groups)
+        return np.ascontiguousarray(np.stack([np.broadcast_to(column, shape) for column in of_groups], axis=-1))
+
+    def group_of(self, table: Any) -> npt.NDArray[np.int64]:
+        """The group of each customer of a table, (customers,), or (1,) where all share parameters."""
+        return self.design.group_of(table)
+
+    def some(self, pick: npt.NDArray[np.int64]) -> Posterior:
+        """These draws, going round the posterior where there are fewer."""
+        return replace(self, draws={name: values[pick % len(self)] for name, values in self.draws.items()})
+
+    def __len__(self) -> int:
+        return len(self.draws[self.family.parameters[0]])
+
+    @property
+    def typical_age(self) -> float:
+        """The least of the parameters in units of time: how fast, about, what is expected of a new customer changes."""
+        times = [self.draws[p.name].mean() for p in self.family.definitions if p.dimension == "time"]
+        return float(min(times, default=1.0))
+
+    @classmethod
+    def from_parameters(
+        cls,
+        family: Family,
+        values: Mapping[str, Any],
+        time_unit: TimeUnit | None,
+        currency: str | None = None,
+        period: TimeUnit | None = None,
+        design: Design = ONE_FOR_ALL,
+    ) -> Posterior:
+        """Check known numbers, or draws, and take them as a posterior."""
+        missing = [name for name in family.parameters if name not in values]
+        extra = [name for name in values if name not in family.parameters]
+        if missing or extra:
+            raise UsageError(
+                f"{family.label} has the parameters {', '.join(family.parameters)}; "
+                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(extra) or 'none'}."
+            )
+        draws = {name: np.atleast_1d(np.asarray(values[name], dtype=np.float64)).copy() for name in family.parameters}
+        number = len(draws[family.parameters[0]])
+        allowed = {(number,)} if design.groups == 1 else {(number,), (number, design.groups)}
+        if number == 0 or any(array.shape not in allowed for array in draws.values()):
+            raise UsageError(
+                f"The draws of {', '.join(family.parameters)} must be numbers or 1-dimensional arrays of one length, "
+                f"not of shapes {[array.shape for array in draws.values()]}."
+            )
+        bad = [p for p in family.definitions if not p.allows(draws[p.name]).all()]
+        if bad:
+            names = ", ".join(p.name for p in bad)
+            raise UsageError(f"{family.label}: {names} must be {_SUPPORTS[bad[0].support]}.")
+        return cls(family, draws, time_unit, currency, period, design)
