@@ -8,7 +8,7 @@ whoever makes it; an RFM table tells only whether all orders of a customer were.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
