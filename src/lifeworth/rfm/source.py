@@ -35,6 +35,8 @@ _SAMPLES = 1, 1 << 6, 1 << 11, 1 << 16
 _BATCHES = 8
 _FILES = 16
 _FEWEST_ROWS, _MOST_ROWS = 1 << 12, 1 << 21
+# Reading a batch may take so many bytes, however small the budget is.
+_LEAST_BUDGET = 1 << 24
 _FEWEST_BITS, _MOST_BITS, _UNKNOWN_BITS = 2, 10, 8
 
 
@@ -87,7 +89,7 @@ def open_columns(
             yield read_columns(*in_memory, decimal=decimal, beside=beside)
             return
         fewest = _FEWEST_ROWS if rows is None else min(rows, _FEWEST_ROWS)
-        if 2 * width * fewest > budget:
+        if 2 * width * fewest > max(budget, _LEAST_BUDGET):
             raise DataError(
                 f"Rows of {data} take about {width / 1e6:,.3g} MB each in the columns {', '.join(names)}, and the "
                 f"{fewest:,} that are read at a time do not fit in {budget / 1e6:,.0f} MB: raise memory_limit, or name "
