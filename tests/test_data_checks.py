@@ -174,6 +174,11 @@ def folder_of(rows, folder):
     return path
 
 
+def parquet_of(rows, folder):
+    rows.to_parquet(path := folder / f"one-{len(list(folder.iterdir()))}.parquet")
+    return path
+
+
 def parquets_of(rows, folder):
     path = folder / f"parquets-{len(list(folder.iterdir()))}"
     path.mkdir()
@@ -183,7 +188,7 @@ def parquets_of(rows, folder):
     return path
 
 
-FORMS = [frame_of, arrow_of, polars_of, lazy_of, reader_of, relation_of, csv_of, folder_of, parquets_of]
+FORMS = [frame_of, arrow_of, polars_of, lazy_of, reader_of, relation_of, csv_of, folder_of, parquet_of, parquets_of]
 
 
 def notes_of(form, rows, folder, **how):
@@ -313,7 +318,19 @@ def table_of(form, rows, folder, **how):
     return lw.rfm_summary(form(rows, folder), **memory_of(form), **how)
 
 
-WAYS = [frame_of, arrow_of, polars_of, reader_of, relation_of, csv_of, folder_of, spill_of, pushed_of, state_of]
+WAYS = [
+    frame_of,
+    arrow_of,
+    polars_of,
+    reader_of,
+    relation_of,
+    csv_of,
+    parquet_of,
+    folder_of,
+    spill_of,
+    pushed_of,
+    state_of,
+]
 
 
 @pytest.mark.parametrize("form", WAYS)

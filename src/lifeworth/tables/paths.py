@@ -93,7 +93,7 @@ class Files:
                 with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER) as file:
                     schema = file.schema_arrow
                     one = {name: [] for name in schema.names}
-                    text = [name for name in one if _is_text(schema, name)] if not number else []
+                    text = [name for name in one if _is_text(schema, name)] if rows and not number else []
                     batch = next(file.iter_batches(rows, columns=text), None) if text else None
                     one |= batch.to_pydict() if batch is not None else {}
             found = {**one, **found}
