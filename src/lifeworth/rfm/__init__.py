@@ -1,4 +1,4 @@
-"""RFM: from transactions to how often, how recently, how long and for how much each customer has bought."""
+"""RFM tables: frequency, recency, age and monetary value of each customer, computed from transactions."""
 
 from lifeworth.rfm.alignment import by_customer as by_customer
 from lifeworth.rfm.alignment import in_table_order as in_table_order

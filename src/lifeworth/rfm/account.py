@@ -1,4 +1,4 @@
-"""The account of rows: from what kernels have seen to what users read."""
+"""Build the audit of rows from the counts that kernels return."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from lifeworth.rfm.settings import Settings
 from lifeworth.transactions import Audit
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
-# Why rows are left out, in the order in which audits say it.
+# Reasons for leaving out rows, in the order in which audits list them.
 REASONS = (
     "with a missing customer id", "with a missing date", "with an unreadable date",
     "with a date outside the years 1 to 9999", "equal to an earlier row", "with a missing amount",
     "with an unreadable or infinite amount", "after the end", "dropped as refunds",
     NETTED, RETURNED, TAKEN_OFF, UNMATCHED, "in the holdout",
 )  # fmt: skip
-# Where nothing happens for two years before the last date, that date is rather a slip, or the 9999-12-31 of a database.
+# A last date more than two years after all others is probably a typing error, or a database's 9999-12-31.
 _GAP = np.timedelta64(730, "D")
 
 
 class Shown(Protocol):
-    """Columns, or what is left of columns that were counted in parts."""
+    """Interface of `Columns`, and of what is kept of columns that are counted in parts."""
 
     @property
     def resolution(self) -> str:
-        """What times count."""
+        """Unit of the time values."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the audit."""
+        """Notes for the audit."""
 
     def __len__(self) -> int: ...
 
     def show(self, name: str, numbers: Iterable[int]) -> list[str]:
-        """Values of a column in these rows, as text."""
+        """Return the values of a column in these rows, as text."""
 
 
 def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None:
-    """Raise a `DataError` if there is a negative amount."""
+    """Raise a `DataError` if any amount is negative."""
     from lifeworth.kernels.partition import REFUND
 
     count, rows = account.of(REFUND)
@@ -57,7 +57,7 @@ def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None
 
 
 def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
-    """The account of every row; a `DataError` if there is not a single one to count."""
+    """Return the audit of all rows, or raise a `DataError` if no row can be used."""
     from lifeworth.kernels import partition as reasons
     from lifeworth.kernels import refunds
 
@@ -112,13 +112,13 @@ def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.N
 
 
 def note_on_gap(columns: Shown, account: Account, argument: str) -> tuple[str, ...]:
-    """A note where the last date, which is about to end the observed time, stands far from all others."""
+    """Return a note if the last date, which sets the end of observation, is far from all others."""
     last, before = np.array([account.last, account.last_but_one]).view(f"datetime64[{columns.resolution}]")
     return gap_note(last, before, argument)
 
 
 def gap_note(last: Any, before: Any, argument: str) -> tuple[str, ...]:
-    """A note where the last date stands far from the one before it."""
+    """Return a note if the last date is far from the one before it."""
     last, before = (np.datetime64(when, "s") for when in (last, before))
     if last - before < _GAP:
         return ()

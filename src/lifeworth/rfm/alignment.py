@@ -1,4 +1,4 @@
-"""Values given for each customer, brought to the order of an RFM table without a chance to pair them wrongly."""
+"""Align values given per customer with the rows of an RFM table."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ _SHOWN = 3
 
 
 def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.NDArray[Any]:
-    """One value for each customer, in the order of `rfm`.
+    """Return one value per customer, in the order of `rfm`.
 
     Parameters
     ----------
-    values : a Series whose index holds customer ids, a mapping from customer ids, or an array or list in the order of
-        the table.
-    name : the argument, for messages. noun : what one of its values is.
+    values : Series, mapping, array or list
+        A Series indexed by customer id, a mapping from customer ids, or an array or list in the order of the table.
+    rfm : RFM
+        Table whose customers are looked up.
+    name : str
+        Name of the argument, for messages.
+    noun : str, default "number"
+        What one value is, for messages.
 
     Returns
     -------
-    (n,) array.
+    array of shape (n,)
 
     Raises
     ------
-    UsageError : a Series by row number; an array where the order of rows in the caller's table is not that of `rfm`;
-        another number of values than customers.
-    DataError : ids that are missing, or there twice.
+    UsageError
+        The Series is indexed by row number, an array is given although the rows of the caller's table were reordered,
+        or the number of values differs from the number of customers.
+    DataError
+        Customer ids are missing or duplicated.
     """
     if isinstance(values, Mapping):
         values = pd.Series(list(values.values()), index=pd.Index(list(values), dtype=object).infer_objects())
@@ -60,7 +67,7 @@ def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.N
 
 
 def in_table_order(values: Any, rfm: RFM) -> Any:
-    """An array in the order of the rows that `rfm` was made of, in the order of `rfm`; anything else as it is."""
+    """Reorder an array from the order of the caller's table to that of `rfm`; return anything else unchanged."""
     if rfm.row_order is None or values is None or isinstance(values, (str, Mapping, pd.Series)):
         return values
     array = np.asarray(values)

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it a caller allows."""
+"""Available memory and the caller's memory limit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _LIMIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", re.IGNORECASE)
 
 
 def memory_budget(limit: int | str | None) -> int | None:
-    """Bytes that may be used: the limit, or half of what is there; None where nobody can tell.
+    """Return the number of bytes that may be used: the limit, or half of the available memory; None if that is unknown.
 
     Raises
     ------
-    UsageError : a limit that is not a number of bytes, or text such as "4GB" or "512 MiB".
+    UsageError
+        The limit is neither a number of bytes nor text such as "4GB" or "512 MiB".
     """
     if limit is None:
         available = available_memory()
@@ -38,7 +39,7 @@ def memory_budget(limit: int | str | None) -> int | None:
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process can still have: of the machine, and of the groups it is in. None if unknown."""
+    """Return the bytes available to this process on the machine and within its control groups; None if unknown."""
     found = [_of_machine(root), *_of_groups(root)]
     known = [bytes_ for bytes_ in found if bytes_ is not None]
     return min(known, default=None)
@@ -48,14 +49,14 @@ def _of_machine(root: Path) -> int | None:
     line = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
     if line:
         return int(line[1]) * 1024
-    try:  # no Linux: half of all memory is a guess at what is free
+    try:  # not Linux: assume that half of the physical memory is free
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):
         return None
 
 
 def _of_groups(root: Path) -> list[int | None]:
-    """What the control groups of the process leave it, in both of their versions."""
+    """Return the bytes left in the control groups of the process, versions 1 and 2."""
     found: list[int | None] = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -66,7 +67,7 @@ def _of_groups(root: Path) -> list[int | None]:
         if controllers:
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         folder = mount / path.lstrip("/")
-        # A group is bound by the limits of those above it; in a container, they may be all there is to see.
+        # The limits of parent groups apply as well; in a container, they may be the only ones visible.
         for group in (folder, *folder.parents):
             found.append(_of_group(group, *names))
             if group == mount:
@@ -78,7 +79,7 @@ def _of_group(group: Path, limit: str, usage: str, cache: str) -> int | None:
     most, used = _text(group / limit).strip(), _text(group / usage).strip()
     if not most.isdigit() or not used.isdigit():
         return None
-    # Files that the system keeps in memory for nobody are given up when somebody needs it.
+    # Inactive pages of the file cache can be reclaimed, so they count as available.
     idle = re.search(rf"^{cache} (\d+)", _text(group / "memory.stat"), re.MULTILINE)
     return max(int(most) - int(used) + (int(idle[1]) if idle else 0), 0)
 

@@ -1,4 +1,4 @@
-"""Cohorts: what customers who began together did, by age."""
+"""Cohort tables: purchases and revenue by the period of the first purchase and by age."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from lifeworth.transactions import DecimalMark, Duplicates, Refunds, wall_clock_
 from lifeworth.transactions.columns import Columns
 
 _MOST_COHORTS = 600
-# Sums are made over so many groups of customers, however many threads there are, so that these change no digit.
+# Number of groups of customers that are summed separately; it does not depend on the number of threads, so that
+# results do not either.
 _GROUPS = 64
 
 
@@ -56,22 +57,32 @@ def cohort_table(
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, observation_end, refunds, duplicates, date_format, time_zone, decimal,
-        threads : as in `rfm_summary`.
-    cohort : customers whose first purchases fall into one of these belong together, and age is counted in
-        them: "h", "D", "W" (Monday to Sunday) or "M" (calendar month); not shorter than `period`.
+    data : table, relation or path
+        Transactions; as in `rfm_summary`.
+    customer_id, date : str
+        Column names; as in `rfm_summary`.
+    amount : str or None, default "amount"
+        Column of amounts; None gives a table without revenue.
+    cohort : {"M", "W", "D", "h"}, default "M"
+        Period of the first purchase that customers of a cohort share, and the unit in which age is counted: calendar
+        month, week (Monday to Sunday), day or hour. It must not be shorter than `period`.
+    period, observation_end, refunds, duplicates, date_format, time_zone, decimal, threads
+        As in `rfm_summary`.
 
     Returns
     -------
-    Frame with a row for every cohort and every age that has been seen of it: cohort (first instant of its
-    period), age (0 is the period of the first purchase), customers (who bought at that age), purchases and,
-    where there is money, revenue. `customers` at age 0 is the cohort's size; the last age may be that of a
-    period not yet over. `attrs["audit"]` is the account of all rows, in words.
+    pandas.DataFrame
+        One row per cohort and observed age, with the columns cohort (first instant of its period), age (0 is the
+        period of the first purchase), customers (who bought at that age), purchases and, if amounts are given,
+        revenue. `customers` at age 0 is the size of the cohort. The last age may belong to a period that is not yet
+        over. `attrs["audit"]` is the audit of all rows, as text.
 
     Raises
     ------
-    DataError : as `rfm_summary`; or there are more than 600 cohorts.
-    UsageError : cohorts shorter than periods; units that do not exist.
+    DataError
+        As in `rfm_summary`; or there are more than 600 cohorts.
+    UsageError
+        `cohort` is shorter than `period`, or a unit does not exist.
 
     Examples
     --------
@@ -177,7 +188,7 @@ def cohort_table(
 def _customer_notes(
     columns: Columns, settings: Settings, end: int | None, account: Account, run: Run, threads: int
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The notes on customers, who are counted for them, and the ids that these speak of."""
+    """Count customers for the notes on them; return these notes and the ids that they are about."""
     from lifeworth.kernels import refunds
 
     checks = RowChecks()

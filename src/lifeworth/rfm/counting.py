@@ -1,4 +1,4 @@
-"""The columns of an RFM table, counted from rows: step by step, on all cores, and put in place in turn."""
+"""Compute the columns of an RFM table from rows, in steps, on several threads."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.spill import SpillStream, sweep_stream
 from lifeworth.transactions.columns import Columns
 
-# What those who watch are told.
+# Stages that are reported to the progress callback.
 READING, COUNTING = "reading transactions", "counting purchases"
-# Where so many partitions of a step are not plain, the others are not expected to be.
+# After this many partitions of a step that are not plain, the others are assumed not to be plain either.
 _HOPES = 3
-# Customers that one thread finishes at a time.
+# Number of customers that a thread processes at a time.
 _BLOCK = 1 << 18
 
 
 class Turns:
-    """Gives tasks that end in any order their places in the order of their numbers; they begin in that order."""
+    """Assign output positions in the order of task numbers to tasks that finish in any order; tasks start in order."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -36,7 +36,7 @@ class Turns:
         self._failed = sys.maxsize
 
     def place(self, task: int, size: int, in_turn: Callable[[], None]) -> int:
-        """Wait for the tasks before this one; call `in_turn`, and return the sum of their sizes."""
+        """Wait for the previous tasks, call `in_turn`, and return the sum of their sizes."""
         with self._changed:
             self._changed.wait_for(lambda: self._next == task or self._failed < task)
             if self._next != task:
@@ -50,7 +50,7 @@ class Turns:
 
     @contextmanager
     def watched(self, task: int = -1) -> Iterator[None]:
-        """A task, or all of them: should it fail, none waits for it."""
+        """Run one task, or all of them; if it fails, tasks that wait for it are released."""
         try:
             yield
         except BaseException:
@@ -64,7 +64,7 @@ _TYPES: dict[str, Any] = {"ids": np.uint64, "others": np.uint64, "frequency": np
 
 
 class Table:
-    """The columns of an RFM table, filled round by round."""
+    """Columns of an RFM table, filled step by step."""
 
     def __init__(self, pairs: bool, money: bool, later: bool) -> None:
         self.names = ["ids", *(["others"] if pairs else []), "frequency", "recency", "born"]
@@ -74,7 +74,7 @@ class Table:
         self.rows = 0
 
     def make_room(self, rows: int) -> None:
-        """See to it that so many more rows fit."""
+        """Ensure capacity for this many additional rows."""
         wanted = self.rows + rows
         for name in self.names:
             dtype = {"ids": np.uint64, "others": np.uint64, "frequency": np.int64, "later_frequency": np.int64}.get(
@@ -86,23 +86,23 @@ class Table:
                 self.columns[name].resize(wanted, refcheck=False)
 
     def get(self, name: str) -> npt.NDArray[Any]:
-        """A column, or an empty one where the table has none of the name."""
+        """Return a column, or an empty array if the table has no column of that name."""
         return self.columns[name] if name in self.columns else np.empty(0, dtype=_TYPES.get(name, np.float64))
 
     def like(self, rows: int) -> Table:
-        """A table of these columns, with room for so many rows."""
+        """Return an empty table with the same columns and capacity for this many rows."""
         table = Table(False, False, False)
         table.names = self.names
         table.make_room(rows)
         return table
 
     def put(self, at: int, rows: int, other: Table) -> None:
-        """Copy the first rows of a table to where they belong."""
+        """Copy the first `rows` rows of another table to position `at`."""
         for name, column in self.columns.items():
             column[at : at + rows] = other.columns[name][:rows]
 
     def trim(self) -> None:
-        """Give back the memory that was not needed."""
+        """Release unused memory."""
         for name in self.columns:
             self.columns[name].resize(self.rows, refcheck=False)
 
@@ -117,9 +117,9 @@ def count_customers(
     threads: int,
     checks: RowChecks,
 ) -> tuple[Table, Account]:
-    """A table of the customers of some columns, in order, with the periods they were born in for their ages.
+    """Return the table of customers, sorted, with the period of the first purchase in place of the age.
 
-    `checks` is shown all rows.
+    `checks` receives all rows.
     """
     from lifeworth.kernels import purchases, refunds, text
     from lifeworth.kernels import rfm as kernels
@@ -163,7 +163,7 @@ def count_customers(
                 if plain is not None and stops < _HOPES:
                     rows = plain(*memory, first, last, *about, *periods, *scale, rows, *columns, sums, done)
                     first = int(done[0])
-                    stop = min(first + 1, last)  # where it stopped before the end is a partition that is not plain
+                    stop = min(first + 1, last)  # if it stopped before the end, that partition is not plain
                     stops += 1
                 if first < stop:
                     rows = general(
@@ -185,7 +185,7 @@ def count_customers(
                 return rows
 
         ready(general if plain is None else plain)
-        with turns.watched():  # one who interrupts may have taken a task away that others wait for
+        with turns.watched():  # an interrupt may have removed a task that others wait for
             table.rows += sum(run(summarise, range(len(rooms))))
         if entries.keep is not None:
             entries.keep(table.get("ids")[before : table.rows])
@@ -204,7 +204,7 @@ def count_customers(
 
 
 def _put_in_order(columns: Columns | SpillStream, table: Table, kind: int, run: Run) -> None:
-    """Sort a table by its ids; where partitions are ranges of ids, they are in order already."""
+    """Sort a table by its ids, unless partitions are ranges of ids, in which case it is sorted already."""
     from lifeworth.kernels import purchases, sorting, text
     from lifeworth.kernels import rfm as kernels
     from lifeworth.kernels._jit import ready
@@ -240,7 +240,7 @@ def _put_in_order(columns: Columns | SpillStream, table: Table, kind: int, run: 
 
 
 def fill_ages(born: npt.NDArray[np.float64], end: int, scale: tuple[Any, Any, int], run: Run) -> None:
-    """Turn first periods into ages at the end."""
+    """Convert periods of first purchases into ages at the end of observation, in place."""
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.rfm import ages
 

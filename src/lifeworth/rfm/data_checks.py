@@ -1,7 +1,7 @@
-"""What the audit's notes say of customers: ids that stand for no customer, one customer under two ids, wrong dates.
+"""Notes of the audit on customers: ids that represent no customer, one customer under two ids, and wrong dates.
 
-Nothing is changed, and nothing left out: a note says what was seen, and what to do about it. What is seen of a table
-can be merged with what is seen of others, so that notes are the same however many parts the customers came in.
+These checks change no data and leave out no rows: a note describes the finding and suggests a remedy. Findings of
+several parts of a table can be merged, so that the notes do not depend on how the data were split.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from lifeworth.transactions.audit import Audit, as_example
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-# Where examples of ids that notes speak of are kept: notes themselves name no ids.
+# Key of the audit's examples under which suspicious ids are listed; the notes themselves contain no ids.
 SUSPECTS = "ids to look at"
-# With fewer customers, one of them may well be most of the business.
+# With fewer customers than this, one customer may plausibly account for most of the purchases or spend.
 _FEWEST = 50
-# Shares of one customer from which on there is a note, and how many times the next customer's it must be.
+# Minimum share of one customer for a note, and minimum ratio to the share of the next customer.
 _MOST_MONEY, _MOST_PURCHASES, _MOST_ROWS = 0.1, 0.2, 0.1
 _STANDS_OUT = 5.0
 _TOP = 5
-# 0 stands for nobody where it has so many times the average share of purchases or of money, and a hundredth at least.
+# The id 0 is a placeholder if it has this many times the average share of purchases or spend, and at least 1 %.
 _STANDS_OUT_ZERO = 10.0
 _MOST_SUSPECTS = 3
-# Purchases of monthly entries, at the least, and of those with little money; two dates are the last of their months by
-# chance once in so many cases.
+# Minimum number of purchases of monthly entries, and of those with little spend. Two dates are the last of their months
+# by chance in one of `_BY_CHANCE` cases.
 _FEWEST_MONTHS, _MANY_MONTHS = 6, 12
 _BY_CHANCE = 900
 _UNLIKELY = 0.01
-# With more customers, some look like monthly entries by chance: only those with this share of the money are looked at.
+# With more customers, some resemble monthly entries by chance, so only those with this share of the spend are checked.
 _MANY = 200_000
 _LARGE = 0.01
-# Dates that stand apart from all others by so many days, and those of how many customers, are rather wrong.
+# Dates separated from all others by this many days, of at most this share of customers, are probably wrong.
 _GAP = 730
 _FEW = 0.01
 _DAYS_OF_MONTH = 30.436875
-# What databases and programs have in place of a missing date.
+# Dates that databases and programs use in place of a missing date.
 _DEFAULTS = frozenset(
     np.array(
         ["0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01", "1980-01-01"],
@@ -62,7 +62,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class Extremes:
-    """The most purchases after the first, and all of them; the largest spend and whose it is, the least, and all."""
+    """Largest and total numbers of repeat purchases, and the largest (with its customers), least and total spend."""
 
     repeats: int
     all_repeats: int
@@ -73,7 +73,7 @@ class Extremes:
 
     @classmethod
     def of(cls, frequency: npt.NDArray[np.int64], spent: npt.NDArray[np.float64] | None, run: Run = map) -> Extremes:
-        """Those of a table's columns, found in pieces that fit a core's cache."""
+        """Compute the extremes of a table's columns, in pieces that fit a core's cache."""
 
         def one(start: int) -> Extremes:
             piece = slice(start, start + _PIECE)
@@ -82,7 +82,7 @@ class Extremes:
                 return cls(int(some.max()), int(some.sum()))
             money = spent[piece]
             who = int(money.argmax())
-            with np.errstate(over="ignore", invalid="ignore"):  # amounts too large to be added up are refused later
+            with np.errstate(over="ignore", invalid="ignore"):  # sums that overflow are rejected later
                 spend, least, total = float(money[who]), float(money.min()), float(money.sum())
             return cls(int(some.max()), int(some.sum()), spend, start + who, least, total)
 
@@ -100,7 +100,7 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Customer:
-    """What a note may be about: an id, as text, its purchases and its money; `word`: see `id_checks.placeholders`."""
+    """A customer in a note: id as text, purchases and spend; for `word` see `id_checks.placeholders`."""
 
     id: str
     purchases: int
@@ -110,17 +110,28 @@ class Customer:
 
 @dataclass
 class CustomerFacts:
-    """What is seen of customers, which can be merged.
+    """Findings on customers, which can be merged.
 
     Attributes
     ----------
-    customers, purchases, spend : how many there are, and their sums.
-    richest, busiest : the customers with the most money and with the most purchases, in order.
-    monthly : how many have one purchase a month; month_ends : those of them that have it on the last day.
-    named : those whose ids are words for nobody, or 0 or -1. negatives : how many ids are below 0.
-    first, last : day -> customers with their first, and with their last purchase then. Empty where all of them lie
-        within two years.
-    rows : what was seen of rows.
+    customers, purchases : int
+        Number of customers and of purchases.
+    spend : float
+        Total spend.
+    richest, busiest : list of Customer
+        Customers with the largest spend and with the most purchases, in descending order.
+    monthly : int
+        Number of customers with one purchase per month.
+    month_ends : list of Customer
+        Those of them who purchase on the last day of each month.
+    named : list of Customer
+        Customers whose id is a placeholder word, 0 or -1.
+    negatives : int
+        Number of ids below 0.
+    first, last : dict of int to int
+        Day -> number of customers with their first (last) purchase on it. Empty if all dates lie within two years.
+    rows : RowChecks
+        Findings on rows.
     """
 
     customers: int = 0
@@ -138,7 +149,7 @@ class CustomerFacts:
     rows: RowChecks = field(default_factory=RowChecks)
 
     def merge(self, other: CustomerFacts) -> None:
-        """Add what was seen of other customers."""
+        """Add the findings on other customers."""
         self.customers += other.customers
         self.purchases += other.purchases
         self.spend += other.spend
@@ -153,7 +164,7 @@ class CustomerFacts:
         self.rows.merge(other.rows)
 
     def notes(self, until: bool) -> tuple[tuple[str, ...], list[str]]:
-        """The notes, and the ids that they speak of; `until` is whether the last date ends the observed time."""
+        """Return the notes and the ids in question; `until` is whether the last date sets the end of observation."""
         notes: list[str] = []
         suspects: list[str] = []
         for text, customers in (
@@ -174,10 +185,10 @@ class CustomerFacts:
         notes += [*self.rows.notes(), *self._on_early_dates(), *(self._on_late_dates() if until else ())]
         return tuple(notes), suspects
 
-    # ---- ids that stand for no customer -----------------------------------------------------------------------
+    # ---- ids that represent no customer -----------------------------------------------------------------------
 
     def _on_money(self) -> tuple[str, list[Customer]]:
-        """Most of the money with one id is rather the line of totals below a list, or everybody without an id."""
+        """One id with most of the spend: probably a line of totals, or all customers without an id."""
         spends = [one.spend for one in self.richest]
         found = self.richest[: _standing_out(spends, _MOST_MONEY * self.spend)]
         if self.customers < _FEWEST or not found or self.spend <= 0:
@@ -197,7 +208,7 @@ class CustomerFacts:
         )
 
     def _on_purchases(self) -> tuple[str, list[Customer]]:
-        """One id for everybody who has none, such as "guest" or "unknown"."""
+        """One id shared by all customers without an id, such as "guest" or "unknown"."""
         if self.customers < _FEWEST or not self.busiest or self.busiest[0].purchases < _MOST_PURCHASES * self.purchases:
             return "", []
         most = self.busiest[0]
@@ -208,7 +219,7 @@ class CustomerFacts:
         )
 
     def _on_month_ends(self) -> tuple[str, list[Customer]]:
-        """Entries of books, which are made once a month."""
+        """Accounting entries, which are made once a month."""
         found = self.month_ends
         large = [one for one in found if self.has_money and one.spend >= _LARGE * self.spend]
         found = [one for one in found if one.purchases >= _MANY_MONTHS or one in large]
@@ -235,7 +246,7 @@ class CustomerFacts:
         )
 
     def _is_nobody(self, one: Customer) -> bool:
-        """Whether an id stands for nobody: 0 and -1 may be those of customers."""
+        """Whether an id represents no customer; 0 and -1 may be real ids."""
         if one.word == "-1":
             return self.negatives == 1
         if one.word != "0":
@@ -244,7 +255,7 @@ class CustomerFacts:
         much = one.purchases >= least * self.purchases or 0 < least * self.spend <= one.spend
         return self.customers >= _FEWEST and much
 
-    # ---- dates that stand apart -------------------------------------------------------------------------------
+    # ---- isolated dates ---------------------------------------------------------------------------------------
 
     def _on_early_dates(self) -> list[str]:
         found = _apart(self.first, self.customers)
@@ -269,9 +280,9 @@ class CustomerFacts:
 
 
 def with_notes(rfm: RFM, extremes: Extremes | None = None, rows: RowChecks | None = None, until: bool = False) -> RFM:
-    """The table, with what there is to say of its customers in its audit.
+    """Return the table with notes on its customers in its audit.
 
-    `rows` is what was seen of rows; `until` whether the last date ends the observed time.
+    `rows` are the findings on rows; `until` is whether the last date sets the end of observation.
     """
     facts = facts_of(rfm, extremes, rows=rows)
     notes, suspects = facts.notes(until)
@@ -279,7 +290,7 @@ def with_notes(rfm: RFM, extremes: Extremes | None = None, rows: RowChecks | Non
 
 
 def noted(audit: Audit, notes: tuple[str, ...], suspects: list[str]) -> Audit:
-    """The audit with further notes, and with examples of the ids that they speak of."""
+    """Return the audit with further notes, and with examples of the ids that they are about."""
     if not notes:
         return audit
     examples = {**audit.examples, **({SUSPECTS: suspects[:_MOST_SUSPECTS]} if suspects else {})}
@@ -289,7 +300,7 @@ def noted(audit: Audit, notes: tuple[str, ...], suspects: list[str]) -> Audit:
 def facts_of(
     rfm: RFM, extremes: Extremes | None = None, *, whole: bool = True, rows: RowChecks | None = None
 ) -> CustomerFacts:
-    """What is seen of the customers of a table; `whole` is whether these are all there are."""
+    """Return the findings on the customers of a table; `whole` is whether the table holds all customers."""
     end = None
     if rfm.observation_end is not None:
         end = int(rfm.observation_end.to_datetime64().astype("datetime64[D]").astype(np.int64))
@@ -322,7 +333,7 @@ def facts_of_columns(
     whole: bool = True,
     rows: RowChecks | None = None,
 ) -> CustomerFacts:
-    """What is seen of customers by the columns of their table; `T` counts back from the day `end`, since 1970."""
+    """Return the findings on customers, given the columns of their table; `T` ends on day `end` since 1970."""
     n = len(ids)
     facts = CustomerFacts(customers=n, has_money=spent is not None, rows=rows or RowChecks())
     if not n:
@@ -389,7 +400,7 @@ def _is_last(days: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
 
 
 def _by_day(end: int, T: Floats, recency: Floats | None, days: float) -> dict[int, int]:
-    """Day of the first purchase, or given recency of the last -> how many customers."""
+    """Map the day of the first purchase (of the last, given `recency`) to the number of customers."""
     counts = np.zeros(1, dtype=np.int64)
     for start in range(0, len(T), _PIECE):
         age = T[start : start + _PIECE]
@@ -403,7 +414,7 @@ def _by_day(end: int, T: Floats, recency: Floats | None, days: float) -> dict[in
 
 
 def _apart(days: Mapping[int, int], customers: int) -> tuple[int, int, int] | None:
-    """Customers whose days stand apart below all others: how many, the last of these days, and the next day."""
+    """Customers whose days are isolated below all others: their number, the last of these days, and the next day."""
     ordered = sorted(days)
     found, count, defaults = None, 0, True
     for day, following in pairwise(ordered):
@@ -417,7 +428,7 @@ def _apart(days: Mapping[int, int], customers: int) -> tuple[int, int, int] | No
 
 
 def _standing_out(values: list[float], least: float) -> int:
-    """How many of the first values, in descending order, stand out from those after them."""
+    """Return how many of the first values, in descending order, stand out from the values after them."""
     found = 0
     for count in range(1, min(_MOST_SUSPECTS, len(values) - 1) + 1):
         if values[count - 1] >= max(least, _STANDS_OUT * values[count]):

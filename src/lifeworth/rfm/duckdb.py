@@ -1,9 +1,9 @@
-"""DuckDB relations: read while they fit in memory, otherwise brought in order of customers by DuckDB itself.
+"""DuckDB relations: fetched if they fit in memory, otherwise sorted by customer by DuckDB.
 
-DuckDB could sum up as well, but not as the kernels do: purchases of a period are added in ascending order, so that
-no sum depends on the order of rows, and that takes a list per customer, which DuckDB keeps in memory and pays for
-with eight times the work of a sort. Its sort spills to disk. So DuckDB sorts rows by customer, and what it hands over
-is counted by the same kernels, a part at a time: identical to the last bit, in memory that does not grow with the rows.
+DuckDB could aggregate as well, but not as the kernels do: they add the purchases of a period in ascending order, so
+that no sum depends on the order of rows. In DuckDB that takes a list per customer, which is kept in memory and takes
+eight times as long as a sort. Its sort spills to disk. So DuckDB sorts rows by customer, and the same kernels count the
+sorted rows in parts: results are identical to the last bit, and memory does not grow with the number of rows.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "
 _IDS = (*_WHOLE, "VARCHAR", "BLOB", "UUID")
 _DATES = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 _AMOUNTS = (*_WHOLE, "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
-# Rows that DuckDB hands over at a time, and that are counted at a time.
+# Rows per batch that DuckDB returns, and rows that are counted at a time.
 _BATCH = 1 << 17
 _PART = 1 << 20
-# A table is fetched if it fits in this share of the free memory: its entries and the result need room beside it.
+# A table is fetched if it fits in this share of the free memory: its entries and the result need memory too.
 _SHARE = 0.25
-_ENOUGH = 4 << 30  # where the system does not say how much is free
+_ENOUGH = 4 << 30  # if the amount of free memory is unknown
 
 
 def is_relation(data: Any) -> bool:
-    """Whether this is a relation of DuckDB's; DuckDB is not imported to find out."""
+    """Whether this is a DuckDB relation; does not import DuckDB."""
     kind = type(data)
     return kind.__name__ == "DuckDBPyRelation" and kind.__module__.partition(".")[0] in {"duckdb", "_duckdb"}
 
@@ -47,13 +47,14 @@ def read_relation(
     pushdown: bool | None,
     beside: DataNotes | None = None,
 ) -> tuple[Any, Iterator[pa.Table] | None]:
-    """Decide how to read a table: as it is, or fetched, first; or in parts of whole customers, by ascending ids.
+    """Decide how to read a table: as it is, fetched, or in parts of whole customers by ascending ids.
 
-    `beside` is shown the further columns it names, unless the table is returned as it is.
+    `beside` receives the further columns it names, unless the table is returned as it is.
 
     Raises
     ------
-    UsageError : `pushdown` is asked for where it is impossible.
+    UsageError
+        `pushdown` is requested but impossible.
     """
     if pushdown not in (None, True, False):
         raise UsageError(f"pushdown={pushdown!r} must be True, False or None.")
@@ -86,7 +87,7 @@ def read_relation(
 
 
 def _obstacle(relation: Any, wanted: dict[str, tuple[str, ...]]) -> str | None:
-    """Why a relation cannot be counted in parts, or None if it can."""
+    """Return why a relation cannot be counted in parts, or None if it can."""
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     for name, allowed in wanted.items():
         if types[name].partition("(")[0] not in allowed:
@@ -99,13 +100,13 @@ def _quoted(name: str) -> str:
 
 
 def _batches(relation: Any) -> pa.RecordBatchReader:
-    """All rows, as they come; DuckDB has renamed the method."""
+    """Return all rows in DuckDB's order; the name of the method depends on DuckDB's version."""
     read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
     return read(_BATCH)
 
 
 def _fetch(relation: Any, most: int) -> pa.Table | None:
-    """The whole relation, or None if it has more bytes than this."""
+    """Return the whole relation, or None if it has more than `most` bytes."""
     batches = []
     size = 0
     reader = _batches(relation)
@@ -118,9 +119,9 @@ def _fetch(relation: Any, most: int) -> pa.Table | None:
 
 
 def _whole_customers(relation: Any, customer_id: str) -> Iterator[pa.Table]:
-    """All rows, by ascending ids, in tables that share no customer."""
+    """Yield all rows by ascending ids, in tables that share no customer."""
     textual = str(relation.types[relation.columns.index(customer_id)]) == "VARCHAR"
-    # By bytes, as kernels compare, whatever order the database has for its text.
+    # Sort by bytes, as kernels do, whatever the database's collation.
     collation = " COLLATE C" if textual else ""
     reader = _batches(relation.order(f"{_quoted(customer_id)}{collation} ASC NULLS FIRST"))
     kept: list[pa.RecordBatch] = []
@@ -140,7 +141,7 @@ def _whole_customers(relation: Any, customer_id: str) -> Iterator[pa.Table]:
 
 
 def _last_begins(ids: pa.Array) -> int:
-    """Where the rows of the last customer begin in sorted ids; rows of nobody may be cut anywhere."""
+    """Return the position of the last customer's first row in sorted ids; rows without an id may be split anywhere."""
     last = ids[-1]
     if not last.is_valid:
         return len(ids)
@@ -149,7 +150,7 @@ def _last_begins(ids: pa.Array) -> int:
 
 
 def _free_memory() -> int:
-    """Bytes that can be had without putting anybody else's to disk."""
+    """Return the bytes that can be allocated without swapping."""
     free = _ENOUGH
     information = Path("/proc/meminfo")
     if information.exists():
@@ -159,7 +160,7 @@ def _free_memory() -> int:
     elif "SC_AVPHYS_PAGES" in os.sysconf_names:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = [Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current")]
-    if all(path.exists() for path in limits):  # a container has less than the machine
+    if all(path.exists() for path in limits):  # a container may have less than the machine
         most, used = (path.read_text().strip() for path in limits)
         if most.isdigit():
             free = min(free, max(int(most) - int(used), 0))

@@ -1,7 +1,7 @@
-"""The engine under every count of purchases: rows to partitions, partitions to customers, on all cores.
+"""Count purchases: distribute rows among partitions, and count the customers of each partition, on several threads.
 
-Memory: besides the table there are its entries, 16 bytes a row (24 where ids are hashed), and the result. Entries
-that have been counted give their memory back, so that the two are never there in full at once.
+Memory: besides the table there are its entries, 16 bytes a row (24 if ids are hashed), and the result. Memory of
+entries is released once they have been counted, so that entries and result are never in memory in full together.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ Integers = npt.NDArray[np.int64]
 Part = list[tuple[Chunk, int, int]]
 Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
-# Entries of a partition: as many as fit a core's cache beside the room they are sorted into.
+# Entries of a partition: they fit a core's cache together with the workspace for sorting them.
 _ENTRIES_PER_PARTITION = 4096
 _ENTRIES_PER_LINE = 4
 _MOST_BITS = 12
-# Below this many rows one thread is done before a second has started.
+# Below this many rows, starting a second thread takes longer than counting on one.
 FEW_ROWS = 50_000
-# From so many on, work is cut finer, to keep threads busy to the end and to give memory back early.
+# From this many rows on, work is split into smaller steps, to balance threads and to release memory early.
 MANY_ROWS = 1_000_000
-# What is counted at a time: its customers, of 48 bytes each, stay in a core's cache until they are put in place.
+# Entries counted at a time: their customers, of 48 bytes each, stay in a core's cache until they are copied.
 _ENTRIES_PER_STEP = 1 << 17
 _STEPS_PER_THREAD = 2
-# Periods that are told apart by counting; a row beyond is a slip, or hours over many years.
+# Maximum number of periods for counting by period; more arise from a wrong date, or from hours over many years.
 _MOST_PERIODS = 1 << 15
-# Whole numbers so far apart are rather hashed than used as places.
+# Integer ids that are more sparse than this are hashed instead of used as positions.
 _SPREAD = 4
-# Ranges of ids that hold so many times their share are given up for a hash.
+# If a range of ids holds this many times its share of rows, ids are hashed instead.
 _UNEVEN = 8
 _TICKS_PER_HOUR = {"s": 3_600, "ms": 3_600_000, "us": 3_600_000_000, "ns": 3_600_000_000_000}
 
 
 @contextmanager
 def workers(threads: int | None) -> Iterator[tuple[Run, int]]:
-    """A map over this many threads (numba's number, if None), and how many there are."""
+    """Yield a map over this many threads (numba's number, if None), and the number of threads."""
     if threads is None:
         import numba
 
@@ -61,13 +61,16 @@ def workers(threads: int | None) -> Iterator[tuple[Run, int]]:
 
 @dataclass(frozen=True)
 class Clock:
-    """How times become periods, and which periods count.
+    """How times are converted to periods, and which periods are counted.
 
     Attributes
     ----------
-    period : the periods purchases are counted in.
-    resolution : what times are counted in.
-    last : the last period that counts, or None for all.
+    period : TimeUnit
+        Periods in which purchases are counted.
+    resolution : str
+        Unit of times.
+    last : int or None
+        Last period that is counted; None for all.
     """
 
     period: TimeUnit
@@ -76,7 +79,7 @@ class Clock:
 
     @property
     def kernel_form(self) -> Integers:
-        """Ticks of a step, kind of period, lowest, highest and last period, and the last time of the calendar."""
+        """Ticks per step, kind of period, lowest, highest and last period, and the last valid time."""
         from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
 
         hours = 1 if self.period == "h" else 24
@@ -88,20 +91,20 @@ class Clock:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Periods of the first and of the last instant of the calendar, 0001-01-01 and 9999-12-31."""
+        """Periods of 0001-01-01 and of the last instant of 9999-12-31."""
         edges = np.array(["0001-01-01", "9999-12-31T23"], dtype="datetime64[s]")
         low, high = period_ordinals(edges, self.period).tolist()
         return low, high
 
     @property
     def last_time(self) -> int:
-        """The last time before the year 10000, which begins within a week; of nanoseconds, the last there is."""
+        """Last time before the year 10000, at most; of nanoseconds, the last that 64 bits can represent."""
         if self.resolution == "ns":
             return int(np.iinfo(np.int64).max)
         return int(np.array("10000-01-01", dtype=f"datetime64[{self.resolution}]").astype(np.int64)) - 1
 
     def scale(self, time_unit: TimeUnit) -> tuple[npt.NDArray[np.float64], Integers, int]:
-        """What turns periods into time, as kernels take it: see `timeunits.elapsed`."""
+        """Arguments with which kernels convert periods to time; see `timeunits.elapsed`."""
         none = np.empty(0, dtype=np.int64)
         if self.period == time_unit:
             return np.array([1.0, 1.0]), none, 0
@@ -112,15 +115,15 @@ class Clock:
         return np.array([24.0, hours_per(time_unit)]), starts, low
 
     def period_of(self, ticks: int) -> int:
-        """The period of a time."""
+        """Return the period of a time."""
         return int(period_ordinals(np.array([ticks]).view(f"datetime64[{self.resolution}]"), self.period)[0])
 
 
 @dataclass(frozen=True)
 class Account:
-    """What was seen on the way: counts and first rows by reason, the last two distinct times, and the first.
+    """Counts and first rows by reason, the last two distinct times, and the first time.
 
-    `dated` is whether there was a time at all.
+    `dated` is whether there was any time.
     """
 
     counts: Integers
@@ -130,19 +133,23 @@ class Account:
     dated: bool = True
 
     def of(self, reason: int) -> tuple[int, list[int]]:
-        """How many rows there are for a reason, and the numbers of the first."""
+        """Return the number of rows with a reason, and the numbers of the first ones."""
         count = int(self.counts[reason, 0])
         return count, self.counts[reason, 1 : 1 + min(count, self.counts.shape[1] - 1)].tolist()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How customers are told apart (see `kernels.purchases`), and shared out among partitions.
+    """How customers are distinguished (see `kernels.purchases`) and distributed among partitions.
 
     Attributes
     ----------
-    kind : DIRECT, HASHED, NAMED or RANGED. width : words of an entry.
-    least, shift : where ids begin, and how many bits of an id or of a hash lie within a partition.
+    kind : int
+        DIRECT, HASHED, NAMED or RANGED.
+    width : int
+        Words per entry.
+    least, shift : int
+        Lowest id, and number of bits of an id or a hash within a partition.
     """
 
     kind: int
@@ -153,7 +160,7 @@ class Plan:
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """What tells kernels the partition of an id."""
+        """Arguments from which kernels compute the partition of an id."""
         from lifeworth.kernels.purchases import DIRECT, RANGED
 
         if self.kind == DIRECT:
@@ -167,11 +174,22 @@ class Entries:
 
     Attributes
     ----------
-    memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
-    steps : ranges of partitions, for threads to take one after the other. plan : how they were made.
-    first_period, last_period : of all that count. periods : how many that is, or 0 if too many.
-    odd : how many rows are refunds, or not counted.
-    keep : what must be done with ids of the result before these entries are gone, or None.
+    memory : Memory
+        The entries.
+    starts, stops : int64 arrays of shape (tasks, partitions)
+        Positions of the entries of each task and partition.
+    steps : list of (int, int)
+        Ranges of partitions, which threads process one after the other.
+    plan : Plan
+        How the entries were made.
+    first_period, last_period : int
+        First and last period of all counted rows.
+    periods : int
+        Number of these periods, or 0 if there are too many.
+    odd : int
+        Number of rows that are refunds or not counted.
+    keep : callable or None
+        Called with the ids of the result before these entries are released.
     """
 
     memory: Memory
@@ -187,7 +205,7 @@ class Entries:
 
     @property
     def most_customers(self) -> Integers:
-        """The most customers there can be in each step."""
+        """Upper bounds of the number of customers in each step."""
         from lifeworth.kernels.purchases import DIRECT
 
         sizes = (self.stops - self.starts).sum(axis=0)
@@ -197,18 +215,18 @@ class Entries:
 
     @property
     def mostly_plain(self) -> bool:
-        """Whether most partitions are plain, so far as the account tells (see `kernels.plain`)."""
+        """Whether most partitions are expected to be plain, judging by the account (see `kernels.plain`)."""
         return self.periods > 0 and 2 * self.odd < self.plan.partitions
 
     def forget(self, step: int) -> None:
-        """Give back the memory of all steps up to this one, which have been counted."""
+        """Release the memory of all steps up to this one, which have been counted."""
         self.memory.give_back(int(self.stops[-1, self.steps[step][1] - 1]) * self.plan.width)
 
 
 def sweep(
     columns: Columns, clock: Clock, drop_refunds: bool, run: Run, threads: int, consume: Callable[[Entries], None]
 ) -> Account:
-    """Bring all rows together by customer, and give them to `consume`."""
+    """Group all rows by customer, and pass them to `consume`."""
     from lifeworth.kernels.purchases import RANGED
 
     n = len(columns)
@@ -236,7 +254,7 @@ def scatter(
     counts: Integers,
     accounts: Integers,
 ) -> tuple[Memory, Integers, Integers, Integers]:
-    """Write all entries, fill in the accounts; return them, where they start and stop, and the edges of time."""
+    """Write all entries and fill the accounts; return entries, starts, stops and first and last times."""
     starts, total = places(counts, _ENTRIES_PER_LINE if plan.width == 2 else 1)
     memory = Memory(total * plan.width)
     stops, edges = _scatter(parts, plan, run, clock.kernel_form, drop_refunds, memory.words, starts, accounts)
@@ -244,9 +262,9 @@ def scatter(
 
 
 def places(counts: Integers, multiple: int = 1) -> tuple[Integers, int]:
-    """Where the entries of each task and partition begin: partition after partition, and in it task after task.
+    """Return where the entries of each task and partition start (by partition, then by task), and the total capacity.
 
-    Each begins at a multiple of so many entries. Returns how many there is room for altogether as well.
+    Each start is a multiple of `multiple` entries.
     """
     in_order = -(-counts.T.ravel() // multiple) * multiple
     starts = np.ascontiguousarray((np.cumsum(in_order) - in_order).reshape(counts.T.shape).T)
@@ -263,7 +281,7 @@ def ready_entries(
     threads: int,
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None,
 ) -> Entries:
-    """Entries in steps for so many threads, once the account of all rows is known."""
+    """Divide entries into steps for this many threads, given the account of all rows."""
     from lifeworth.kernels.partition import LATE, REFUND
 
     sizes = (stops - starts).sum(axis=0)
@@ -279,7 +297,7 @@ def ready_entries(
 
 
 def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
-    """Entries of each part in each partition, and the account so far: rows without an id."""
+    """Count the entries of each part in each partition; return these, and the accounts with rows without an id."""
     from lifeworth.kernels import partition as kernels
     from lifeworth.kernels._jit import ready
 
@@ -310,7 +328,7 @@ def _scatter(
     starts: Integers,
     accounts: Integers,
 ) -> tuple[Integers, Integers]:
-    """Write all entries, fill in the accounts; return where those of each part and partition end, and time's edges."""
+    """Write all entries and fill the accounts; return where each part and partition stops, and first and last times."""
     from lifeworth.kernels import partition as kernels
     from lifeworth.kernels._jit import ready
 
@@ -339,10 +357,9 @@ def _scatter(
 
 
 def _named(chunk: Chunk, plan: Plan, start: int, stop: int) -> Iterator[tuple[tuple[Any, ...], int, int, int]]:
-    """Ids of the rows start..stop as kernels take them: names, the row of their first, and which of them to take.
+    """Yield the ids of rows start..stop in the form of kernels: names, the row of the first one, and the range to take.
 
-    Whole numbers, and pairs of them, come at once, and lie where they lie; keys of text come in blocks, and are made
-    for each.
+    Integers, and pairs of them, are yielded at once and not copied; keys of text are computed block by block.
     """
     ids = chunk.ids
     none = np.empty(0, dtype=np.uint64)
@@ -357,13 +374,13 @@ def _named(chunk: Chunk, plan: Plan, start: int, stop: int) -> Iterator[tuple[tu
 
 
 def do(run: Run, work: Callable[[int], None], tasks: int) -> None:
-    """Have a piece of work done for each of so many tasks."""
+    """Call `work` for each of `tasks` tasks."""
     for _ in run(work, range(tasks)):
         pass
 
 
 def shares(chunks: tuple[Chunk, ...], parts: int) -> list[Part]:
-    """Rows in so many parts of about equal size, each a list of chunks and ranges in them."""
+    """Split rows into this many parts of about equal size, each a list of chunks and ranges in them."""
     total = sum(map(len, chunks))
     size = math.ceil(total / parts)
     shares: list[Part] = [[]]
@@ -382,7 +399,7 @@ def shares(chunks: tuple[Chunk, ...], parts: int) -> list[Part]:
 
 
 def bits_for(n: int) -> int:
-    """Bits of a hash that share n entries out among partitions."""
+    """Number of bits of a hash that distribute n entries among partitions."""
     return min(max(math.ceil(math.log2(max(n / _ENTRIES_PER_PARTITION, 1))), 1), _MOST_BITS)
 
 
@@ -393,7 +410,7 @@ def _hashed(n: int, width: int = 3) -> Plan:
 
 
 def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
-    """Choose how customers are told apart, and how many partitions there are."""
+    """Choose how customers are distinguished, and the number of partitions."""
     from lifeworth.kernels import partition as kernels
     from lifeworth.kernels import text
     from lifeworth.kernels._jit import ready
@@ -405,7 +422,7 @@ def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
         text.FIXED,
         text.UUID,
         text.HEX,
-    ):  # most often made at random, and so spread evenly over all numbers
+    ):  # usually random, hence evenly distributed
         return Plan(RANGED, 4, 0, 64 - bits, 1 << bits)
     if columns.way is not None:
         kind = NAMED if columns.way == text.POINTER else HASHED
@@ -431,7 +448,7 @@ def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
 
 
 def ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int, int]]:
-    """Ranges of first..last of about equal sums of sizes; at least one."""
+    """Split first..last into ranges of about equal sums of sizes; at least one."""
     sums = np.concatenate([[0], np.cumsum(sizes[first:last])])
     goals = sums[-1] * np.arange(1, parts) / parts
     cuts = first + np.unique(np.concatenate([[0], np.searchsorted(sums, goals), [last - first]]))
@@ -439,7 +456,7 @@ def ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int
 
 
 def merge(accounts: Integers, edges: Integers) -> Account:
-    """One account of all tasks: counts added, the first rows of all."""
+    """Merge the accounts of all tasks: counts are added, and the first rows of all are kept."""
     from lifeworth.kernels.partition import DUPLICATE_TIME
 
     counts = np.zeros_like(accounts[0])

@@ -1,4 +1,4 @@
-"""RFM tables and splits from transactions."""
+"""RFM tables and train-test splits from transactions."""
 
 from __future__ import annotations
 
@@ -58,60 +58,79 @@ def rfm_summary(
 
     Parameters
     ----------
-    data : pandas, Polars or PyArrow table, PyArrow RecordBatchReader, DuckDB relation, or a path: a Parquet or CSV
+    data : table, RecordBatchReader, DuckDB relation or path
+        A pandas, Polars or PyArrow table, a PyArrow RecordBatchReader, a DuckDB relation, or a path: a Parquet or CSV
         file, a folder of them, or a pattern such as ``"data/2024-*.parquet"``.
-    customer_id, date, amount : column names; `amount=None` gives a table without money.
-    period : purchases of a customer within one of these are one purchase: "h", "D", "W" (Monday
-        to Sunday), "M" (calendar month).
-    time_unit : the unit of recency and T, unrounded: period "D" with unit "W" is days / 7.
-    observation_end : the last date observed; default, the last date in the data. Later rows are
-        left out, and counted in the audit. The whole period it falls in is observed.
-    refunds : what rows with a negative amount do.
+    customer_id, date : str, default "customer_id" and "date"
+        Column names.
+    amount : str or None, default "amount"
+        Column of amounts; None gives a table without monetary values.
+    period : {"D", "h", "W", "M"}, default "D"
+        Purchases of a customer within one day, hour, week (Monday to Sunday) or calendar month count as one.
+    time_unit : {"W", "h", "D", "M"}, default "W"
+        Unit of recency and T, which are not rounded: with period "D" and unit "W" they are days / 7.
+    observation_end : date, optional
+        Last date observed; by default, the last date in the data. The whole period that contains it is observed.
+        Later rows are left out and counted in the audit.
+    refunds : {"net", "same_period", "drop", "error"}, default "net"
+        How rows with a negative amount are treated.
 
-        "net": a customer's rows of one period are added up first. Where a period comes to less than nothing, the rest
-        is taken off the customer's earlier purchases: off the latest one of which exactly as much is left, or else off
-        the latest, and what exceeds that off the one before it. A purchase that is returned in full, at once or later,
-        is no purchase. What no earlier purchase is left for lowers nothing; the audit counts it.
+        "net": the rows of a customer in one period are added up first. If the sum is negative, the rest is deducted
+        from the customer's earlier purchases: from the latest one of which exactly that amount is left, otherwise
+        from the latest one, then the one before it, and so on. A purchase that is returned in full, at once or later,
+        is not counted. An amount that exceeds all earlier purchases has no effect and is reported in the audit.
 
-        "same_period": refunds lower the spend of their own period only, and a period they bring to nothing or less is
-        no purchase. "drop": they are left out. "error": they are refused.
+        "same_period": refunds lower the spend of their own period only; a period whose sum is not positive is not a
+        purchase. "drop": refunds are left out. "error": refunds raise an error.
 
-        An order for nothing (amount 0, no refund) is a purchase. Refunds after `observation_end` are not known yet.
-    duplicates : "keep", or "drop" rows that are equal to an earlier one in customer, date and amount, as files
-        that were loaded twice leave them.
-    date_format : strptime format where dates are text other than year-month-day; "excel" where they are the numbers
-        that Excel counts days by.
-    time_zone : name of a zone, such as "Europe/London" or "UTC", on whose clock times are told that say how far they
-        are from UTC ("2024-03-31T01:30:00+01:00"). Times of several offsets need it. Default: the data's own clock.
-    decimal : "," or ".", the mark before the cents, where amounts are text such as "1.234,56 €" or "$1,234.56":
-        marks and spaces between thousands, and the sign or code of a currency, are then taken off. What would need
-        another reading is unreadable. It says nothing of columns of numbers. Default: plain numbers alone.
-    currency : name of the currency, carried along.
-    threads : how many cores to use; default, all that numba may use. It changes no number.
-    pushdown : whether a DuckDB relation is brought in order of customers by DuckDB, and counted a part at a
-        time, in memory that does not grow with the rows (DuckDB's own has a `memory_limit`). Default: only where
-        they take more than a quarter of the free memory, for fetching all is up to 3 times as fast (10 million
-        rows: 0.6 s and 1.2 s with whole numbers for ids, 1.5 s and 4.1 s with text). It changes no number. It
-        takes ids that are whole numbers, text, bytes or UUIDs, dates and times, and numeric amounts.
-    memory_limit : how much memory this may take besides what the process has, as "4GB" or a number of bytes;
-        default, half of what is free. Files and batches that need more are put aside in a temporary folder (see
-        TMPDIR), customers together, and counted part by part. It changes no number. The result itself, 48 bytes
-        a customer and their ids, must fit.
-    progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
-        function, called with what is being done and the share of it that is done, from 0 to 1.
+        An order with amount 0 and without a refund is a purchase. Refunds after `observation_end` are not used.
+    duplicates : {"keep", "drop"}, default "keep"
+        Whether to drop rows that equal an earlier row in customer, date and amount, as in files that were loaded twice.
+    date_format : str, optional
+        strptime format for dates that are text other than year-month-day; "excel" for serial day numbers of Excel.
+    time_zone : str, optional
+        Name of a time zone, such as "Europe/London" or "UTC", to which times with a UTC offset
+        ("2024-03-31T01:30:00+01:00") are converted. Required for times with several offsets. By default, times are
+        used as they are in the data.
+    decimal : {",", "."}, optional
+        Decimal mark of amounts that are text such as "1.234,56 €" or "$1,234.56"; thousands separators and currency
+        signs or codes are then removed, and amounts that do not fit this mark are unreadable. It does not apply to
+        numeric columns. By default, only plain numbers are read.
+    currency : str, optional
+        Name of the currency, stored with the table.
+    threads : int, optional
+        Number of threads; by default, all that numba may use. Results do not depend on it.
+    pushdown : bool, optional
+        Whether DuckDB sorts a relation by customer, so that it is counted in parts, in memory that does not grow with
+        the number of rows (DuckDB's own memory has a `memory_limit`). By default, only if the rows take more than a
+        quarter of the free memory, since fetching all of them is up to 3 times as fast (10 million rows: 0.6 s
+        instead of 1.2 s with integer ids, 1.5 s instead of 4.1 s with text). Results do not depend on it. Ids must be
+        integers, text, bytes or UUIDs, dates must be dates or times, and amounts must be numeric.
+    memory_limit : int or str, optional
+        Memory that may be used in addition to that of the process, as "4GB" or a number of bytes; by default, half of
+        the free memory. Files and batches that need more are written to a temporary folder (see TMPDIR), grouped by
+        customer, and counted in parts. Results do not depend on it. The result itself, 48 bytes per customer plus
+        ids, must fit in memory.
+    progress : bool or callable, optional
+        True shows a progress bar, False does not; by default, a bar is shown in notebooks if the call takes more than a
+        second. A function is called with the current stage and the share of it that is done, from 0 to 1.
 
     Returns
     -------
     RFM
+        Table with one row per customer.
 
     Raises
     ------
-    DataError : missing columns, unreadable columns, no usable rows.
-    UsageError : a unit, date or policy that does not exist, or a pushdown that is impossible.
-    SourceError : files that cannot be read, or no room for temporary ones.
+    DataError
+        Columns are missing or unreadable, or no row can be used.
+    UsageError
+        A unit, date or policy does not exist, or `pushdown` is impossible.
+    SourceError
+        Files cannot be read, or there is no space for temporary files.
 
-    Source
-    ------
+    References
+    ----------
     Definitions: Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing
     Science 24(2), section 2; monetary value: Fader & Hardie (2013), note 025.
 
@@ -195,29 +214,39 @@ def train_test_split(
     memory_limit: int | str | None = None,
     progress: Progress = None,
 ) -> tuple[RFM, pd.DataFrame]:
-    """Split transactions into a calibration RFM table and what its customers then did.
+    """Split transactions into a calibration RFM table and the purchases of its customers in the holdout.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, refunds, memory_limit, progress : as in `rfm_summary`.
-    train_end : calibration ends with the period this date falls in.
-    test_end : the holdout ends with the period this date falls in; default, the last date.
+    data : table, RecordBatchReader, DuckDB relation or path
+        Transactions; as in `rfm_summary`.
+    train_end : date
+        The calibration ends with the period that contains this date.
+    test_end : date, optional
+        The holdout ends with the period that contains this date; by default, the last date in the data.
+    customer_id, date, amount, period, time_unit, refunds, memory_limit, progress
+        As in `rfm_summary`, as are all other parameters.
 
     Returns
     -------
-    calibration : RFM, as of `train_end`.
-    holdout : frame with customer_id, frequency (purchases) and, where money is known, spend: one
-        row per calibration customer in the same order, 0 where nothing was bought. Its `attrs`
-        hold the holdout's "length" in time units, "start" and "end".
-
-    The calibration knows no row after `train_end`. A refund after it, of whichever purchase, lowers the spend of the
-    holdout, which is negative for a customer who returned more of earlier purchases than they bought; it is never a
-    purchase. So a customer's `past_spend` and the holdout's spend add up to their `past_spend` at `test_end`. Purchases
-    of the holdout that are returned in full by `test_end` do not count in its frequency.
+    calibration : RFM
+        Table as of `train_end`.
+    holdout : pandas.DataFrame
+        One row per calibration customer, in the same order, with the columns customer_id, frequency (number of
+        purchases) and, if amounts are given, spend; 0 for customers without a purchase. Its `attrs` hold the holdout's
+        "length" in time units, "start" and "end".
 
     Raises
     ------
-    DataError : no customer before `train_end`, or no time after it.
+    DataError
+        There is no customer before `train_end`, or no time after it.
+
+    Notes
+    -----
+    The calibration uses no row after `train_end`. A refund after `train_end` lowers the spend of the holdout, whichever
+    purchase it belongs to, and is never a purchase; spend is negative for customers who returned more of earlier
+    purchases than they bought. A customer's `past_spend` and the holdout's spend therefore add up to the `past_spend`
+    at `test_end`. Purchases of the holdout that are returned in full by `test_end` do not count in its frequency.
 
     Examples
     --------
@@ -266,9 +295,9 @@ def train_test_split(
 
 
 def table_and_checks(data: Any, settings: Settings, end: Any, later: Any, checks: RowChecks) -> RFM:
-    """The table of `rfm_summary` up to an end, or of `train_test_split` given the end of the holdout as well.
+    """Return the table of `rfm_summary` up to an end, or that of `train_test_split` if the end of the holdout is given.
 
-    It is counted by one thread; `checks` is shown the rows.
+    It is counted on one thread; `checks` receives the rows.
     """
     train_end, final = (None, ("observation_end", end)) if later is None else (("train_end", end), ("test_end", later))
     with workers(1) as (run, count):
@@ -277,7 +306,7 @@ def table_and_checks(data: Any, settings: Settings, end: Any, later: Any, checks
 
 @dataclass(frozen=True)
 class _Counted:
-    """An RFM table, what its customers did later, the last period of calibration, and the last that counted."""
+    """An RFM table, its customers' holdout, the last period of calibration, and the last period counted."""
 
     rfm: RFM
     later: dict[str, npt.NDArray[Any]]
@@ -286,7 +315,7 @@ class _Counted:
 
 
 def _read(data: Any, settings: Settings, run: Run, beside: DataNotes) -> Generator[Columns | SpillStream]:
-    """The columns of transactions: all at once, in parts of whole customers, or as a stream."""
+    """Yield the columns of transactions: all at once, in parts of whole customers, or as a stream."""
     names = (settings.customer_id, settings.date, settings.amount)
     with columns_named(*names):
         whole, parts = read_relation(data, *names, settings.pushdown, beside)
@@ -295,7 +324,7 @@ def _read(data: Any, settings: Settings, run: Run, beside: DataNotes) -> Generat
                 yield settings.read(part, run)
             return
         how = (settings.date_form, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
-        beside_whole = beside if whole is data else None  # what was fetched has been shown already
+        beside_whole = beside if whole is data else None  # `beside` has received what was fetched already
         with open_columns(whole, settings.names, *how, beside_whole) as columns:
             yield columns
 
@@ -309,9 +338,9 @@ def _summarise(
     threads: int,
     checks: RowChecks | None = None,
 ) -> _Counted:
-    """Count purchases up to `train_end` (or `final`, or the last date) and, given both, from one to the other.
+    """Count purchases up to `train_end` (or `final`, or the last date) and, if both are given, from one to the other.
 
-    Both ends come with the name of their argument.
+    Both ends are pairs of the argument's name and its value.
     """
     from lifeworth.kernels import refunds
 

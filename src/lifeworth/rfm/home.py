@@ -1,6 +1,6 @@
-"""The folder of a table that grows: what is in it, that it appears whole, and that two who write do not mix.
+"""The folder of an `RFMState`: its files, atomic replacement, and protection against concurrent writers.
 
-state.json names all other files, and is put in place last: what it does not name was never there.
+state.json lists all other files and is replaced last: files that it does not list do not belong to the state.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ from lifeworth.files import clear, held, replacing
 from lifeworth.transactions import Audit
 
 _FORMAT = 4
-# Sums of the money of refunds are kept as whole numbers of the units that an audit rounds to, so that what is added and
-# taken away again leaves nothing.
+# Sums of refunds are kept as integers, in the units to which an audit rounds, so that adding and subtracting the same
+# value leaves exactly 0.
 MONEY_UNITS = 10_000
 _STATE = "state.json"
-# Names of files of ours: all others in the folder are somebody else's.
+# Names of files of a state; all other files in the folder are foreign.
 _OURS = re.compile(r"state\.json|rows-\d+|(?:table|pending)-\d+\.arrow")
-# How often somebody may put other files in place of those we are about to open.
+# How often files may be replaced by another process while they are being opened.
 _TRIES = 5
 
 
 @dataclass
 class Facts:
-    """What state.json says."""
+    """Content of state.json."""
 
     generation: int = 0
-    token: str = ""  # of the night that wrote it: another one, and somebody else was here
-    pieces: list[str] = field(default_factory=list)  # of rows, and how many each has
+    token: str = ""  # of the update that wrote it; if it differs, another process has written since
+    pieces: list[str] = field(default_factory=list)  # folders of rows; `sizes`: rows of each
     sizes: list[int] = field(default_factory=list)
-    levels: list[str] = field(default_factory=list)  # of customers, and how many each has
+    levels: list[str] = field(default_factory=list)  # files of customers; `level_sizes`: customers of each
     level_sizes: list[int] = field(default_factory=list)
-    pending: str | None = None  # customers with rows after the end
-    seals: dict[str, Any] = field(default_factory=dict)  # of the files of pieces and levels, by the names of those
+    pending: str | None = None  # file of customers with rows after the end
+    seals: dict[str, Any] = field(default_factory=dict)  # of the files of pieces and levels, by their names
     taken: dict[str, Any] = field(default_factory=dict)
-    ids: str | None = None  # their type
+    ids: str | None = None  # type of ids
     zone: str | None = None
     end: int | None = None
-    given: bool = False  # the end, and not the last date
-    last: int | None = None  # of all rows, those after the end with them
-    times: list[int] = field(default_factory=list)  # the last two, in microseconds
+    given: bool = False  # whether the end was given, not derived from the last date
+    last: int | None = None  # last period of all rows, including those after the end
+    times: list[int] = field(default_factory=list)  # last two distinct times, in microseconds
     customers: int = 0
-    there: int = 0  # in the table: whoever has a purchase up to its end
+    there: int = 0  # customers in the table: those with a purchase up to its end
     rows_in: int = 0
     used: int = 0
     refunds: int = 0
-    netted: int = 0  # money of refunds that was taken off purchases, and that was not, in units
+    netted: int = 0  # refunds deducted from purchases; `unmatched`: those that were not; in units
     unmatched: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
-    beside: dict[str, Any] = field(default_factory=dict)  # what was seen besides the columns that are counted
+    beside: dict[str, Any] = field(default_factory=dict)  # findings on further columns
 
     def copy(self) -> Facts:
-        """The same, to be changed."""
+        """Return a copy that may be modified."""
         return replace(
             self,
             seals=dict(self.seals),
@@ -75,16 +75,16 @@ class Facts:
 
     @property
     def files(self) -> set[str | None]:
-        """Names of files and folders that belong to the state, but for state.json itself."""
+        """Names of files and folders of the state, except state.json."""
         return {*self.pieces, *self.levels, self.pending} - {None}
 
     def next_night(self) -> None:
-        """Let files have new names, and others see that something was taken in."""
+        """Start a new generation: files get new names, and other processes see that the state has changed."""
         self.generation += 1
         self.token = secrets.token_hex(8)
 
     def add(self, counts: Audit, times: int = 1) -> None:
-        """Add what became of rows, or with -1 take it away."""
+        """Add the counts of an audit, or subtract them with -1."""
         self.used += times * counts.rows_used
         self.refunds += times * counts.refunds
         self.netted += times * round(counts.refunds_netted * MONEY_UNITS)
@@ -94,11 +94,14 @@ class Facts:
 
 
 class Home:
-    """A state's folder.
+    """Folder of a state.
 
     Attributes
     ----------
-    shown : as the user named it; path : where it is, wherever the process goes.
+    shown : Path
+        The folder as given by the user.
+    path : Path
+        The absolute path.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,7 +109,7 @@ class Home:
         self.path = folder.absolute()
 
     def read(self, about: dict[str, Any], use: Callable[[Facts], None]) -> None:
-        """Give what state.json says to those who open the files it names; nothing, where there is none yet."""
+        """Pass the content of state.json to `use`, which opens its files; do nothing if there is no state yet."""
         path = self.path / _STATE
         if not path.exists():
             self._refuse_others()
@@ -124,7 +127,7 @@ class Home:
             try:
                 use(facts)
             except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-                # Somebody may have taken in something meanwhile, and put other files in place of these.
+                # Another process may have updated the state meanwhile and replaced these files.
                 if left and self._token() != facts.token:
                     continue
                 raise self.damaged(error) from error
@@ -133,7 +136,7 @@ class Home:
             return
 
     def damaged(self, what: Path | Exception) -> DamageError:
-        """The error to raise where a file, or the one that an error names, is not as it was written."""
+        """Return the error to raise if a file, or the one that an error names, is missing or not as written."""
         name = what if isinstance(what, Path) else getattr(what, "path", None) or getattr(what, "filename", None)
         which = "a file in it" if name is None else os.path.relpath(name, self.path)
         return DamageError(
@@ -142,7 +145,7 @@ class Home:
         )
 
     def _checked(self, path: Path) -> dict[str, Any]:
-        """The content of state.json, where it is of this version and as it was written."""
+        """Return the content of state.json if its version and checksum are right."""
         try:
             content = read_checked(path)
         except DamageError:
@@ -160,7 +163,7 @@ class Home:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Let a file that turns out to be damaged when it is used be an error that says what to do."""
+        """Convert the error for a damaged file into one that states the remedy."""
         try:
             yield
         except DamageError as error:
@@ -168,7 +171,7 @@ class Home:
 
     @contextlib.contextmanager
     def alone(self, token: str) -> Iterator[None]:
-        """Keep other writers out; refuse where one has been here since the state was read, of which the token tells."""
+        """Lock out other writers; raise an error if the state has changed, that is, if its token is not `token`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -183,18 +186,18 @@ class Home:
             yield
 
     def write(self, about: dict[str, Any], facts: Facts) -> None:
-        """Put state.json in place."""
+        """Write state.json atomically."""
         with replacing(self.path / _STATE) as temporary:
             content = with_checksum({"format": _FORMAT, "about": about, **asdict(facts)})
             temporary.write_text(json.dumps(content) + "\n", "utf-8")
 
     def tidy(self, facts: Facts) -> None:
-        """Take away what state.json does not name, and what those who were killed have left."""
+        """Delete files that state.json does not list, and temporary files of interrupted processes."""
         clear(self.path)
         self._take_away({_STATE, *facts.files})
 
     def take_away(self) -> None:
-        """Take the state away, and leave what else there is in its folder."""
+        """Delete the state, and keep other files in its folder."""
         if self.path.is_dir():
             with held(self.path):
                 clear(self.path)
@@ -203,11 +206,11 @@ class Home:
     def _take_away(self, named: set[str | None]) -> None:
         for path in self.path.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in named:
-                with contextlib.suppress(OSError):  # one that somebody looks at goes another time
+                with contextlib.suppress(OSError):  # a file that is in use is deleted later
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _token(self) -> str:
-        """The token of what is in the folder now."""
+        """Return the token of the state that is in the folder now."""
         try:
             return str(json.loads((self.path / _STATE).read_text(encoding="utf-8"))["token"])
         except FileNotFoundError:
@@ -216,11 +219,11 @@ class Home:
             return "damaged"
 
     def _refuse_others(self) -> None:
-        """Raise a `SourceError` where files are none of ours before there is a state."""
+        """Raise a `SourceError` if there is no state and the folder holds foreign files."""
         if (self.path / _STATE).exists() or not self.path.is_dir():
             return
         for path in sorted(self.path.iterdir()):
-            theirs = not path.name.startswith(".") and path.name != "lost+found"  # those are the system's
+            theirs = not path.name.startswith(".") and path.name != "lost+found"  # those are system files
             if theirs and not _OURS.fullmatch(path.name):
                 raise SourceError(
                     f"{self.shown} holds other files ({path.name}), and a state needs a folder of its own: name "
@@ -229,7 +232,7 @@ class Home:
 
 
 def _version(path: Path) -> Any:
-    """The format that a damaged or older file says it is in; None where it does not say."""
+    """Return the format version stated by a damaged or older file; None if it states none."""
     try:
         content = json.loads(path.read_bytes().decode("utf-8"))
     except (ValueError, RecursionError):
@@ -238,7 +241,7 @@ def _version(path: Path) -> Any:
 
 
 def as_written(taken: Mapping[str, Any]) -> dict[str, Any]:
-    """What was taken in, as it will be read again."""
+    """Return `taken` as it is read back from JSON."""
     try:
         found: dict[str, Any] = json.loads(json.dumps(dict(taken)))
     except (TypeError, ValueError) as error:

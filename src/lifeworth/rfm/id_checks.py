@@ -1,4 +1,4 @@
-"""What ids tell by their spelling: words for nobody, and one customer under two ids."""
+"""Checks on the spelling of ids: placeholder words, and one customer under two ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Words that stand for nobody; ids with their first letter, or all letters, in upper case as well.
+# Placeholder words; ids that spell them with the first letter or all letters in upper case match too.
 WORDS = (
     "guest", "guests", "guest checkout", "guest_checkout", "guest user", "gast", "gastbestellung", "invité", "invitado",
     "ospite", "unknown", "unknown customer", "unbekannt", "inconnu", "desconocido", "anonymous", "anonymous customer",
@@ -23,7 +23,7 @@ WORDS = (
     "gesamtergebnis", "walk-in", "walkin", "walk in", "walk-in customer", "cash customer", "cash sale", "cash sales",
     "laufkunde", "laufkundschaft", "barverkauf", "diverse", "-", "--", "?", "-1",
 )  # fmt: skip
-# As many ids tell what kind of ids they are.
+# Number of ids from which the kind of ids is inferred.
 _SAMPLE = 10_000
 _PIECE = 1 << 16
 _EDGES = r"^\s|\s$"
@@ -35,15 +35,22 @@ _SCIENTIFIC = r"^[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{1,3}$"
 
 @dataclass
 class IdFacts:
-    """What the spelling of ids tells, which can be merged.
+    """Findings on the spelling of ids, which can be merged.
 
     Attributes
     ----------
-    fractions : whether all ids are written as fractions, such as 7.0; None where there is none. first : one of them.
-    addresses : whether most ids are e-mail addresses.
-    trimmed : plain forms of ids with blanks around them, or of addresses with upper case.
-    numbers : plain forms of whole numbers with leading zeros or an ending such as .0.
-    rounded : how many are numbers in scientific notation.
+    fractions : bool or None
+        Whether all ids are written as fractions, such as 7.0; None if there are no ids.
+    first : str
+        One of them.
+    addresses : bool
+        Whether most ids are e-mail addresses.
+    trimmed : list of str
+        Normalised forms of ids with surrounding blanks, or of addresses with upper case.
+    numbers : list of str
+        Normalised forms of integers with leading zeros or an ending such as .0.
+    rounded : int
+        Number of ids in scientific notation.
     """
 
     fractions: bool | None = None
@@ -55,7 +62,7 @@ class IdFacts:
 
     @classmethod
     def of(cls, ids: pd.Index[Any]) -> IdFacts:
-        """What is seen of ids that ascend."""
+        """Return the findings on ids, which are sorted."""
         text = _text_of(ids)
         if text is None:
             return cls()
@@ -65,7 +72,7 @@ class IdFacts:
         return cls(fractions, text[0].as_py(), addresses, trimmed, _plain_numbers(text), rounded or 0)
 
     def merge(self, other: IdFacts) -> None:
-        """Add what was seen of other ids."""
+        """Add the findings on other ids."""
         if other.fractions is None:
             return
         self.fractions = other.fractions if self.fractions is None else self.fractions and other.fractions
@@ -76,7 +83,7 @@ class IdFacts:
         self.rounded += other.rounded
 
     def notes(self, there: Callable[[list[str]], int]) -> tuple[str, ...]:
-        """The notes; `there` says how many of some distinct ids are ids of the table."""
+        """Return the notes; `there` returns how many of the given distinct ids are ids of the table."""
         notes = []
         double = _double(self.trimmed, there)
         if double:
@@ -107,7 +114,7 @@ class IdFacts:
 
 
 def placeholders(ids: pd.Index[Any]) -> dict[int, str]:
-    """Places of ids, which ascend, that are "0", "-1" or another word for nobody -> which of these ("word")."""
+    """Map positions of sorted ids that are "0", "-1" or another placeholder ("word") to which of these they are."""
     if len(ids) and pd.api.types.is_integer_dtype(ids.dtype):
         numbers = ids.to_numpy()
         places = {number: int(np.searchsorted(numbers, number)) for number in (-1, 0)}
@@ -117,7 +124,7 @@ def placeholders(ids: pd.Index[Any]) -> dict[int, str]:
         return {}
     ordered = _Ordered(text)
     words = _spelled()
-    # Most first letters are those of no id, or of no word.
+    # Skip words whose first letter occurs in no id.
     letters = {letter for letter in {word[0] for word in words} if ordered.begins(letter)}
     found = {ordered.place(word): "word" for word in sorted(words) if word[0] in letters}
     found[ordered.place("0")] = "0"
@@ -125,12 +132,12 @@ def placeholders(ids: pd.Index[Any]) -> dict[int, str]:
 
 
 def negatives(ids: pd.Index[Any]) -> int:
-    """How many ids, which ascend, are whole numbers below 0."""
+    """Return how many sorted ids are integers below 0."""
     return int(np.searchsorted(ids.to_numpy(), 0)) if len(ids) and pd.api.types.is_integer_dtype(ids.dtype) else 0
 
 
 def spelling_notes(ids: pd.Index[Any]) -> tuple[str, ...]:
-    """Notes on one customer under several ids, and on ids that were changed on their way."""
+    """Return notes on one customer under several ids, and on ids that were altered by an export."""
 
     def there(plain: list[str]) -> int:
         text = _text_of(ids)
@@ -144,7 +151,7 @@ def _spelled() -> set[str]:
 
 
 def _text_of(ids: pd.Index[Any]) -> pa.Array | None:
-    """Ids that are text, as one array; None for others."""
+    """Return ids that are text as one array; None for others."""
     if str(ids.dtype) != "str" or not len(ids):
         return None
     text = pa.array(ids.array, from_pandas=True)
@@ -152,7 +159,7 @@ def _text_of(ids: pd.Index[Any]) -> pa.Array | None:
 
 
 class _Ordered:
-    """Text in ascending order of its bytes, in which a word is found by halves."""
+    """Text sorted by its bytes, with binary search."""
 
     def __init__(self, text: pa.Array) -> None:
         self._text = text
@@ -167,22 +174,22 @@ class _Ordered:
         return self._values[place]
 
     def first(self, word: str) -> int:
-        """The place of the first text that is not before the word."""
+        """Return the position of the first text that is not less than the word."""
         return bisect_left(self, word)
 
     def begins(self, letter: str) -> bool:
-        """Whether a text begins with a letter."""
+        """Whether any text begins with a letter."""
         place = self.first(letter)
         return place < len(self) and self[place].startswith(letter)
 
     def place(self, word: str) -> int | None:
-        """The place of a word, or None where it is not there."""
+        """Return the position of a word, or None if it does not occur."""
         place = self.first(word)
         return place if place < len(self) and self[place] == word else None
 
 
 def _trimmed(text: pa.Array) -> tuple[bool, list[str]]:
-    """Whether ids are addresses, and the plain form of those with blanks around them, or upper case in an address."""
+    """Whether ids are addresses, and the normalised forms of ids with blanks or addresses with upper case."""
     sample = text.take(pa.array(np.unique(np.linspace(0, len(text) - 1, _SAMPLE, dtype=np.int64))))
     addresses = pc.sum(pc.match_substring(sample, "@")).as_py() > len(sample) // 2
     plain = text
@@ -194,7 +201,7 @@ def _trimmed(text: pa.Array) -> tuple[bool, list[str]]:
 
 
 def _plain_numbers(text: pa.Array) -> list[str]:
-    """Whole numbers with leading zeros or an ending such as .0, without these; `text` ascends."""
+    """Return integers with leading zeros or an ending such as .0, without these; `text` is sorted."""
     ordered = _Ordered(text)
     low, high = ordered.first("0"), ordered.first("1")
     zeros = text.slice(low, high - low)
@@ -208,7 +215,7 @@ def _plain_numbers(text: pa.Array) -> list[str]:
 
 
 def _double(plain: list[str], there: Callable[[list[str]], int]) -> int:
-    """How many of these ids are another's in a plain form: one of the table, or one of their own."""
+    """Return how many of these ids have a normalised form that is an id of the table or occurs more than once."""
     distinct = sorted(set(plain))
     return len(plain) - len(distinct) + there(distinct) if distinct else 0
 
@@ -225,7 +232,7 @@ def _same_length(text: pa.Array) -> bool:
 
 
 def _has_byte(text: pa.Array, byte: bytes) -> bool:
-    """Whether a character of one byte occurs anywhere in the text."""
+    """Whether a one-byte character occurs anywhere in the text."""
     data = text.buffers()[2]
     if data is None:
         return False

@@ -1,9 +1,8 @@
-"""Customers in files, the later ones over the earlier: what has changed is written, and what was is looked up in place.
+"""Customers in files that are layered: an update writes changed customers only, and later files override earlier ones.
 
-A level is an Arrow file of customers by ascending id. It is mapped into memory, so that to find a few customers in it
-reads a few of its pages, however many there are. A few levels stand over each other; a customer is what the last one
-that knows them says. Levels that are no longer much larger than those after them are brought together. What is read of
-a level is verified against the checksums at the end of its file.
+A level is an Arrow file of customers by ascending id. It is memory-mapped, so that finding a few customers reads a few
+of its pages. A customer's values are those of the last level that contains the customer. Levels that are not much
+larger than those after them are merged. Data that are read are verified against the checksums at the end of the file.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from lifeworth.files import replacing
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-# A level, or a piece of rows, is this many times as large as all after it, or is brought together with them: there are
-# then at most as many as there are doublings, and what is written once is written again as often.
+# A level, or a piece of rows, is at least this many times as large as all after it, or is merged with them. The
+# number of levels, and how often an entry is rewritten, then grow with the logarithm of the size.
 TIMES = 2
-# Bytes at the start and the end of a file that hold what Arrow says of its columns, and more.
+# Bytes at the start and the end of a file that contain Arrow's metadata.
 _ENDS = 1 << 14
 COLUMNS: dict[str, type[np.generic]] = {
     "code": np.int64,
@@ -47,10 +46,13 @@ class Customers:
 
     Attributes
     ----------
-    ids : (n,) Arrow array of whole numbers or text.
-    columns : (n,) each, by the names of `COLUMNS`: their code among rows, whether they are in the table, and what
-        stands there of them (the first period in place of an age, which would grow old).
-    file : the sealed file that ids and columns lie in; None: they are in memory.
+    ids : pyarrow.Array of shape (n,)
+        Integers or text.
+    columns : dict of str to array of shape (n,)
+        By the names of `COLUMNS`: the code of a customer among rows, whether the customer is in the table, and the
+        values of the table. The period of the first purchase replaces the age, which changes with time.
+    file : SealedFile or None
+        File that contains ids and columns; None if they are in memory.
     """
 
     ids: pa.Array
@@ -62,20 +64,20 @@ class Customers:
 
     @classmethod
     def new(cls, ids: pa.Array) -> Customers:
-        """Customers of whom nothing is known."""
+        """Return customers without any data."""
         return cls(ids, {name: np.zeros(len(ids), dtype=kind) for name, kind in COLUMNS.items()})
 
     @classmethod
     def read(cls, path: Path, sealed: Seal) -> Customers:
-        """Those of a file, looked at where they lie; what is looked at is verified."""
+        """Open the customers of a file, memory-mapped; data are verified when read."""
         file = SealedFile(path, sealed)
-        file.verify(0, min(_ENDS, file.content.size))  # Arrow's own descriptions of columns are at both ends
+        file.verify(0, min(_ENDS, file.content.size))  # Arrow's metadata are at both ends
         file.verify(max(file.content.size - _ENDS, 0))
         batch = pa.ipc.open_file(file.content).get_batch(0)
         return cls(batch.column("customer_id"), {name: batch.column(name).to_numpy() for name in COLUMNS}, file)
 
     def write(self, path: Path) -> Seal:
-        """Write them into a file that appears whole; return its seal."""
+        """Write the customers to a file atomically; return its seal."""
         batch = pa.record_batch({"customer_id": self.ids, **self.columns})
         with replacing(path) as temporary:
             with pa.ipc.new_file(temporary, batch.schema) as file:
@@ -83,7 +85,7 @@ class Customers:
             return seal(temporary)
 
     def verify(self, which: Integers | None = None) -> None:
-        """Verify what the file says of some of them, or of all; a `DamageError` says that it was damaged."""
+        """Verify some or all of the customers in the file; raise a `DamageError` if it is damaged."""
         if self.file is None:
             return
         if which is None:
@@ -108,7 +110,7 @@ class Customers:
         self.file.verify(start + offsets[which].astype(np.int64), start + offsets[which + 1].astype(np.int64))
 
     def find(self, ids: pa.Array) -> tuple[Integers, Bools]:
-        """Where ids stand, or would stand, and which of them are there."""
+        """Return the positions of ids, or where they would be inserted, and which of them exist."""
         if self.file is not None and pa.types.is_integer(self.ids.type):
             at = self.file.search(self.ids.to_numpy(), ids.to_numpy())
         else:
@@ -119,7 +121,7 @@ class Customers:
         return at, known
 
     def under(self, top: Customers) -> Customers:
-        """These, and those of another table over them."""
+        """Return these customers merged with those of another table, which takes precedence."""
         self.verify()
         top.verify()
         if not len(self) or not len(top):
@@ -127,7 +129,7 @@ class Customers:
         at, known = self.find(top.ids)
         new = np.flatnonzero(~known)
         order = np.insert(np.arange(len(self)), at[new], len(self) + new)
-        # Those already here keep their places, and say what the other table says of them.
+        # Existing customers keep their positions and take the values of the other table.
         order[at[known] + np.searchsorted(at[new], at[known], side="right")] = len(self) + np.flatnonzero(known)
         ids = self.ids
         if len(new):
@@ -141,14 +143,15 @@ class Levels:
 
     Parameters
     ----------
-    tables : the levels, the first one first.
+    tables : sequence of Customers
+        The levels, the oldest first.
     """
 
     def __init__(self, tables: Sequence[Customers]) -> None:
         self.tables = list(tables)
 
     def find(self, ids: pa.Array) -> tuple[Customers, Bools]:
-        """What is known of some customers, and of which of them anything is."""
+        """Return the data of some customers, and which of them are known."""
         found, known = Customers.new(ids), np.zeros(len(ids), dtype=bool)
         for table in reversed(self.tables):
             open_ = np.flatnonzero(~known)
@@ -162,7 +165,7 @@ class Levels:
         return found, known
 
     def together(self, last: int | None = None) -> Customers:
-        """All customers of the last so many levels, or of all."""
+        """Return all customers of the last `last` levels, or of all."""
         tables = self.tables if last is None else self.tables[len(self.tables) - last :]
         found = tables[-1]
         found.verify()
@@ -172,7 +175,7 @@ class Levels:
 
 
 def too_small(sizes: Sequence[int], new: int) -> int:
-    """How many of the last are to be brought together with what is new.
+    """Return how many of the last levels are to be merged with the new one.
 
     Examples
     --------
@@ -188,10 +191,10 @@ def too_small(sizes: Sequence[int], new: int) -> int:
 
 
 def search(ids: pa.Array, wanted: pa.Array, verify: Callable[[Integers], None] | None = None) -> Integers:
-    """The first places in ascending ids that hold nothing smaller than what is wanted, as `numpy.searchsorted`.
+    """Return the first positions in sorted ids whose value is not less than the wanted one, as `numpy.searchsorted`.
 
-    Text is compared where it lies, all that is wanted at a time: as many rounds as there are doublings. `verify` is
-    called with the places of text that is about to be read.
+    Text is compared in place by a binary search over all wanted values at once. `verify` is called with the positions
+    of text that is about to be read.
 
     Examples
     --------
@@ -215,13 +218,13 @@ def search(ids: pa.Array, wanted: pa.Array, verify: Callable[[Integers], None] |
 
 
 def ids_of(index: pd.Index[Any]) -> pa.Array:
-    """Ids as Arrow has them."""
+    """Convert ids from pandas to Arrow."""
     found = pa.array(index.array, from_pandas=True)
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 def index_of(ids: pa.Array, kind: str | None = None) -> pd.Index[Any]:
-    """Ids as pandas has them, whole numbers of a type."""
+    """Convert ids from Arrow to pandas, integers to the given type."""
     values: Any = None
     if not pa.types.is_integer(ids.type):
         values = pd.array(ids, dtype="str")
@@ -234,6 +237,6 @@ def index_of(ids: pa.Array, kind: str | None = None) -> pd.Index[Any]:
 
 
 def union(parts: Iterable[pa.Array]) -> pa.Array:
-    """Distinct ids of several arrays, ascending."""
+    """Return the distinct ids of several arrays, sorted."""
     found = pc.unique(pa.chunked_array(list(parts)))
     return found.take(pc.sort_indices(found))

@@ -1,4 +1,4 @@
-"""Memory for entries: in huge pages, on lines of the cache, and given back as it is used up."""
+"""Memory for entries: in huge pages, aligned to cache lines, and released progressively."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from contextlib import suppress
 import numpy as np
 import numpy.typing as npt
 
-# Shared memory, which Python would ask for, has no huge pages, and costs several times the work to fill.
+# Python maps shared memory by default, which has no huge pages and takes several times as long to fill.
 _PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-# Memory is given back in whole huge pages, and not too often.
+# Memory is released in whole huge pages, and only in large pieces.
 _HUGE_PAGE = 1 << 21
 _GIVE_BACK = 1 << 24
 
 
 class Memory:
-    """Words that can be given back piece by piece, where the system knows how."""
+    """Array of words that can be released from the start on, where the system supports it."""
 
     def __init__(self, words: int) -> None:
         self._map = mmap.mmap(-1, max(8 * words, 1), **_PRIVATE)
         if hasattr(mmap, "MADV_HUGEPAGE"):
-            with suppress(OSError):  # a kernel without huge pages
+            with suppress(OSError):  # operating system without huge pages
                 self._map.madvise(mmap.MADV_HUGEPAGE)
         self.words: npt.NDArray[np.uint64] = np.frombuffer(self._map, dtype=np.uint64, count=words)
         self._given_back = 0
 
     def give_back(self, stop: int) -> None:
-        """Forget the words up to `stop`: in pieces, so that some of the last may stay for a while."""
+        """Release the words up to `stop`, in large pieces, so that some of the last ones may be released later."""
         if hasattr(mmap, "MADV_DONTNEED"):
             length = 8 * stop // _HUGE_PAGE * _HUGE_PAGE - self._given_back
             if length >= _GIVE_BACK:
@@ -36,7 +36,7 @@ class Memory:
 
 
 def lines(partitions: int) -> npt.NDArray[np.uint64]:
-    """Room for a line of the cache for each partition, from the beginning of one on."""
+    """Return one cache line per partition, aligned to cache lines."""
     words = np.empty(8 * partitions + 8, dtype=np.uint64)
     skip = -words.ctypes.data % 64 // 8
     return words[skip : skip + 8 * partitions]

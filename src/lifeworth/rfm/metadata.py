@@ -1,7 +1,7 @@
-"""What an RFM table says of itself: its unit of time, period, end of observation and currency, in files and in memory.
+"""Metadata of an RFM table: time unit, period, end of observation and currency, in files and in memory.
 
-Parquet files and Arrow tables hold it in the metadata of their schema, pandas frames in `DataFrame.attrs`, which pandas
-writes to Parquet and reads back. CSV files, Polars frames and DuckDB relations hold none.
+Parquet files and Arrow tables store them in the metadata of their schema, pandas frames in `DataFrame.attrs`, which
+pandas writes to Parquet and restores. CSV files, Polars frames and DuckDB relations store none.
 """
 
 from __future__ import annotations
@@ -21,21 +21,26 @@ from lifeworth.timeunits import TIME_UNITS, TimeUnit, check_time_unit, period_or
 from lifeworth.transactions import Audit
 
 KEY = "lifeworth"
-# Where pandas keeps the attrs of a frame in Parquet.
+# Key under which pandas stores the attrs of a frame in Parquet.
 _PANDAS_ATTRS = b"PANDAS_ATTRS"
 
 
 @dataclass(frozen=True)
 class RFMMetadata:
-    """What an RFM table says of itself; None stands for what it does not say.
+    """Metadata of an RFM table; None for what is unknown.
 
     Attributes
     ----------
-    time_unit : unit of recency and T.
-    period : periods within which purchases are one purchase.
-    observation_end : first instant of the last period observed.
-    currency : what money is counted in.
-    audit : what happened to the rows it was made from.
+    time_unit : TimeUnit or None
+        Unit of recency and T.
+    period : TimeUnit or None
+        Period within which a customer's transactions count as one purchase.
+    observation_end : pandas.Timestamp or None
+        First instant of the last period observed.
+    currency : str or None
+        Currency of amounts.
+    audit : Audit or None
+        Audit of the rows from which the table was made.
     """
 
     time_unit: TimeUnit | None = None
@@ -46,29 +51,29 @@ class RFMMetadata:
 
     @property
     def units(self) -> RFMMetadata:
-        """The same without the audit."""
+        """The metadata without the audit."""
         return replace(self, audit=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON knows them."""
+        """Return the metadata as values that JSON can represent."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["observation_end"] = None if self.observation_end is None else self.observation_end.isoformat()
         values["audit"] = None if self.audit is None else self.audit.to_dict()
         return values
 
     def to_attrs(self) -> dict[str, Any]:
-        """The entry of `DataFrame.attrs` that says the same; without the audit."""
+        """Return the entry for `DataFrame.attrs`, without the audit."""
         values = self.to_dict()
         del values["audit"]
         return {KEY: values}
 
     def to_schema_metadata(self) -> dict[bytes, bytes]:
-        """Metadata of a Parquet or Arrow schema, from which pandas restores `DataFrame.attrs`."""
+        """Return metadata of a Parquet or Arrow schema, from which pandas restores `DataFrame.attrs`."""
         return {KEY.encode(): json.dumps(self.to_dict()).encode(), _PANDAS_ATTRS: json.dumps(self.to_attrs()).encode()}
 
     @classmethod
     def from_dict(cls, values: Any, where: str) -> RFMMetadata:
-        """Rebuild it from `to_dict`; every value is checked."""
+        """Rebuild the metadata from `to_dict`; every value is checked."""
         try:
             unit, period, end, currency = (
                 values[name] for name in ("time_unit", "period", "observation_end", "currency")
@@ -86,11 +91,12 @@ class RFMMetadata:
     def combined(
         self, where: str, time_unit: Any = None, observation_end: Any = None, period: Any = None, currency: Any = None
     ) -> RFMMetadata:
-        """Complete it by what the caller says of the table.
+        """Complete the metadata with the values given by the caller.
 
         Raises
         ------
-        UsageError : the table says otherwise, or a value is not a unit, a date or a currency.
+        UsageError
+            A value contradicts the metadata, or is not a valid unit, date or currency.
         """
         unit = self.time_unit if time_unit is None else check_time_unit(time_unit)
         by = self.period if period is None else check_time_unit(period, "period")
@@ -128,7 +134,7 @@ def _same_period(one: pd.Timestamp, other: pd.Timestamp, period: TimeUnit | None
 
 
 def metadata_of(data: Any) -> RFMMetadata:
-    """What any table, or the files that a path names, say of themselves; all of it None where they say nothing."""
+    """Return the metadata of any table, or of the files at a path; all None if there are none."""
     if isinstance(data, (str, Path, Files)):
         return rfm_metadata(data) or RFMMetadata()
     if isinstance(data, pd.DataFrame):
@@ -140,18 +146,19 @@ def metadata_of(data: Any) -> RFMMetadata:
 
 
 def name_of(data: Any) -> str:
-    """What a table is called in an error message."""
+    """Return how a table is called in error messages."""
     if isinstance(data, Files):
         return str(data.paths[0]) if len(data.paths) == 1 else str(data.paths[0].parent)
     return str(data) if isinstance(data, (str, Path)) else "The table"
 
 
 def rfm_metadata(path: str | Path | Files) -> RFMMetadata | None:
-    """What lifeworth wrote about the RFM table in Parquet files; None if they are something else, or CSV.
+    """Return the metadata that lifeworth wrote to Parquet files; None for other files, or CSV.
 
     Raises
     ------
-    DataError : files that disagree, or of which only some say their units.
+    DataError
+        The files disagree, or only some of them have metadata.
     """
     files = find_files(path)
     if files.kind != "parquet":
@@ -167,7 +174,7 @@ def rfm_metadata(path: str | Path | Files) -> RFMMetadata | None:
         audits.append(None if own is None else own.audit)
     if first is None:
         return None
-    # Files of one table repeat its audit; files of several tables have no common one.
+    # Files of one table repeat its audit; files of several tables have no common audit.
     return first if all(audit == audits[0] for audit in audits) else first.units
 
 
@@ -214,7 +221,7 @@ def _of_file(path: Path) -> RFMMetadata | None:
 
 
 def _of_schema(metadata: Mapping[bytes, bytes] | None, where: str) -> RFMMetadata | None:
-    """What the metadata of an Arrow or Parquet schema say, as lifeworth, pandas or PyArrow wrote them."""
+    """Return the metadata in an Arrow or Parquet schema, as written by lifeworth, pandas or PyArrow."""
     metadata = metadata or {}
     try:
         if KEY.encode() in metadata:
@@ -224,7 +231,7 @@ def _of_schema(metadata: Mapping[bytes, bytes] | None, where: str) -> RFMMetadat
         else:
             values = json.loads(metadata.get(b"pandas", b"{}")).get("attributes", {}).get(KEY)
     except (ValueError, AttributeError):
-        if KEY.encode() not in metadata:  # what others wrote for pandas is not ours to judge
+        if KEY.encode() not in metadata:  # invalid attrs of other libraries are ignored
             return None
         values = ()
     return None if values is None else RFMMetadata.from_dict(values, where)

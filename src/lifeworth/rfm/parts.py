@@ -1,4 +1,4 @@
-"""What is remembered of transactions that are counted a part at a time."""
+"""What is kept of transactions that are counted in parts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lifeworth.rfm.engine import Account
 
 
 class Parts:
-    """The account of all rows, the values that examples are shown by, and the customers so far.
+    """Account of all rows, values of the rows that serve as examples, and the customers so far.
 
-    To those who ask about rows it looks like the `Columns` of all of them.
+    It has the same interface for showing rows as the `Columns` of all rows.
     """
 
     def __init__(self, names: Iterable[str | None]) -> None:
@@ -33,11 +33,11 @@ class Parts:
         return self.rows
 
     def show(self, name: str, numbers: Iterable[int]) -> list[str]:
-        """Values of a column in rows of the account."""
+        """Return the values of a column in rows of the account, as text."""
         return [self.shown[name, number] for number in numbers]
 
     def add(self, columns: Any, account: Account, ids: pd.Index[Any], table: dict[str, Any]) -> None:
-        """Take in a part that has been counted; its customers come after those of the parts before."""
+        """Add a part that has been counted; its customers follow those of the parts before."""
         for reason in range(len(account.counts)):
             count, rows = account.of(reason)
             account.counts[reason, 1 : 1 + len(rows)] += self.rows
@@ -57,7 +57,7 @@ class Parts:
 
     @property
     def account(self) -> Account:
-        """One account of all parts."""
+        """Return one account of all parts."""
         counts = np.zeros_like(self.accounts[0].counts)
         counts[:, 0] = sum(account.counts[:, 0] for account in self.accounts)
         for reason in range(len(counts)):
@@ -70,11 +70,11 @@ class Parts:
         return Account(counts, times[-1], times[-2 if len(times) > 1 else -1], min(one.first for one in dated))
 
     def column(self, name: str) -> Any:
-        """A column of the tables of all parts, which is given away."""
+        """Return a column of the tables of all parts, and release it."""
         pieces = [table.pop(name) for table in self.tables]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     @property
     def customer_id(self) -> pd.Index[Any]:
-        """The ids of all parts."""
+        """Return the ids of all parts."""
         return self.ids[0] if len(self.ids) == 1 else self.ids[0].append(self.ids[1:])

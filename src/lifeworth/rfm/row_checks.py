@@ -1,4 +1,4 @@
-"""What the entries of rows tell: rows that are there several times, and a customer with a large share of them."""
+"""Checks on rows: rows that all occur several times, and a customer with a large share of the rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from lifeworth.rfm.engine import Entries
 
-# So many rows that differ tell that all of them are there several times.
+# Minimum number of distinct rows from which repetition of all rows is inferred.
 _FEWEST = 20
-# Partitions with a smaller share of the rows hold no customer that a note is about.
+# Partitions with a smaller share of the rows are skipped: they contain no customer for a note.
 _HEAVY = 0.1
-# How many times the rows of the next customer are notable.
+# Minimum ratio to the rows of the next customer for a note.
 _STANDS_OUT = 5
-# A partition with more rows is looked at in a sample first.
+# For partitions with more rows, a sample is checked first.
 _SAMPLE = 1 << 16
-# So many customers are looked at before all of them are.
+# Number of customers that are checked before all are.
 _CUSTOMERS = 200
 _32 = np.uint64(32)
 Integers = npt.NDArray[np.int64]
@@ -28,15 +28,20 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass
 class RowChecks:
-    """What was seen of rows by customer, whatever parts they came in.
+    """Findings on rows by customer, which do not depend on how the rows are split.
 
     Attributes
     ----------
-    times : the greatest number that divides how often each row is there; 0 where no row was seen.
-    distinct : rows that differ in customer, period or amount, among those that were looked at.
-    spare : so many rows, each there once, are no rows of the table.
-    rows : all rows. busiest : how many rows the customers with the most of them have, at least those with a tenth of
-        the rows.
+    times : int
+        Greatest common divisor of the numbers of occurrences of the rows; 0 if no row was seen.
+    distinct : int
+        Number of rows that differ in customer, period or amount, among those checked.
+    rows : int
+        Number of all rows.
+    busiest : list of int
+        Numbers of rows of the customers with the most rows, at least of those with a tenth of the rows.
+    spare : int
+        Number of rows, each occurring once, that do not belong to the table.
     """
 
     times: int = 0
@@ -46,7 +51,7 @@ class RowChecks:
     spare: int = 0
 
     def see(self, entries: Entries, rows: int) -> None:
-        """Look at the entries of some of the `rows` of the table."""
+        """Check the entries of a part of a table of `rows` rows."""
         sizes = (entries.stops - entries.starts).sum(axis=0)
         self.rows += int(sizes.sum())
         for partition in np.flatnonzero(sizes >= max(_HEAVY * rows, 1.0)).tolist():
@@ -64,7 +69,7 @@ class RowChecks:
                 return
 
     def see_times(self, counts: npt.NDArray[np.int64]) -> None:
-        """Take in how often each of some distinct rows is there."""
+        """Add the numbers of occurrences of distinct rows."""
         once = np.flatnonzero(counts == 1)[: self.spare]
         self.spare -= len(once)
         counts = np.delete(counts, once)
@@ -72,7 +77,7 @@ class RowChecks:
         self.distinct += len(counts)
 
     def see_rows(self, customer: Integers, when: Integers, amount: npt.NDArray[np.float64]) -> None:
-        """Look at rows by columns: where those of some customers differ, there is no need to look at all."""
+        """Check rows given by columns: if the rows of a few customers do not repeat, the rest is not checked."""
         some = np.isin(customer, np.unique(np.linspace(0, customer.max(initial=0), _CUSTOMERS, dtype=np.int64)))
         for chosen in (some, slice(None)):
             columns = [column[chosen] for column in (customer, when, amount)]
@@ -86,12 +91,12 @@ class RowChecks:
                 return
 
     def see_sizes(self, sizes: npt.NDArray[np.int64]) -> None:
-        """Take in how many rows each customer has."""
+        """Add the number of rows of each customer."""
         self.rows += int(sizes.sum())
         self._add_busiest(sorted(sizes.tolist(), reverse=True)[:2] if len(sizes) < _SAMPLE else _largest(sizes))
 
     def merge(self, other: RowChecks) -> None:
-        """Add what was seen of other customers' rows."""
+        """Add the findings on the rows of other customers."""
         self.times = math.gcd(self.times, other.times)
         self.distinct += other.distinct
         self.rows += other.rows
@@ -99,14 +104,14 @@ class RowChecks:
 
     @property
     def busiest_share(self) -> float:
-        """The share of the rows that one customer has, where it stands out from the next; else 0."""
+        """Share of the rows of the customer with the most, if it stands out from the next; otherwise 0."""
         if not self.busiest or not self.rows:
             return 0.0
         most, following = (*self.busiest, 0)[:2]
         return most / self.rows if most >= _STANDS_OUT * following else 0.0
 
     def notes(self) -> list[str]:
-        """The note on rows that are all there several times."""
+        """Return the note on rows that all occur several times."""
         if self.times < 2 or self.distinct < _FEWEST:
             return []
         times = {2: "twice", 3: "three times"}.get(self.times, f"{self.times} times")
@@ -120,7 +125,7 @@ class RowChecks:
 
 
 def _words_of(entries: Entries, partition: int, word: int) -> npt.NDArray[np.uint64]:
-    """One of the words of all entries in a partition."""
+    """Return one word of each entry in a partition."""
     width = entries.plan.width
     words = [
         entries.memory.words[width * start + word : width * stop : width]
@@ -131,7 +136,7 @@ def _words_of(entries: Entries, partition: int, word: int) -> npt.NDArray[np.uin
 
 
 def _most_frequent(keys: npt.NDArray[np.uint64]) -> list[int]:
-    """How often the two most frequent values are there."""
+    """Return the numbers of occurrences of the two most frequent values."""
     sample = keys[:: max(1, len(keys) // _SAMPLE)]
     values, counts = np.unique(sample, return_counts=True)
     top = values[np.argsort(counts)[::-1][:2]]

@@ -1,4 +1,4 @@
-"""Rows of customers in files, found again by customer: what an RFM table is counted anew from."""
+"""Rows in files, retrieved by customer, from which an RFM table is recounted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ _COLUMNS = ("codes", "starts", "period", "amount")
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of customers, together by customer.
+    """Rows, grouped by customer.
 
     Attributes
     ----------
-    customer : (n,) int64 codes of customers.
-    period : (n,) int64 ordinals of periods.
-    amount : (n,) float64.
+    customer : int64 array of shape (n,)
+        Codes of customers.
+    period : int64 array of shape (n,)
+        Ordinals of periods.
+    amount : float64 array of shape (n,)
+        Amounts.
     """
 
     customer: Integers
@@ -36,7 +39,7 @@ class Rows:
 
     @classmethod
     def joined(cls, parts: Iterable[Rows]) -> Rows:
-        """Rows of several tables, by customer."""
+        """Concatenate the rows of several tables, grouped by customer."""
         parts = list(parts)
         if not parts:
             return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
@@ -45,7 +48,7 @@ class Rows:
         return cls(*(column[order] for column in columns))
 
     def write(self, folder: Path) -> dict[str, Seal]:
-        """Write them as a piece: a folder that appears whole; return the seals of its files."""
+        """Write the rows as a piece, that is, a folder that appears atomically; return the seals of its files."""
         codes, starts = np.unique(self.customer, return_index=True)
         columns = (codes, np.append(starts, len(self)).astype(np.int64), self.period, self.amount)
         with replacing(folder, folder=True) as temporary:
@@ -55,16 +58,19 @@ class Rows:
 
 
 class Piece:
-    """Rows in a folder, looked at where they lie: what is not asked for is not read, and what is read is verified.
+    """Rows in a folder, memory-mapped: only what is requested is read, and what is read is verified.
 
     Parameters
     ----------
-    folder : the folder.
-    seals : of its files, by column, as `Rows.write` returned them.
+    folder : Path
+        The folder.
+    seals : dict of str to Seal
+        Seals of its files by column, as returned by `Rows.write`.
 
     Raises
     ------
-    DamageError : files that are not as they were written; also raised by `rows`.
+    DamageError
+        Files are not as they were written; also raised by `rows`.
     """
 
     def __init__(self, folder: Path, seals: Mapping[str, Seal]) -> None:
@@ -75,7 +81,7 @@ class Piece:
         return len(self.period)
 
     def rows(self, codes: Integers | None = None) -> Rows:
-        """The rows of some customers, by ascending code; of all, if None."""
+        """Return the rows of some customers, by ascending code; of all, if None."""
         if codes is None:
             for file in self.files.values():
                 file.verify()
@@ -95,5 +101,5 @@ class Piece:
 
 
 def gather(pieces: Iterable[Piece], codes: Integers | None = None) -> Rows:
-    """The rows of some customers from all pieces."""
+    """Return the rows of some customers from all pieces."""
     return Rows.joined(piece.rows(codes) for piece in pieces)

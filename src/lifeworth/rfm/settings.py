@@ -1,4 +1,4 @@
-"""How transactions are read and counted."""
+"""Settings for reading and counting transactions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lifeworth.transactions.columns import Columns, read_columns
 
 @dataclass(frozen=True)
 class Settings:
-    """How transactions are read and counted: what all functions here have in common."""
+    """Settings for reading and counting transactions, shared by all functions of this package."""
 
     customer_id: str
     date: str
@@ -46,17 +46,17 @@ class Settings:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns of customers, dates and, where there is money, amounts."""
+        """Names of the columns of customers, dates and, if there is one, amounts."""
         return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
 
     @property
     def date_form(self) -> DateForm:
-        """How dates are written, and on whose clock they are read."""
+        """Format of dates, and their time zone."""
         return date_form(self.date_format, self.time_zone)
 
     @property
     def matching(self) -> int:
-        """Which purchases refunds lower, as kernels take it."""
+        """Which purchases refunds lower, as a code for kernels."""
         from lifeworth.kernels.refunds import EARLIER, SAME_PERIOD
 
         return SAME_PERIOD if self.refunds == "same_period" else EARLIER
@@ -71,16 +71,16 @@ class Settings:
             raise UsageError(f"threads={self.threads!r} must be a whole number of at least 1, or None for all cores.")
 
     def report(self, what: str, share: float = 0.0) -> None:
-        """Tell whoever watches what is being done, and how much of it is done."""
+        """Report the current stage, and the share of it that is done, to the progress callback."""
         if self.progress is not None:
             self.progress(what, share)
 
     def data_notes(self, data: Any) -> DataNotes:
-        """What to look at in a table besides the columns that are counted."""
+        """Return the checks on columns of a table other than those that are counted."""
         return DataNotes.of(data, self.names, self.amount, self.currency)
 
     def read(self, data: Any, run: Run, beside: DataNotes | None = None) -> Columns:
-        """The columns of a table, by these settings; `beside` is shown the further columns it names."""
+        """Read the columns of a table with these settings; `beside` receives the further columns it names."""
         names = (self.customer_id, self.date, self.amount)
         drop = self.duplicates == "drop"
         how: dict[str, Any] = {"drop_duplicates": drop, "decimal": self.decimal, "beside": beside}

@@ -1,4 +1,4 @@
-"""Where transactions come from: a table that fits in memory, or a stream of batches of one that does not."""
+"""Open transactions: as a table if they fit in memory, otherwise as a stream of batches."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from lifeworth.transactions.columns import Columns, check_names, read_columns
 from lifeworth.transactions.ids import is_textual
 from lifeworth.transactions.stream import Source, is_direct
 
-# A CSV file that would fit if it grew so many times on its way into memory needs no closer look.
+# A CSV file is read at once if it fits even when it grows by this factor in memory.
 _GROWTH = 10
-# Bytes a row needs besides its columns: its entry, and words and hashes of text; what is parsed by its value.
+# Bytes per row besides its columns: its entry; words and hashes of text; values that are parsed.
 _PER_ROW = 28
 _PER_TEXT = 16
 _PER_PARSED = 200
-# Rows by which the bytes of a row are judged: the more, the less they have turned out to take.
+# Numbers of rows from which the bytes per row are estimated: the smaller the rows, the more of them are sampled.
 _SAMPLES = 1, 1 << 6, 1 << 11, 1 << 16
-# Shares of the budget: a batch of rows (there may be two), and the entries of a file (in two copies).
+# Shares of the memory budget: a batch of rows (there may be two), and the entries of a file (in two copies).
 _BATCHES = 8
 _FILES = 16
 _FEWEST_ROWS, _MOST_ROWS = 1 << 12, 1 << 21
@@ -51,16 +51,16 @@ def open_columns(
     decimal: DecimalMark | None = None,
     beside: DataNotes | None = None,
 ) -> Iterator[Columns | SpillStream]:
-    """The columns of transactions: of all rows, or of a stream where files or batches do not fit into the budget.
+    """Yield the columns of transactions: of all rows, or a stream if files or batches exceed the memory budget.
 
-    `beside` is shown the further columns it names. Errors are those of
+    `beside` receives the further columns it names. Errors are those of
     `transactions.columns.read_columns` and `budget.memory_budget`.
     """
     budget = memory_budget(memory_limit)
     check_names(names)
     given: Iterator[pa.RecordBatch] = iter(())
     in_memory = [data, names[0], names[1], names[2] if len(names) > 2 else None, date_format, run]
-    if drop_duplicates:  # that takes all rows at once
+    if drop_duplicates:  # this requires all rows at once
         yield read_columns(*in_memory, drop_duplicates=True, decimal=decimal, beside=beside)
         return
     if budget is None or not isinstance(data, (str, Path, Files, pa.RecordBatchReader)):
@@ -79,7 +79,7 @@ def open_columns(
     else:
         files = find_files(data)
         rows = files.rows()
-        # A Parquet file may hold any number of equal rows in a few bytes: its size says nothing.
+        # The size of a Parquet file does not bound its number of rows: equal rows take almost no space.
         if rows is None and files.size() * _GROWTH <= budget:
             yield read_columns(*in_memory, decimal=decimal, beside=beside)
             return
@@ -104,7 +104,7 @@ def open_columns(
                 files.look(beside, names)
             source = Source(schema, lambda wanted: _read_files(files, schema, wanted, rows_at_once))
         elif files is not None or not is_direct(schema.field(names[1]).type):
-            # What has to be read twice, and can be read once or with pains, is copied in the form of its memory.
+            # Data that must be read twice, and can be read only once or slowly, are copied to an Arrow file.
             given = given if files is None else files.batches(schema, rows_at_once, beside)
             path = folder / "copy.arrow"
             rows, schema = _copy(given, schema, path, widen=files is not None)
@@ -118,7 +118,7 @@ def open_columns(
 
 
 def _width(files: Files, schema: pa.Schema, budget: int) -> float:
-    """Bytes of a row, of the first ones; of few where they are large."""
+    """Estimate the bytes per row from the first rows; from fewer if they are large."""
     if files.kind == "parquet" and all(pa.types.is_primitive(kind) for kind in schema.types):
         return float(sum(kind.bit_width for kind in schema.types)) / 8
     width = 0.0
@@ -137,7 +137,7 @@ def _width(files: Files, schema: pa.Schema, budget: int) -> float:
 def _selected(
     batches: Iterable[pa.RecordBatch], names: list[str], beside: DataNotes | None
 ) -> Iterator[pa.RecordBatch]:
-    """The columns that are counted; the others of each batch are shown to `beside`."""
+    """Yield the columns that are counted; `beside` receives the others of each batch."""
     for batch in batches:
         if beside is not None and beside.names:
             beside.add(pa.Table.from_batches([batch]))
@@ -145,7 +145,7 @@ def _selected(
 
 
 def _needed(schema: pa.Schema, width: float) -> float:
-    """Bytes that a row takes in memory, when its columns take `width`."""
+    """Return the bytes that a row takes in memory if its columns take `width`."""
     kinds = [field.type for field in schema]
     return width + _PER_ROW + _PER_TEXT * is_textual(kinds[0]) + _PER_PARSED * (not is_direct(kinds[1]))
 
@@ -153,7 +153,7 @@ def _needed(schema: pa.Schema, width: float) -> float:
 def _begin(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, budget: int
 ) -> tuple[deque[pa.RecordBatch], Iterator[pa.RecordBatch] | None]:
-    """Batches until they would no longer fit in memory, and those after them; None if that is all there is."""
+    """Return batches up to the memory budget, and the remaining ones; None if there are none."""
     begun: deque[pa.RecordBatch] = deque()
     taken = 0.0
     for batch in batches:
@@ -165,7 +165,7 @@ def _begin(
 
 
 def _bits(rows: int | None, width: float, schema: pa.Schema, budget: int) -> int:
-    """How many bits of the hash tell the file of a row: so many that the entries of one file fit."""
+    """Return how many bits of the hash select the file of a row, so that the entries of one file fit in memory."""
     if rows is None:
         return _UNKNOWN_BITS
     text = width if is_textual(schema.field(0).type) or pa.types.is_dictionary(schema.field(0).type) else 0.0
@@ -174,7 +174,7 @@ def _bits(rows: int | None, width: float, schema: pa.Schema, budget: int) -> int
 
 
 def _evenly(batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
-    """Tables of about so many rows, of batches that may be much smaller or larger."""
+    """Yield tables of about `rows` rows from batches of any size."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         for start in range(0, len(batch), rows):
@@ -195,9 +195,9 @@ def _read_files(files: Files, schema: pa.Schema, names: list[str], rows: int) ->
 
 
 def _copy(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path, widen: bool) -> tuple[int, pa.Schema]:
-    """Write batches to a file; return how many rows there are, and what types to read them as.
+    """Write batches to a file; return the number of rows, and the types as which to read them.
 
-    `widen` : columns of text that are whole numbers throughout are read as such, as those of a CSV file are.
+    `widen`: columns of text that consist of integers are read as integers, as in a CSV file.
     """
     rows = 0
     whole = dict.fromkeys(schema.names, widen)
@@ -223,7 +223,7 @@ def _read_copy(path: Path, schema: pa.Schema, rows: int, names: list[str]) -> It
     some = pa.schema([schema.field(name) for name in names])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        # Not mapped into memory: what is mapped and looked at counts as memory used.
+        # Not memory-mapped: pages that are read count as used memory.
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
             for batch in reader:
                 yield batch.select(names).cast(some)

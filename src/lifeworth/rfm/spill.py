@@ -1,4 +1,4 @@
-"""Transactions that do not fit in memory: entries go to files by a hash of the customer, and are counted in parts."""
+"""Transactions that do not fit in memory: entries are written to files by hash of the customer and counted in parts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for files on the way; gone with all of them when the block ends, however it ends."""
+    """Create a folder for temporary files, which is deleted when the block ends."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="lifeworth-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -54,7 +54,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def no_room(folder: Path, error: OSError) -> SourceError:
-    """What to say where temporary files cannot be written."""
+    """Return the error for temporary files that cannot be written."""
     return SourceError(
         f"The table does not fit in memory, and its rows cannot be put aside in {folder}: {error.strerror or error}. "
         "Free some space there, let TMPDIR name another folder, or raise memory_limit."
@@ -63,10 +63,9 @@ def no_room(folder: Path, error: OSError) -> SourceError:
 
 @dataclass(eq=False)
 class SpillStream(Stream):
-    """A stream with the folder its entries go to, and the bits of the hash that share them out among files.
+    """Stream with the folder of its entries, and the bits of the hash that distribute them among files.
 
-    `expected` is how many rows there are, where that is known before they are read; `budget` is the memory that may be
-    used, in bytes.
+    `expected` is the number of rows, if known in advance; `budget` is the memory that may be used, in bytes.
     """
 
     folder: Path = field(default_factory=Path)
@@ -85,9 +84,9 @@ def sweep_stream(
     read: Callable[[float], None],
     counted: Callable[[float], None],
 ) -> Account:
-    """`engine.sweep` for what does not fit in memory: `consume` gets the entries of one file after the other.
+    """`engine.sweep` for data that do not fit in memory: `consume` receives the entries of one file after the other.
 
-    `read` and `counted` are told the share of the rows, and of the files, that are done.
+    `read` and `counted` are called with the share of the rows, and of the files, that are done.
     """
     from lifeworth.kernels.purchases import HASHED, NAMED
 
@@ -104,7 +103,7 @@ def sweep_stream(
             tally.add(accounts, edges, columns, stream)
             files.write(memory.words, starts, stops)
             memory.give_back(memory.words.size)
-            done += len(columns)  # the stream itself counts what is being read ahead as well
+            done += len(columns)  # the stream's own count includes rows that are read ahead
             read(done / stream.expected if stream.expected else 0.0)
     pa.default_memory_pool().release_unused()
     account = tally.account()
@@ -113,7 +112,7 @@ def sweep_stream(
         raw, text = files.take(partition)
         if len(raw):
             entries = _bring_together(raw, plan, account, clock, run, threads)
-            del raw  # its copy is what is counted
+            del raw  # the copy is counted
             consume(replace(entries, keep=partial(_keep_text, owners=stream.owners) if stream.is_text else None))
             del entries
         del text
@@ -121,7 +120,7 @@ def sweep_stream(
 
 
 def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run: Run, threads: int) -> Entries:
-    """Entries of a file in partitions that fit the processor's cache."""
+    """Distribute the entries of a file among partitions that fit the processor's cache."""
     from lifeworth.kernels import spill as kernels
     from lifeworth.kernels._jit import ready
 
@@ -145,7 +144,7 @@ def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run:
 
 
 def _keep_text(words: Words, owners: list[Any]) -> None:
-    """Copy the ids of a part's customers, and let their words name the copies: the part is about to go."""
+    """Copy the ids of a part's customers, and point their words to the copies, since the part will be released."""
     from lifeworth.kernels import spill as kernels
     from lifeworth.kernels import text
 
@@ -155,7 +154,7 @@ def _keep_text(words: Words, owners: list[Any]) -> None:
 
 
 class _Files:
-    """Entries of partitions in files, and the bytes of ids that are text in files beside them."""
+    """Entries of partitions in files, and the bytes of text ids in further files."""
 
     def __init__(self, folder: Path, is_text: bool, run: Run, budget: int | None) -> None:
         self._folder = folder
@@ -166,7 +165,7 @@ class _Files:
         self._rows: dict[int, int] = {}
 
     def write(self, words: Words, starts: Integers, stops: Integers) -> None:
-        """Append the entries of a batch; where ids are text, their words are changed."""
+        """Append the entries of a batch; words of text ids are modified."""
         data, ends = self._pack(words, starts, stops) if self._is_text else (np.empty(0, dtype=np.uint8), None)
         for partition in _filled(starts, stops):
             self._refuse_too_many(partition, int((stops[:, partition] - starts[:, partition]).sum()))
@@ -176,7 +175,7 @@ class _Files:
                 self._append(partition, "text", [data[ends[partition] : ends[partition + 1]]])
 
     def _refuse_too_many(self, partition: int, rows: int) -> None:
-        """Refuse a file that will not fit in memory, with the copy that is brought in order."""
+        """Raise an error for a file that does not fit in memory together with its sorted copy."""
         self._rows[partition] = known = self._rows.get(partition, 0) + rows
         needed = 2 * known * _WIDTH * np.dtype(np.uint64).itemsize + self._bytes.get(partition, 0)
         if self._budget is not None and needed > self._budget:
@@ -187,7 +186,7 @@ class _Files:
             )
 
     def take(self, partition: int) -> tuple[Words, npt.NDArray[np.uint8]]:
-        """Entries of a partition, and the bytes that their words name, if any; the files are gone then."""
+        """Return the entries of a partition, and the bytes of its text ids, if any; delete the files."""
         from lifeworth.kernels import spill as kernels
 
         raw, text = self._read(partition, "rows", np.uint64), self._read(partition, "text", np.uint8)
@@ -196,7 +195,7 @@ class _Files:
         return raw, text
 
     def _pack(self, words: Words, starts: Integers, stops: Integers) -> tuple[npt.NDArray[np.uint8], Integers]:
-        """The bytes of ids, partition by partition, and where those of each end."""
+        """Return the bytes of ids by partition, and where those of each partition end."""
         from lifeworth.kernels import spill as kernels
         from lifeworth.kernels._jit import ready
 
@@ -227,7 +226,7 @@ class _Files:
 
     def _append(self, partition: int, kind: str, pieces: list[npt.NDArray[Any]]) -> None:
         try:
-            # Opened for each piece: there may be more files than a process may have open.
+            # Opened for each piece: there may be more files than a process may keep open.
             with (self._folder / f"{partition}.{kind}").open("ab") as file:
                 for piece in pieces:
                     file.write(piece.data)
@@ -244,13 +243,13 @@ class _Files:
 
 
 def _filled(starts: Integers, stops: Integers) -> list[int]:
-    """Partitions that have entries."""
+    """Return the partitions that have entries."""
     filled: list[int] = np.flatnonzero((stops > starts).any(axis=0)).tolist()
     return filled
 
 
 class _Tally:
-    """The account of all batches so far; times in nanoseconds, which Python's numbers hold for all dates."""
+    """Account of all batches so far; times are in nanoseconds, as Python integers, which do not overflow."""
 
     def __init__(self) -> None:
         self._counts: Integers | None = None
@@ -258,7 +257,7 @@ class _Tally:
         self._first: int | None = None
 
     def add(self, accounts: Integers, edges: Integers, columns: Columns, stream: Stream) -> None:
-        """Add what the tasks of a batch have seen; the stream is to remember rows that are examples."""
+        """Add the accounts of a batch; the stream keeps rows that serve as examples."""
         from lifeworth.kernels.partition import DUPLICATE_TIME
 
         batch = merge(accounts, edges).counts
@@ -281,7 +280,7 @@ class _Tally:
         )
 
     def account(self) -> Account:
-        """The account, with times in seconds."""
+        """Return the account, with times in seconds."""
         assert self._counts is not None
         if self._first is None:
             return Account(self._counts, 0, 0, 0, False)
@@ -291,7 +290,7 @@ class _Tally:
 
 @contextmanager
 def _one_ahead[T](items: Iterator[T], threads: int) -> Iterator[Iterator[T]]:
-    """Let a thread prepare the next item while one is used; not where there is to be a single thread."""
+    """Prepare the next item on another thread while one is in use, unless only one thread is allowed."""
     if threads == 1:
         yield items
         return

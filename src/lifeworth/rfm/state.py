@@ -1,7 +1,7 @@
-"""An RFM table that grows: yesterday's state and today's transactions give today's table, as counted from the start.
+"""Incremental RFM tables: a state and new transactions give the same table as counting all transactions.
 
-Rows are kept by customer. New rows, late ones and refunds alike, have just their customers counted anew from all of
-their rows, by the same kernels, and only what has changed is written; everybody else grows older, and nothing more.
+Rows are grouped by customer. New rows, including late ones and refunds, cause only their customers to be recounted from
+all of their rows, by the same kernels, and only changes are written; for all other customers only the age changes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from lifeworth.transactions import (
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
 _SENTINEL = -1
-# So many customers are looked at before all of them are.
+# Number of customers that are checked before all are.
 _SAMPLE = 200
 _KINDS = {"str": "text", "uint64": "whole numbers of 64 bits without a sign"}
 _REASONS = (
@@ -62,30 +62,38 @@ _REASONS = (
 
 
 class RFMState:
-    """An RFM table in a folder that takes in transactions as they come.
+    """RFM table in a folder that is updated with new transactions.
 
     Parameters
     ----------
-    folder : where it is; it is made with the first transactions.
-    customer_id, date, amount, period, time_unit, refunds, date_format, time_zone, decimal, currency : as in
-        `rfm_summary`.
+    folder : str or Path
+        Folder of the state; it is created with the first transactions.
+    customer_id, date : str
+        Column names; as in `rfm_summary`.
+    amount : str or None
+        Column of amounts; as in `rfm_summary`.
+    period, time_unit, refunds, date_format, time_zone, decimal, currency
+        As in `rfm_summary`.
 
     Raises
     ------
-    UsageError : a folder whose state was begun with other settings.
-    DataError : a damaged state, or one of another version of lifeworth; delete its folder and take in all transactions
-        again. Files are verified when they are read, so `take_in`, `update` and `table` raise it too.
-    SourceError : a folder that cannot be read, or holds files that are no state's.
+    UsageError
+        The folder contains a state with other settings.
+    DataError
+        The state is damaged, or was written by another version of lifeworth: delete its folder and take in all
+        transactions again. Files are verified when they are read, so `take_in`, `update` and `table` raise it too.
+    SourceError
+        The folder cannot be read, or contains files that do not belong to a state.
 
     Notes
     -----
-    The table is that of `rfm_summary` over all rows taken in, to the last bit, audit included but for its examples.
-    Taking in costs what the new rows and their customers' earlier purchases cost, not what there was before (what has
-    been written is brought together from time to time, each row about as often as the table has doubled). The table
-    itself has a row for every customer, each a day older: to give it costs as much as to copy it, and `take_in` does
-    without. A folder holds 24 bytes a row and 60 a customer, and up to half as much again until it is brought together.
-    It is the state's own, and of two who opened it at once only the first may take in: the other is told to open it
-    again. With refunds="error" refunds after the end are refused as well.
+    The table equals that of `rfm_summary` over all rows taken in, to the last bit, including the audit except for its
+    examples. The cost of an update depends on the new rows and on the earlier purchases of their customers, not on the
+    size of the state (files are merged from time to time, each row about as often as the table has doubled). The table
+    itself has a row for every customer, whose age changes each day: returning it costs as much as copying it, which
+    `take_in` avoids. A folder takes 24 bytes per row and 60 per customer, and up to half as much again until files are
+    merged. The folder must contain nothing else. If two processes have opened it, only the first may update it: the
+    other gets an error and must open it again. With refunds="error", refunds after the end are refused as well.
 
     Examples
     --------
@@ -161,7 +169,7 @@ class RFMState:
 
     @property
     def taken(self) -> dict[str, Any]:
-        """What has been taken in, by the names given to `update`."""
+        """What has been taken in: the names given to `update`."""
         return dict(self._facts.taken)
 
     @property
@@ -170,32 +178,65 @@ class RFMState:
         return self._facts.ids == "str"
 
     def update(self, data: Any, observation_end: Any = None, *, taken: Mapping[str, Any] | None = None) -> RFM:
-        """Take in transactions, and give the RFM table of all that have been.
+        """Take in transactions, and return the RFM table of all transactions so far.
 
         Parameters
         ----------
-        data : new transactions, as `rfm_summary` takes them; None where there are none.
-        observation_end : as in `rfm_summary`.
-        taken : names of what `data` is, kept with the state: with them, nothing need be taken in twice.
+        data : table, relation, path or None
+            New transactions, as in `rfm_summary`; None if there are none.
+        observation_end : date, optional
+            As in `rfm_summary`.
+        taken : mapping, optional
+            Names that identify `data`, stored with the state, by which a caller can avoid taking in data twice.
+
+        Returns
+        -------
+        RFM
+            Table of all transactions so far.
 
         Raises
         ------
-        DataError : transactions that cannot be read, ids of another kind than those before, or no purchase up to
-            the end.
-        SourceError : somebody else has taken something in since this state was opened.
-        UsageError : what `taken` names cannot be written as JSON.
+        DataError
+            Transactions cannot be read, ids are of another type than before, or there is no purchase up to the end.
+        SourceError
+            Another process has updated the state since it was opened.
+        UsageError
+            `taken` cannot be written as JSON.
 
-        After an error, nothing was taken in.
+        Notes
+        -----
+        If an error is raised, the state is unchanged.
         """
         self._take_in(data, observation_end, taken, with_table=True)
         return self.table()
 
     def take_in(self, data: Any, observation_end: Any = None, *, taken: Mapping[str, Any] | None = None) -> None:
-        """Take in transactions as `update` does, and leave the table for later."""
+        """Take in transactions as `update` does, without returning the table.
+
+        Parameters
+        ----------
+        data : table, relation, path or None
+            As in `update`.
+        observation_end : date, optional
+            As in `rfm_summary`.
+        taken : mapping, optional
+            As in `update`.
+
+        Raises
+        ------
+        DataError, SourceError, UsageError
+            As in `update`.
+        """
         self._take_in(data, observation_end, taken, with_table=False)
 
     def table(self) -> RFM:
-        """The table as of the last update."""
+        """Return the table as of the last update.
+
+        Returns
+        -------
+        RFM
+            Table of all transactions so far.
+        """
         facts, settings = self._facts, self.settings
         if facts.end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
@@ -247,7 +288,7 @@ class RFMState:
             end = period_ordinal(edge, self.settings.period)
         if end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
-        if facts.end is not None and end < facts.end:  # back in time, everybody is another one
+        if facts.end is not None and end < facts.end:  # an earlier end: all customers must be recounted
             everybody = self._levels.together()
             touched = touched if not len(everybody) else everybody.under(touched)
         old = gather(self._pieces, np.sort(touched.columns["code"]))
@@ -265,7 +306,7 @@ class RFMState:
         self._write(facts, changed, new, np.unique(rows.customer[rows.period > end]))
 
     def _touched(self, data: Any, facts: Facts) -> tuple[Customers, Rows]:
-        """Whom new rows speak of, and who has rows that were not counted yet, as known so far; and the new rows."""
+        """Return the customers with new or uncounted rows, with the data known so far, and the new rows."""
         parts = [] if self._pending is None else [self._pending.ids]
         settings = self.settings
         names = (settings.customer_id, settings.date, settings.amount)
@@ -309,11 +350,11 @@ class RFMState:
     # ---- counting ----------------------------------------------------------------------------------------
 
     def _count(self, rows: Rows, end: int) -> tuple[Audit, RFM | None]:
-        """What became of rows at an end; and the table of their customers, by codes."""
+        """Return the audit of rows at an end, and the table of their customers by codes."""
         if not len(rows):
             return Audit(0, 0), None
         settings = self.settings
-        # One customer more, who is always in the table: where nobody else is, there would be none.
+        # Add one customer that is always counted: without any customer, `rfm_summary` raises an error.
         customers = np.append(rows.customer, _SENTINEL)
         first = min(int(rows.period.min()), end)
         dates = period_starts(np.append(rows.period, first), settings.period)
@@ -334,7 +375,7 @@ class RFMState:
         return counts, table.take(np.asarray(table.customer_id != _SENTINEL))
 
     def _changed(self, touched: Customers, table: RFM | None, end: int) -> Customers:
-        """Those who were counted anew, as they are now."""
+        """Return the recounted customers with their new values."""
         columns = Customers.new(touched.ids).columns
         columns["code"] = codes = touched.columns["code"]
         if table is not None and len(table):
@@ -364,7 +405,7 @@ class RFMState:
         )
 
     def _gap(self) -> tuple[str, ...]:
-        """The note on a last date that stands far from all others."""
+        """Return the note on a last date that is far from all others."""
         facts = self._facts
         if facts.end != facts.last or not facts.times or facts.given:
             return ()
@@ -372,13 +413,13 @@ class RFMState:
         return note_on_gap(SimpleNamespace(resolution="us"), account, "observation_end")
 
     def _row_checks(self) -> RowChecks:
-        """What all rows tell: how many each customer has, and whether each is there several times."""
+        """Check all rows: how many each customer has, and whether each occurs several times."""
         checks = RowChecks()
         sizes = np.zeros(self._facts.customers, dtype=np.int64)
         for piece in self._pieces:
             sizes[piece.codes] += np.diff(piece.starts)
         checks.see_sizes(sizes)
-        # Where some customers have every row once, there is no need to look at all.
+        # If the rows of a sample of customers do not repeat, the others are not checked.
         for codes in (np.unique(np.linspace(0, len(sizes) - 1, _SAMPLE, dtype=np.int64)), None):
             rows = gather(self._pieces, codes)
             checks.see_rows(rows.customer, rows.period, rows.amount)
@@ -419,7 +460,7 @@ class RFMState:
         self._open(facts)
 
     def _open(self, facts: Facts) -> None:
-        """Look at the files that are named."""
+        """Open the files that are listed."""
         path, seals = self._home.path, facts.seals
         pieces = [Piece(path / name, seals[name]) for name in facts.pieces]
         levels = Levels([Customers.read(path / name, seals[name]) for name in facts.levels])
@@ -431,7 +472,7 @@ class RFMState:
 
 
 def _kind(ids: pd.Index[Any], before: str | None) -> str:
-    """The type of all ids, from those of some and of those before."""
+    """Return the type of all ids, given new ids and the type before."""
     kind = str(ids.dtype)
     whole = pd.api.types.is_integer_dtype(ids.dtype)
     if not whole and kind != "str":
@@ -445,7 +486,7 @@ def _kind(ids: pd.Index[Any], before: str | None) -> str:
 
 
 def _stored(kind: str) -> str:
-    """How whole numbers of a type are kept."""
+    """Return the type as which integers of a type are stored."""
     return "uint64" if kind == "uint64" else "int64"
 
 
@@ -454,12 +495,12 @@ def _clock(zone: str | None) -> str:
 
 
 def _own(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A column that may be written to, and needs no file any more."""
+    """Return a writable copy of a column that does not depend on a file."""
     return column if column.flags.owndata and column.flags.writeable else column.copy()
 
 
 def _last_two(times: npt.NDArray[np.datetime64]) -> list[int]:
-    """The last two distinct times, as microseconds."""
+    """Return the last two distinct times, in microseconds."""
     ticks = times.astype(np.int64)
     last = int(ticks.max())
     before = ticks[ticks < last]
@@ -467,7 +508,7 @@ def _last_two(times: npt.NDArray[np.datetime64]) -> list[int]:
 
 
 def _born(age: npt.NDArray[np.float64], end: int, period: TimeUnit, unit: TimeUnit) -> Integers:
-    """First periods from ages at an end: `elapsed` the other way round. Ages are whole periods but for rounding."""
+    """Compute periods of first purchases from ages, the inverse of `elapsed`; ages are whole periods up to rounding."""
     if period == unit:
         return end - np.rint(age).astype(np.int64)
     hours = np.rint(age * hours_per(unit)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The RFM table: how often, how recently, how long and for how much each customer has bought."""
+"""The RFM table: frequency, recency, age and monetary value of each customer."""
 
 from __future__ import annotations
 
@@ -27,22 +27,34 @@ _SHOWN = 3
 
 @dataclass(frozen=True, eq=False)
 class RFM(Answers):
-    """One row per customer, sorted by `customer_id`; the units and the account of rows travel with it.
+    """RFM table with one row per customer, sorted by `customer_id`, with its units and its audit.
 
     Attributes
     ----------
-    customer_id : (n,) Index, ascending, distinct.
-    frequency : (n,) int64, repeat purchases: periods with a purchase, less the first.
-    recency : (n,) float64, age at the last purchase, in `time_unit` (0 where frequency is 0).
-    T : (n,) float64, age at `observation_end`, in `time_unit`.
-    monetary_value : (n,) float64 or None, mean spend per repeat purchase (0 where frequency is 0).
-    past_spend : (n,) float64 or None, all a customer has spent, the first purchase with it.
-    time_unit : unit of recency and T.
-    period : periods within which purchases are one purchase, or None where that is not known.
-    observation_end : first instant of the last period observed, or None where it is not known.
-    currency : what money is counted in, or None.
-    audit : what happened to every row.
-    row_order : (n,) int64, the row of the caller's table that each row was made of; None where the order is the same.
+    customer_id : pandas.Index of shape (n,)
+        Customer ids, ascending and distinct.
+    frequency : int64 array of shape (n,)
+        Number of repeat purchases: periods with a purchase, less the first.
+    recency : float64 array of shape (n,)
+        Age at the last purchase, in `time_unit`; 0 if frequency is 0.
+    T : float64 array of shape (n,)
+        Age at `observation_end`, in `time_unit`.
+    monetary_value : float64 array of shape (n,) or None
+        Mean spend per repeat purchase; 0 if frequency is 0.
+    past_spend : float64 array of shape (n,) or None
+        Total spend of a customer, including the first purchase.
+    time_unit : {"h", "D", "W", "M"}
+        Unit of recency and T.
+    period : {"h", "D", "W", "M"} or None
+        Period within which a customer's transactions count as one purchase; None if unknown.
+    observation_end : pandas.Timestamp or None
+        First instant of the last period observed; None if unknown.
+    currency : str or None
+        Currency of amounts.
+    audit : Audit
+        Audit of the rows from which the table was made.
+    row_order : int64 array of shape (n,) or None
+        Row of the caller's table for each row; None if the order is the same.
 
     Examples
     --------
@@ -70,7 +82,7 @@ class RFM(Answers):
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
     row_order: npt.NDArray[np.int64] | None = field(default=None, repr=False)
-    _source: Any = field(default=None, repr=False)  # the files of its transactions, which it must not overwrite
+    _source: Any = field(default=None, repr=False)  # the files of its transactions, which must not be overwritten
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
@@ -85,7 +97,7 @@ class RFM(Answers):
 
     @property
     def headline(self) -> str:
-        """How many customers there are, how many of them came back, and up to when they were observed."""
+        """One line with the number of customers, of repeat customers, the time unit and the end of observation."""
         end = "an unknown date" if self.observation_end is None else f"{self.observation_end:%Y-%m-%d}"
         repeat = int((self.frequency > 0).sum())
         return f'RFM({len(self):,} customers, {repeat:,} bought again, time_unit="{self.time_unit}", up to {end})'
@@ -125,9 +137,13 @@ class RFM(Answers):
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """Columns customer_id, frequency, recency, T and, where money is known, monetary_value.
+        """Return the table as a pandas frame.
 
-        The units are in `attrs["lifeworth"]` of the frame, and go with it to Parquet and back.
+        Returns
+        -------
+        pandas.DataFrame
+            Columns customer_id, frequency, recency, T and, if amounts are known, monetary_value. The units are in
+            `attrs["lifeworth"]`, which pandas keeps when writing to Parquet and reading back.
         """
         columns: dict[str, Any] = {
             "customer_id": self.customer_id,
@@ -143,7 +159,7 @@ class RFM(Answers):
 
     @property
     def metadata(self) -> RFMMetadata:
-        """What the table says of itself: its units, its end and its audit."""
+        """Metadata of the table: its units, its end of observation and its audit."""
         return RFMMetadata(self.time_unit, self.period, self.observation_end, self.currency, self.audit)
 
     @classmethod
@@ -156,30 +172,38 @@ class RFM(Answers):
         period: TimeUnit | None = None,
         currency: str | None = None,
     ) -> RFM:
-        """Take an RFM table made elsewhere (SQL, Spark, pymc-marketing) as it is, after checking it.
+        """Create an RFM table from one computed elsewhere (SQL, Spark, pymc-marketing), after checking it.
 
         Parameters
         ----------
-        data : any table with columns customer_id, frequency, recency, T and, optionally,
-            monetary_value (which may be missing where frequency is 0) and past_spend; or a path to one.
-            A pandas frame without customer_id has the ids in its index, as lifetimes makes it.
-        time_unit : the unit that its recency and T are in. May be omitted where the table says it: Parquet files
-            and Arrow tables of `to_parquet`, and frames of `to_pandas`.
-        observation_end : date the table describes; horizons in months need it to follow the calendar.
-        period : the periods purchases were counted in; default None, not known: recency and T in weeks
-            may come from purchases by day as well as by week.
-        currency : what money is counted in.
+        data : table or path
+            Any table, or a path to one, with columns customer_id, frequency, recency, T and, optionally,
+            monetary_value (which may be missing where frequency is 0) and past_spend. In a pandas frame without a
+            column customer_id, the index holds the ids, as in lifetimes.
+        time_unit : {"h", "D", "W", "M"}, optional
+            Unit of recency and T. May be omitted if the table states it: Parquet files and Arrow tables of
+            `to_parquet`, and frames of `to_pandas`.
+        observation_end : date, optional
+            Date up to which customers were observed; needed for horizons in calendar months.
+        period : {"h", "D", "W", "M"}, optional
+            Period in which purchases were counted; by default unknown, since recency and T in weeks may come from
+            purchases by day as well as by week.
+        currency : str, optional
+            Currency of amounts.
 
         Returns
         -------
-        RFM : sorted by customer_id, whatever the order of rows in `data`. Where that order is another one, margins,
-            costs and groups are given by customer_id (a Series), not as arrays.
+        RFM
+            Table sorted by customer_id, whatever the order of rows in `data`. If that order differs, margins, costs and
+            groups must be given as a Series by customer_id, not as arrays.
 
         Raises
         ------
-        DataError : every problem of the table in one message, with the first offending customers; or files of one
-            folder or pattern that disagree about their units.
-        UsageError : a unit, period, end or currency that contradicts what the table says of itself.
+        DataError
+            The table has problems, which are listed in one message with the first customers affected; or files of one
+            folder or pattern disagree about their units.
+        UsageError
+            A unit, period, end or currency contradicts the metadata of the table.
 
         Examples
         --------
@@ -195,7 +219,20 @@ class RFM(Answers):
 
     @classmethod
     def from_metadata(cls, data: Any, metadata: RFMMetadata) -> RFM:
-        """`from_frame` of a table whose units are known already."""
+        """Create an RFM table from one whose units are known; see `from_frame`.
+
+        Parameters
+        ----------
+        data : table or path
+            As in `from_frame`.
+        metadata : RFMMetadata
+            Units, end of observation, currency and audit of the table.
+
+        Returns
+        -------
+        RFM
+            Table sorted by customer_id.
+        """
         if metadata.time_unit is None:
             raise UsageError(f'{name_of(data)} does not say its unit of time: name it, such as time_unit="W".')
         frame = read_table(_with_ids(data))
@@ -229,15 +266,21 @@ class RFM(Answers):
 
     @property
     def read_from(self) -> Any:
-        """The path, pattern or `Files` that the transactions were read from; None for a table in memory."""
+        """Path, pattern or `Files` from which the transactions were read; None for a table in memory."""
         return self._source
 
     def take(self, rows: npt.NDArray[Any] | pd.Series[Any]) -> RFM:
-        """The RFM table of some of the customers.
+        """Return the RFM table of a subset of the customers.
 
         Parameters
         ----------
-        rows : a boolean mask or ascending positions, in the order of this table; or a boolean Series by customer_id.
+        rows : array or Series
+            A boolean mask or ascending positions, in the order of this table; or a boolean Series by customer_id.
+
+        Returns
+        -------
+        RFM
+            Table of these customers.
         """
         if isinstance(rows, pd.Series):
             rows = by_customer(rows, self, "rows", "value")
@@ -253,12 +296,19 @@ class RFM(Answers):
         )
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the table, its units and its audit into one Parquet file, all or nothing.
+        """Write the table, its units and its audit to one Parquet file, atomically.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
 
         Raises
         ------
-        UsageError : the file is one of those that the transactions were read from, or lies among them.
-        SourceError : the file cannot be written.
+        UsageError
+            The file is one of those from which the transactions were read, or lies among them.
+        SourceError
+            The file cannot be written.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -275,7 +325,18 @@ class RFM(Answers):
 
     @classmethod
     def read_parquet(cls, path: str | Path) -> RFM:
-        """Read what `to_parquet` wrote: a file, or a folder or pattern of files that agree about their units."""
+        """Read a table written by `to_parquet`.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file, or a folder or pattern of files with the same units.
+
+        Returns
+        -------
+        RFM
+            The table.
+        """
         metadata = rfm_metadata(path)
         if metadata is None:
             raise DataError(f"{path} is not an RFM table written by lifeworth: use RFM.from_frame and name its unit.")
@@ -283,7 +344,7 @@ class RFM(Answers):
 
 
 def _with_ids(data: Any) -> Any:
-    """A table with its ids in a column: those of pandas may be in an index that is more than row numbers."""
+    """Return a table with ids in a column; in a pandas frame they may be in the index, unless it counts rows."""
     if not isinstance(data, pd.DataFrame) or "customer_id" in data.columns:
         return data
     index = data.index
@@ -293,7 +354,7 @@ def _with_ids(data: Any) -> Any:
 
 
 def _other_than_numbers(column: pd.Series[Any]) -> str:
-    """What a column holds that pandas would turn into numbers, and what to do; "" for numbers."""
+    """Describe a column that pandas would convert to numbers but should not, with the remedy; "" for numbers."""
     if column.dtype == object:
         column = column.infer_objects()
     kind = getattr(column.dtype, "kind", "O")
@@ -311,7 +372,7 @@ def _other_than_numbers(column: pd.Series[Any]) -> str:
 
 
 def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-    """Its columns of numbers; or every problem, with the first customers that show it, in one message."""
+    """Return the numeric columns, or raise one error with all problems and the first customers affected."""
     problems: list[str] = []
     ids = frame["customer_id"]
 
@@ -333,10 +394,10 @@ def _check_rfm(frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
             numbers[name] = np.full(len(frame), np.nan)
             continue
         values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        if name == "monetary_value":  # in SQL, the mean of no repeat purchase is NULL
+        if name == "monetary_value":  # in SQL, the mean over no repeat purchases is NULL
             values = np.where((numbers["frequency"] == 0) & frame[name].isna().to_numpy(), 0.0, values)
         complain(~np.isfinite(values), f"{name} is not a finite number")
-        numbers[name] = np.where(np.isfinite(values), values, np.nan)  # NaN: no more complaints
+        numbers[name] = np.where(np.isfinite(values), values, np.nan)  # NaN: not reported again
     frequency, recency, age = numbers["frequency"], numbers["recency"], numbers["T"]
     complain(frequency < 0, "frequency is negative")
     complain(frequency % 1 > 0, "frequency is not a whole number")
