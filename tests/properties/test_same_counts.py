@@ -142,7 +142,7 @@ EVERY_POLICY = pytest.mark.parametrize("refunds", POLICIES)
 @pytest.fixture
 def small_parts(monkeypatch):
     monkeypatch.setattr(sources, "_FEWEST_ROWS", 50)
-    monkeypatch.setattr(sources, "_GROWTH", {"parquet": 1e9, "csv": 1e9, "tsv": 1e9})
+    monkeypatch.setattr(sources, "_GROWTH", 1e9)
     monkeypatch.setattr(pushdown_module, "_PART", 40)
     monkeypatch.setattr(pushdown_module, "_BATCH", 20)
 

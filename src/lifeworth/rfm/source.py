@@ -113,7 +113,15 @@ def open_columns(
             source = Source(schema, lambda wanted: _evenly(given, schema, rows_at_once))
         bits = _bits(rows, width, schema, budget)
         yield SpillStream(
-            source, names, date_format, run, decimal, folder=folder, bits=bits, expected=rows, budget=budget
+            source,
+            names,
+            date_format,
+            run,
+            decimal,
+            folder=folder,
+            bits=bits,
+            expected=rows,
+            budget=max(budget, _LEAST_BUDGET),
         )
 
 
