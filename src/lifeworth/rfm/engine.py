@@ -170,7 +170,7 @@ class Entries:
     memory : the entries. starts, stops : where those of each task and partition are, (tasks, partitions).
     steps : ranges of partitions, for threads to take one after the other. plan : how they were made.
     first_period, last_period : of all that count. periods : how many that is, or 0 if too many.
-    odd : how many rows are refunds, or not counted.
+    odd : how many rows are refunds, or not counted; refunds : how many are refunds.
     keep : what must be done with ids of the result before these entries are gone, or None.
     """
 
@@ -183,6 +183,7 @@ class Entries:
     last_period: int
     periods: int
     odd: int
+    refunds: int
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None
 
     @property
@@ -274,8 +275,9 @@ def ready_entries(
     periods = last_period - first_period + 1
     if periods > _MOST_PERIODS:
         periods = 0
-    odd = account.of(REFUND)[0] + account.of(LATE)[0]
-    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, odd, keep)
+    refunds = account.of(REFUND)[0]
+    odd = refunds + account.of(LATE)[0]
+    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, odd, refunds, keep)
 
 
 def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
