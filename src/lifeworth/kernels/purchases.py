@@ -11,7 +11,7 @@ import numpy as np
 from lifeworth.kernels._jit import inner
 from lifeworth.kernels.memory import as_bits, as_number
 from lifeworth.kernels.partition import NOT_COUNTED
-from lifeworth.kernels.refunds import HELD_OUT, USED, net_refunds
+from lifeworth.kernels.refunds import HELD_OUT, NO_REFUNDS, USED, net_refunds
 from lifeworth.kernels.sorting import sort_bits, sort_runs, sort_spread
 from lifeworth.kernels.text import same_bytes
 
@@ -99,8 +99,9 @@ def net(
                 period[j + 1] = when
                 amount[j + 1] = money
         refunded = False
-        for i in range(start, stop):
-            refunded |= amount[i] < 0.0
+        if matching != NO_REFUNDS:
+            for i in range(start, stop):
+                refunded |= amount[i] < 0.0
         if refunded:
             purchases[c] = net_refunds(period, amount, start, stop, train_end, matching, totals)
             continue

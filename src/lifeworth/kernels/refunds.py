@@ -15,8 +15,8 @@ from lifeworth.kernels.partition import NOT_COUNTED
 # 0.1 + 0.2 - 0.3 is 5.6e-17 in floating point: money that cancels to this share of itself is nothing.
 NOTHING = 1e-9
 
-# Which purchases a refund lowers: those of its own period alone, or earlier ones as well.
-SAME_PERIOD, EARLIER = 0, 1
+# Which purchases a refund lowers: those of its own period alone, or earlier ones as well; or there are no refunds.
+SAME_PERIOD, EARLIER, NO_REFUNDS = 0, 1, 2
 
 # Totals of a summary: customers with a purchase, customers seen, rows in purchases of calibration, rows of its periods
 # that refunds of the same period brought to nothing, rows in the holdout; rows of purchases returned in full later, of

@@ -84,7 +84,7 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         entries, starts, stops : entries, and where those of each task and partition are, (tasks, partitions).
         kind : DIRECT, RANGED, HASHED or NAMED; width : words of an entry; least, shift : of direct places.
         train_end : last period of calibration; what comes after is holdout.
-        matching : whether refunds are taken off earlier purchases (see `refunds`).
+        matching : which purchases refunds lower, or NO_REFUNDS where no amount is negative (see `refunds`).
         scale, calendar, origin : time is periods * scale[0] / scale[1]; where periods differ in length, calendar
             holds the days on which they start, from period `origin` on, and scale[0] is hours per day.
         out : where to write; what is written there is

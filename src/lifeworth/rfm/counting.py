@@ -130,7 +130,6 @@ def count_customers(
     scale = clock.scale(settings.time_unit)
     table = Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
-    matching = settings.matching
     kind = purchases.DIRECT
 
     def count(entries: Entries) -> None:
@@ -138,6 +137,7 @@ def count_customers(
         checks.see(entries, len(columns))
         plan = entries.plan
         kind = plan.kind
+        matching = settings.matching if entries.refunds else refunds.NO_REFUNDS
         direct = kind == purchases.DIRECT
         general = kernels.summarise_direct if direct else kernels.summarise_numbered
         plain: Any = None

@@ -188,6 +188,8 @@ class Entries:
         Number of these periods, or 0 if there are too many.
     odd : int
         Number of rows that are refunds or not counted.
+    refunds : int
+        Number of rows that are refunds.
     keep : callable or None
         Called with the ids of the result before these entries are released.
     """
@@ -201,6 +203,7 @@ class Entries:
     last_period: int
     periods: int
     odd: int
+    refunds: int
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None
 
     @property
@@ -292,8 +295,9 @@ def ready_entries(
     periods = last_period - first_period + 1
     if periods > _MOST_PERIODS:
         periods = 0
-    odd = account.of(REFUND)[0] + account.of(LATE)[0]
-    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, odd, keep)
+    refunds = account.of(REFUND)[0]
+    odd = refunds + account.of(LATE)[0]
+    return Entries(memory, starts, stops, steps, plan, first_period, last_period, periods, odd, refunds, keep)
 
 
 def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
