@@ -266,8 +266,12 @@ def test_a_line_of_totals_is_pointed_out(form):
 def test_one_id_for_everybody_is_pointed_out():
     rows = MANY.assign(customer_id=np.where(MANY.index % 3 == 0, 0, MANY["customer_id"]))
     rows["date"] = pd.to_datetime(rows["date"]) + pd.to_timedelta(rows.index % 24, unit="h")
-    assert "of all purchases, on " in notes(rows, period="h")
-    assert "stands for all who have none" in notes(rows, period="h")
+    assert "One customer has 34% of all money: look whether such an id stands for no single customer" in notes(
+        rows, period="h"
+    )
+    without_money = notes(rows, period="h", amount=None)
+    assert "of all purchases, on " in without_money
+    assert "stands for all who have none" in without_money
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.errors import DataError, UsageError
-from lifeworth.value import engine, schedule
+from lifeworth.value import engine, expectations, schedule
 from lifeworth.value.terms import Clock
 
 TRUTH = {
@@ -200,7 +200,8 @@ def test_costs_need_a_model_of_spend(sample):
 def test_small_blocks_change_nothing(sample, monkeypatch):
     clv = _clv()
     whole, totals = clv.predict_both(sample, "39W", 0.1, period="13W")
-    monkeypatch.setattr(engine, "_CELLS_PER_BLOCK", 9_000)
+    monkeypatch.setattr(engine, "CELLS_PER_BLOCK", 9_000)
+    monkeypatch.setattr(expectations, "CELLS_PER_BLOCK", 9_000)
     monkeypatch.setattr(engine, "_CUSTOMERS_PER_BLOCK", 17)
     blocks, sums = clv.predict_both(sample, "39W", 0.1, period="13W")
     pd.testing.assert_frame_equal(blocks, whole, check_exact=True)
