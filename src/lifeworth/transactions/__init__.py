@@ -1,4 +1,4 @@
-"""The door for transactions: any table in; clean columns, and a full account of every row, out."""
+"""Read transactions from any table into clean columns, with an audit of all rows."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Amounts as people and tills write them: which mark stands before the cents is said by the user, and never guessed.
+"""Parse amounts that are text; the decimal mark is given by the user and never guessed.
 
-With the decimal mark given, marks and spaces between thousands and the sign or name of a currency are taken off, and
-"(12.50)" and "12.50-" are what bookkeepers write for -12.50. What can be read in no way, or in another than that, is no
-number: "12.50" is none where the comma stands before the cents, and neither is "12,-", which is twelve and no debt.
+With a decimal mark given, thousands separators and the sign or name of a currency are removed, and "(12.50)" and
+"12.50-" are read as -12.50, as in bookkeeping. Text that cannot be read, or only with the other decimal mark, is not a
+number: "12.50" is not one with a decimal comma, and neither is "12,-", which means 12 and not -12.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from lifeworth.errors import DataError, UsageError
 from lifeworth.transactions.slips import shown, too_many, weighed
 
-# What stands before the cents.
+# Decimal marks.
 DecimalMark = Literal[",", "."]
 DECIMAL_MARKS: tuple[DecimalMark, ...] = (",", ".")
 
@@ -29,7 +29,7 @@ _POINTS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){
 _COMMAS_BETWEEN_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 _DECIMAL_COMMA = re.compile(r"\d*,\d+")
 
-# ISO 4217. A list, since not every word beside a number is a currency: "5 MIO" and "5 k" are not 5.
+# ISO 4217. An explicit list, since not every word next to a number is a currency: "5 MIO" and "5 k" are not 5.
 _CODES = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
     "CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG "
@@ -40,7 +40,7 @@ _CODES = (
 )
 CURRENCY_CODES = frozenset(_CODES.split())
 _WORDS = r"euros?|sfr\.?|fr\.?|kr\.?|zł|kč|ft|lei|rs\.?|rp\.?|rm|tl|лв\.?|руб\.?|r"
-_DOLLARS = r"(?:us|au?|ca?|nz|hk|sg?|nt|mx|r)\$"  # and no others: "5 k€" and "5 m$" are not 5
+_DOLLARS = r"(?:us|au?|ca?|nz|hk|sg?|nt|mx|r)\$"  # no other prefixes: "5 k€" and "5 m$" are not 5
 _CURRENCY = rf"(?i:\p{{Sc}}|{_DOLLARS}|{_CODES.replace(' ', '|')}|{_WORDS})"
 _SAME = {
     "€": "EUR", "EURO": "EUR", "EUROS": "EUR", "£": "GBP", "$": "USD", "US$": "USD", "¥": "JPY", "₹": "INR", "₺": "TRY",
@@ -49,17 +49,17 @@ _SAME = {
 }  # fmt: skip
 _SPACE = r"[\s\p{Z}\p{Cf}]*"
 _SIGN, _MINUS = "[-+\u2212]?", "[-\u2212]"
-# Marks between thousands: the one that is not before the cents, spaces, apostrophes; one of them throughout.
+# Thousands separators: the mark that is not the decimal mark, spaces, apostrophes; only one kind per number.
 _BETWEEN = (r"[ \p{Zs}]", r"['’]")
 _POWER = r"[eE][-+]?\d{1,2}"
 _NAMED = rf"^(?P<one>{_CURRENCY})(?P<two>(?:{_CURRENCY})?)$"
 
 
 def _number(decimal: DecimalMark, power: str = "") -> str:
-    """What the number in an amount looks like. Nothing is captured, which makes it ten times as fast."""
+    """Pattern of the number in an amount. It has no capturing groups, which makes it ten times as fast."""
     other, mark = ("." if decimal == "," else ","), re.escape(decimal)
     thousands = [rf"[1-9]\d{{0,2}}(?:{between}\d{{3}}){{1,9}}" for between in (re.escape(other), *_BETWEEN)]
-    # 1.234E5 is not written by people who put points between thousands.
+    # An exponent does not occur together with thousands separators.
     grouped = rf"(?:{'|'.join(thousands)})(?:{mark}\d{{0,30}})?"
     plain = rf"(?:\d{{1,30}}(?:{mark}\d{{0,30}})?|{mark}\d{{1,30}})"
     return rf"(?:{grouped}|{plain}{power})"
@@ -67,28 +67,28 @@ def _number(decimal: DecimalMark, power: str = "") -> str:
 
 @cache
 def _pattern(decimal: DecimalMark) -> str:
-    """What an amount looks like."""
+    """Pattern of an amount."""
     before = rf"(?:{_SIGN}{_SPACE}(?:{_CURRENCY})?|{_CURRENCY}{_SPACE}{_SIGN})"
     return rf"^{_SPACE}{before}{_SPACE}{_number(decimal, f'(?:{_POWER})?')}{_SPACE}(?:{_CURRENCY})?{_SPACE}$"
 
 
 @cache
 def _pattern_of_bookkeepers(decimal: DecimalMark) -> str:
-    """What money that went out looks like in books: in brackets, or with the minus behind."""
+    """Pattern of negative amounts in bookkeeping: in brackets, or with a trailing minus."""
     number, currency = _number(decimal), f"{_SPACE}(?:{_CURRENCY})?{_SPACE}"
-    # The minus behind follows a digit: "12,-" means no cents.
+    # A trailing minus must follow a digit: "12,-" means no cents.
     behind = rf"{currency}{number}\b{_SPACE}{_MINUS}{currency}"
     return rf"^(?:{currency}\({currency}{number}{currency}\){currency}|{behind})$"
 
 
 def check_decimal(decimal: Any) -> None:
-    """Raise a `UsageError` for what is no decimal mark."""
+    """Raise a `UsageError` if this is not a decimal mark."""
     if decimal is not None and decimal not in DECIMAL_MARKS:
         raise UsageError(f'decimal={decimal!r} must be "," or ".", the mark before the cents, or None: plain numbers.')
 
 
 def from_text(text: pa.Array | pa.ChunkedArray, decimal: DecimalMark) -> tuple[npt.NDArray[np.float64], set[str]]:
-    """Text as numbers, NaN where it is none; and the currencies named beside them."""
+    """Convert text to numbers, NaN if unreadable; return them and the currencies named next to them."""
     if not len(text):
         return np.empty(0), set()
     text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
@@ -100,12 +100,12 @@ def from_text(text: pa.Array | pa.ChunkedArray, decimal: DecimalMark) -> tuple[n
             bare = pc.replace_substring_regex(text, "[-\u2212()]", "")
             values, named = from_text(pc.if_else(out, bare, text), decimal)
             values[out.to_numpy(zero_copy_only=False)] *= -1.0
-            return values + 0.0, named  # nothing owed is nothing, without a sign
+            return values + 0.0, named  # -0.0 becomes 0.0
     read = text.filter(good)
     power = pc.extract_regex(read, rf"[0-9.,](?P<power>{_POWER})").field(0).fill_null("")
     rest = pc.replace_substring_regex(read, rf"([0-9.,]){_POWER}", r"\1")
     names = pc.replace_substring_regex(rest, r"[^\p{L}\p{Sc}]+", "")
-    number = pc.replace_substring_regex(rest, r"\p{L}+\.?", "")  # "kr.", point and all
+    number = pc.replace_substring_regex(rest, r"\p{L}+\.?", "")  # including the full stop of "kr."
     number = pc.replace_substring(pc.replace_substring_regex(number, f"[^0-9{decimal}\u2212-]+", ""), "\u2212", "-")
     number = pc.replace_substring(number, decimal, ".")
     nothing = pa.scalar("", pa.large_string())
@@ -121,9 +121,9 @@ def parse_amounts(
     weights: npt.NDArray[np.int64] | None = None,
     decimal: DecimalMark | None = None,
 ) -> pd.Series[Any]:
-    """Amounts as float64, NaN where one cannot be read; `weights` says how often each value stands in the column.
+    """Convert amounts to float64, NaN if unreadable; `weights` are the numbers of occurrences of the values.
 
-    Raises a `DataError` for a column that does not hold amounts, or those of several currencies.
+    Raises a `DataError` if a column does not hold amounts, or amounts in several currencies.
     """
     amounts = Amounts(name, decimal)
     values = amounts.read(column, weights)
@@ -143,7 +143,7 @@ def reads(text: str, decimal: DecimalMark) -> bool:
 
 @dataclass
 class Amounts:
-    """What is known of a column of amounts, however many batches it comes in."""
+    """Findings on a column of amounts, accumulated over batches."""
 
     name: str
     decimal: DecimalMark | None = None
@@ -153,7 +153,7 @@ class Amounts:
     currencies: set[str] = field(default_factory=set)
 
     def read(self, column: pd.Series[Any], weights: npt.NDArray[np.int64] | None = None) -> pd.Series[Any]:
-        """Amounts as float64, NaN where one cannot be read; `weights`: how often each value stands in the column."""
+        """Convert amounts to float64, NaN if unreadable; `weights` are the numbers of occurrences of the values."""
         values = self._values(column)
         present = column.notna()
         unread = present & values.isna()
@@ -164,14 +164,14 @@ class Amounts:
         return values
 
     def merge(self, other: Amounts) -> None:
-        """Add what is known of other values of the column."""
+        """Add the findings on other values of the column."""
         self.first = self.first if self.unreadable else other.first
         self.present += other.present
         self.unreadable += other.unreadable
         self.currencies |= other.currencies
 
     def check(self) -> None:
-        """Raise a `DataError` where too many values are no numbers, or money of several currencies is mixed."""
+        """Raise a `DataError` if too many values are not numbers, or if currencies are mixed."""
         if too_many(self.unreadable, self.present):
             with_mark = "" if self.decimal is None else f' with decimal="{self.decimal}"'
             raise DataError(
@@ -203,7 +203,7 @@ class Amounts:
         return pd.Series(values, index=column.index)
 
     def _text(self, column: pd.Series[Any]) -> npt.NDArray[np.bool_]:
-        """Where text stands whose decimal mark is known."""
+        """Mask of values that are text, if the decimal mark is known."""
         if self.decimal is None:
             return np.zeros(len(column), dtype=bool)
         if isinstance(column.dtype, pd.StringDtype):
@@ -214,7 +214,7 @@ class Amounts:
 
 
 def _advice(text: str, given: DecimalMark | None) -> str:
-    """What to do with an amount that is written as in a letter or on a bill, or is none."""
+    """Return how to read an amount that is written with currencies or separators, or how to write it."""
     then = "currencies, and marks between thousands, are then taken off"
     if "(" in text or text.rstrip().endswith(("-", "\u2212")):
         then += f", and {text.strip()} is money that went out"
@@ -233,7 +233,7 @@ def _advice(text: str, given: DecimalMark | None) -> str:
 
 
 def _steps(text: str) -> str:
-    """What keeps an amount from being a plain number; nothing where it is no amount."""
+    """Return what to change to make an amount a plain number; "" if it is not an amount."""
     if not any(character.isdigit() for character in text):
         return ""
     number = "".join(character for character in text if character.isdigit() or character in ".,")

@@ -1,4 +1,4 @@
-"""Columns in PyArrow's and pandas' memory: their pieces, values and gaps, without a copy where that can be."""
+"""Access columns of PyArrow and pandas: pieces, values and missing values, without a copy where possible."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lifeworth.tables import to_pandas
 
 Integers = npt.NDArray[np.int64]
 ALL_VALID: npt.NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
-# Rows that tell whether a column of text repeats itself.
+# Number of rows from which it is decided whether values of a column of text repeat.
 _SAMPLE = 1 << 16
 
 
 def pieces_of(table: pa.Table | pd.DataFrame, name: str) -> list[Any]:
-    """A column as what it consists of: arrays of PyArrow, or one Series of pandas."""
+    """Return the pieces of a column: PyArrow arrays, or one pandas Series."""
     if isinstance(table, pa.Table):
         column = table.column(name)
         return list(column.chunks) if column.num_chunks else [pa.array([], type=column.type)]
@@ -35,7 +35,7 @@ def pieces_of(table: pa.Table | pd.DataFrame, name: str) -> list[Any]:
 
 
 def as_series(pieces: Sequence[Any]) -> pd.Series[Any]:
-    """All pieces as one Series of a plain pandas type."""
+    """Return all pieces as one Series of a plain pandas type."""
     if len(pieces) == 1 and isinstance(pieces[0], pd.Series):
         return pieces[0].reset_index(drop=True)
     return to_pandas(pa.table({"column": pa.chunked_array(pieces)}))["column"]
@@ -43,19 +43,19 @@ def as_series(pieces: Sequence[Any]) -> pd.Series[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Factored:
-    """Text by its distinct values, in order of appearance: codes, -1 where there is none, and how often each is."""
+    """Text as codes of its distinct values, in order of appearance (-1 if missing), and the count of each value."""
 
     distinct: pd.Series[Any]
     codes: Integers
     weights: Integers
 
     def spread(self, values: npt.NDArray[Any], missing: Any) -> npt.NDArray[Any]:
-        """One of `values`, which stand for the distinct ones, for each row."""
+        """Return for each row the item of `values`, which has one per distinct value."""
         return np.append(values, np.array([missing], dtype=values.dtype))[self.codes]
 
 
 def factored(pieces: Sequence[Any]) -> Factored | None:
-    """A column of text by its distinct values; None for another type, or where most values stand there once."""
+    """Factorise a column of text; None for other types, or if most values occur only once."""
     if not pieces or not isinstance(pieces[0], pa.Array):
         return None
     chunked = pa.chunked_array(pieces)
@@ -81,7 +81,7 @@ def factored(pieces: Sequence[Any]) -> Factored | None:
 
 
 def buffer_of(array: pa.Array, dtype: Any, place: int = 1) -> npt.NDArray[Any]:
-    """The values of a PyArrow array of numbers, in place."""
+    """Return the values of a numeric PyArrow array without a copy."""
     buffer = array.buffers()[place]
     if buffer is None:
         return np.empty(0, dtype=dtype)
@@ -89,7 +89,7 @@ def buffer_of(array: pa.Array, dtype: Any, place: int = 1) -> npt.NDArray[Any]:
 
 
 def bitmap_of(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
-    """A PyArrow array's validity bitmap, empty where all are valid, and the place of its first row in it."""
+    """Return an array's validity bitmap, empty if all values are valid, and the position of its first row in it."""
     buffer = array.buffers()[0]
     if array.null_count == 0 or buffer is None:
         return ALL_VALID, 0
@@ -97,5 +97,5 @@ def bitmap_of(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int]:
 
 
 def nulls_of(array: pa.Array) -> npt.NDArray[np.bool_]:
-    """True where an array has no value."""
+    """Return a mask of missing values."""
     return cast("npt.NDArray[np.bool_]", array.is_null().to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""The account of rows: how many came in, how many were used, and why the others were not."""
+"""The audit: how many rows were read, how many were used, and why the others were left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from lifeworth import display
 
 EXAMPLES = 3
-# Why rows are in no purchase, where refunds are the reason.
+# Reasons for rows that are not part of a purchase because of refunds.
 NETTED = "in periods that refunds brought to nothing"
 RETURNED = "in purchases that were returned in full later"
 TAKEN_OFF = "refunds taken off earlier purchases"
@@ -18,28 +18,39 @@ UNMATCHED = "refunds without an earlier purchase"
 
 
 def as_example(value: Any) -> str:
-    """A value as text; in quotes where there would be nothing to see."""
+    """Return a value as text, in quotes if it would not be visible."""
     text = str(value)
     return text if text.strip() else repr(text)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What happened to every row that came in.
+    """Account of all rows read: how many were used, and how many were left out for which reason.
 
     `rows_in == rows_used + sum(left_out.values())` always holds.
 
     Attributes
     ----------
-    rows_in, rows_used : rows of the table given, and rows that are part of a counted purchase.
-    left_out : reason -> number of rows.
-    examples : reason -> the first few offending values.
-    refunds : rows with a negative amount among the rows within the observed time.
-    refunds_netted : money of refunds that was taken off purchases, of the same period or earlier; to four decimals.
-    refunds_unmatched : money of refunds that no purchase was left for; it is in no number but this.
-    customers : customers in the resulting table.
-    customers_left_out : customers seen in usable rows that have no purchase up to the end.
-    notes : further sentences a reader ought to know.
+    rows_in : int
+        Number of rows of the table.
+    rows_used : int
+        Number of rows that are part of a counted purchase.
+    left_out : dict of str to int
+        Number of rows left out, by reason.
+    examples : dict of str to list of str
+        First values concerned, by reason.
+    refunds : int
+        Number of rows with a negative amount within the observed time.
+    refunds_netted : float
+        Sum of refunds that were deducted from purchases of the same or an earlier period, to four decimals.
+    refunds_unmatched : float
+        Sum of refunds that exceed all earlier purchases; it is not used in any other figure.
+    customers : int
+        Number of customers in the resulting table.
+    customers_left_out : int
+        Number of customers in usable rows who have no purchase up to the end of observation.
+    notes : tuple of str
+        Further remarks on the data.
 
     Examples
     --------
@@ -67,7 +78,13 @@ class Audit:
             raise AssertionError(f"the audit does not add up: {self}")
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per reason: reason, rows, examples."""
+        """Return the rows left out by reason.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per reason, with the columns reason, rows and examples.
+        """
         rows: list[tuple[str, int, str]] = [("rows in", self.rows_in, "")]
         rows += [(reason, count, ", ".join(self.examples.get(reason, []))) for reason, count in self.left_out.items()]
         rows.append(("rows used", self.rows_used, ""))
@@ -77,7 +94,7 @@ class Audit:
         return display.card("The account of rows", [self._customers], self._account())
 
     def _account(self) -> display.Markup:
-        """Rows by what became of them, as part of a card."""
+        """Part of a card: numbers of rows by outcome."""
         kinds = {"rows in": self.rows_in, "rows used": self.rows_used, **self.left_out}
         rows = [
             [what, count, display.share(count, self.rows_in), ", ".join(self.examples.get(what, []))]
@@ -96,7 +113,7 @@ class Audit:
 
     @property
     def _money(self) -> list[str]:
-        """What became of the money of refunds."""
+        """Sentences on the sums of refunds."""
         sentences = []
         if self.refunds_netted:
             sentences.append(f"Refunds of {self.refunds_netted:,.2f} were taken off purchases.")
@@ -105,7 +122,13 @@ class Audit:
         return sentences
 
     def to_dict(self) -> dict[str, Any]:
-        """Counts and notes as plain values, without examples: those may hold customers' ids."""
+        """Return counts and notes as plain values, without examples, which may contain customers' ids.
+
+        Returns
+        -------
+        dict
+            Values that JSON can represent, from which `from_dict` rebuilds the audit.
+        """
         return {
             "rows_in": self.rows_in,
             "rows_used": self.rows_used,
@@ -120,7 +143,18 @@ class Audit:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Audit:
-        """Rebuild an audit from `to_dict`."""
+        """Rebuild an audit from the values of `to_dict`.
+
+        Parameters
+        ----------
+        values : dict
+            As returned by `to_dict`.
+
+        Returns
+        -------
+        Audit
+            The audit, without examples.
+        """
         return cls(**{**values, "notes": tuple(values.get("notes", ()))})
 
     def __str__(self) -> str:

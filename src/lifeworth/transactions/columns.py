@@ -1,7 +1,7 @@
-"""Transactions column by column, as kernels take them: without a copy wherever the memory's layout allows.
+"""Read the columns of transactions in the form that kernels take, without a copy where the memory layout allows it.
 
-A column of a common type (whole numbers, text, bytes, timestamps, dates, floats) is taken as it lies in
-memory. Any other is read value by value by `parse`, and comes out as one of these.
+Columns of common types (integers, text, bytes, timestamps, dates, floats) are used in place. All other types are parsed
+value by value by `parse`, and converted to one of these.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lifeworth.transactions.parse import parse_dates
 
 Floats = npt.NDArray[np.float64]
 
-# As the kernels have it: the smallest int64 (NaT) is a missing time, the next an unreadable one, then a duplicate's.
+# As in the kernels: the smallest int64 (NaT) marks a missing time, the next an unreadable one, the third a duplicate.
 _MISSING = np.iinfo(np.int64).min
 _UNREADABLE = _MISSING + 1
 _DUPLICATE = _MISSING + 2
@@ -37,7 +37,7 @@ _RESOLUTIONS = ("s", "ms", "us", "ns")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that lie together in memory; `row` is the number of the first in the whole table."""
+    """Contiguous rows in memory; `row` is the number of the first one in the whole table."""
 
     ids: Ids
     when: Integers
@@ -50,19 +50,27 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Transactions as kernels take them.
+    """Transactions in the form that kernels take.
 
     Attributes
     ----------
-    chunks : the rows.
-    way : what keys ids of text or bytes have (see `kernels.text`), None where ids are whole
-        numbers, or text spelled as such.
-    restore : turns ids, or keys and their second halves, of distinct customers into an Index.
-    resolution : what `when` counts: "s", "ms", "us" or "ns" since 1970, on the wall clock.
-    time_zone : name of the time zone the wall clock belongs to, or None.
-    has_amount : whether there is money.
-    show : turns a column's name and numbers of rows into text, for messages.
-    owners : what holds the memory that words point into.
+    chunks : tuple of Chunk
+        The rows.
+    way : int or None
+        Kind of keys of ids that are text or bytes (see `kernels.text`); None for integers, and for text that is encoded
+        as integers.
+    restore : callable
+        Converts ids, or keys and their second halves, of distinct customers to an Index.
+    resolution : {"s", "ms", "us", "ns"}
+        Unit of `when`, which counts from 1970 in local time.
+    time_zone : str or None
+        Name of the time zone of the local time.
+    has_amount : bool
+        Whether there are amounts.
+    show : callable
+        Returns the values of a column in given rows as text, for messages.
+    owners : object
+        Owners of the memory to which words point.
     """
 
     chunks: tuple[Chunk, ...]
@@ -93,9 +101,8 @@ def read_columns(
 ) -> Columns:
     """Read the columns of transactions from any table.
 
-    `run` maps a function over arguments, in threads perhaps; `drop_duplicates` marks rows that are equal to an
-    earlier one; `beside` is shown the further columns it names. Parameters and errors otherwise are those of
-    `read_transactions`.
+    `run` maps a function over arguments, possibly in threads; `drop_duplicates` marks rows that equal an earlier one;
+    `beside` receives the further columns it names. All other parameters, and errors, are those of `read_transactions`.
     """
     wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     with columns_named(customer_id, date, amount):
@@ -113,7 +120,7 @@ def read_columns(
 
 
 def check_names(names: list[str]) -> list[str]:
-    """The names, or a `UsageError` if two of them are the same."""
+    """Return the names, or raise a `UsageError` if two of them are equal."""
     if len(set(names)) < len(names):
         raise UsageError(f"customer_id, date and amount must be different columns, not {names}.")
     return names
@@ -128,9 +135,9 @@ def columns_of(
     row: int = 0,
     drop_duplicates: bool = False,
 ) -> Columns:
-    """The columns of a table by their names (customer, date, amount or none), and by what reads each of them.
+    """Build the columns of a table from the names of its columns (customer, date, perhaps amount) and their readers.
 
-    `row` is the number of its first row in the whole table.
+    `row` is the number of the table's first row in the whole table.
     """
     pieces = {name: pieces_of(table, name) for name in names}
     problems: list[str] = []
@@ -168,21 +175,21 @@ def columns_of(
 
 
 def _shown(pieces: Sequence[Any], number: int) -> str:
-    """The value in row `number`, as text."""
+    """Return the value in row `number` as text."""
     for piece in pieces:
         if number < len(piece):
             if isinstance(piece, pd.Series):
                 return as_example(piece.iloc[number])
             try:
                 return as_example(piece[number].as_py())
-            except (OverflowError, ValueError):  # a time that Python has no year for
+            except (OverflowError, ValueError):  # a time whose year Python cannot represent
                 return str(piece[number].value)
         number -= len(piece)
     raise IndexError(number)
 
 
 def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats], row: int) -> tuple[Chunk, ...]:
-    """Cut the three columns at every place where one of them is cut."""
+    """Split the three columns wherever one of them is split."""
     columns: list[Any] = [ids, when, *([amounts] if amounts else [])]
     lengths = [[len(piece) for piece in column] for column in columns]
     cuts = np.unique(np.concatenate([np.cumsum([0, *length]) for length in lengths]))
@@ -206,10 +213,10 @@ def _align(ids: list[Ids], when: list[Integers], amounts: list[Floats], row: int
 
 
 def read_times(pieces: list[Any], name: str, date_format: DateForm) -> tuple[list[Integers], str, str | None]:
-    """Ticks of each piece, their resolution, and the time zone of their wall clock."""
+    """Return the ticks of each piece, their resolution, and the time zone of the local time."""
     first = pieces[0] if pieces else None
     if isinstance(date_format, Zoned):
-        pass  # on a clock that is none of the column's own
+        pass  # converted to another time zone below
     elif isinstance(first, pa.Array):
         if pa.types.is_timestamp(first.type) and first.type.tz is None:
             return [_times_in_place(piece) for piece in pieces], first.type.unit, None
@@ -232,7 +239,7 @@ def read_times(pieces: list[Any], name: str, date_format: DateForm) -> tuple[lis
 
 
 def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, str, str | None]:
-    """Dates as ticks on the wall clock, their resolution and the name of their zone; where one is no date says so."""
+    """Convert dates to ticks in local time; return them, their resolution and zone. Unreadable ones are marked."""
     zone = getattr(dates.dtype, "tz", None)
     values = (dates if zone is None else dates.dt.tz_localize(None)).to_numpy()
     ticks = values.view(np.int64)
@@ -247,10 +254,10 @@ def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, 
 
 
 def _mark_duplicates(ids: list[Any], when: list[Integers], amounts: list[Floats]) -> list[Integers]:
-    """Times, with that of a duplicate in rows that are equal to an earlier one in customer, time and amount.
+    """Return times in which rows that equal an earlier one in customer, time and amount are marked as duplicates.
 
     Times and amounts are compared by value: 10.0 and 10.00 are the same amount, 2024-01-05 and 2024-01-05 00:00:00
-    the same time. A row without a usable time or amount is left as it is, and counted for that reason.
+    the same time. Rows without a usable time or amount are not marked, and are counted for that reason.
     """
     times = np.concatenate(when)
     frame = pd.DataFrame({"id": as_series(ids), "time": times})
@@ -267,7 +274,7 @@ def _times_in_place(array: pa.Array) -> Integers:
 
 
 def _days(array: pa.Array) -> Integers:
-    """Days as seconds, of which hours can be made as well."""
+    """Convert days to seconds, from which hours can be computed too."""
     values = buffer_of(array, np.int32).astype(np.int64) * 86_400
     if array.null_count:
         values[nulls_of(array)] = _MISSING
@@ -278,7 +285,7 @@ def _days(array: pa.Array) -> Integers:
 
 
 def read_amounts(pieces: list[Any], name: str, decimal: DecimalMark | None = None) -> list[Floats]:
-    """Amounts of each piece: NaN is a missing one, infinity an unreadable one."""
+    """Return the amounts of each piece: NaN if missing, infinity if unreadable."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
         if pa.types.is_floating(first.type) or pa.types.is_integer(first.type):
@@ -298,7 +305,7 @@ def read_amounts(pieces: list[Any], name: str, decimal: DecimalMark | None = Non
 
 
 def money_of(amounts: pd.Series[Any], present: pd.Series[Any]) -> Floats:
-    """Amounts as kernels take them: infinite where there was something, and no number."""
+    """Convert amounts to the form of kernels: infinite where a value is present but not a number."""
     values = amounts.to_numpy()
     unreadable = np.isnan(values) & present.to_numpy(dtype=bool)
     return np.where(unreadable, np.inf, values) if unreadable.any() else np.ascontiguousarray(values)
@@ -313,7 +320,7 @@ def _float_piece(array: pa.Array) -> Floats:
 
 
 def _decimal_piece(array: pa.Array) -> Floats | None:
-    """Decimals as the nearest floats; None where they have too many digits to say so by one division."""
+    """Convert decimals to the nearest floats; None if they have too many digits for a single exact division."""
     halves = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)
     low, high = halves[array.offset : array.offset + len(array)].T
     nulls = nulls_of(array) if array.null_count else np.zeros(len(array), dtype=bool)

@@ -1,4 +1,4 @@
-"""Notes on what lies beside customers, dates and amounts: further columns that say what rows mean, and equal files."""
+"""Notes on further columns that qualify rows (currency, status, cancellation), and on files with equal contents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lifeworth.tables.frames import head_of, names_of
 from lifeworth.transactions.amounts import CURRENCY_CODES
 from lifeworth.transactions.arrow import pieces_of
 
-# What a column beside the amounts may be: a currency, by its name or by its values alone; a status, or a type, of the
-# order; a mark of cancelled orders.
+# Kinds of further columns: a currency, by its name or by its values alone; the status or the type of the order; a mark
+# of cancelled orders.
 Kind = Literal["currency", "codes", "status", "type", "mark"]
 _CURRENCY = ("currenc", "waehrung", "währung", "devise", "divisa", "moneda", "monnaie", "valuta")
 _CURRENCY_WORDS = {"curr", "cur", "ccy"}
@@ -30,19 +30,19 @@ _TYPE_WORDS = {"type", "kind", "tipo", "typ"}
 _MARKS = ("cancel", "refund", "void", "storn", "erstatt", "chargeback", "annul", "rembours", "anulad", "reembols",
           "devol")  # fmt: skip
 _MARK_WORDS = {"return", "returned", "returns", "deleted", "reversed", "retoure", "retour"}
-# A name with one of these speaks of a policy, or of customers who come back.
+# Names with one of these words are about a policy, or about returning customers.
 _NO_MARK = {"returning", "policy", "window", "days", "deadline", "eligible", "until", "possible", "able", "refundable",
             "returnable", "cancellable", "cancelable", "avoid", "customer", "visitor", "voucher", "email"}  # fmt: skip
-# Values of a status or a type that make a row no purchase.
+# Values of a status or a type for rows that are not purchases.
 _UNDONE = re.compile(
     "(?<![a-z])(cancel|refund|void|fail|declin|charge?back|return|storn|erstatt|annul|revers|rembours|anulad|reembols|"
     "devol|abandon|expired|unpaid|reject|retour|draft)"
 )
 _NOT_UNDONE = re.compile(r"returning|not[ _-]?(cancel|refund|void|return)|unfulfilled|non[ _-]?refund")
-# Values of a mark that mean "no"; a number that is 0 as well.
+# Values of a mark that mean "no"; so does the number 0.
 _NO = ["false", "no", "n", "f", "nein", "non", "none", "null", "nan", "not cancelled", "not refunded", "-"]
 _ZERO = r"^[-+]?0*([.,]0*)?$"
-# A column with more values than this names no currency and no status.
+# A column with more distinct values than this is neither a currency nor a status.
 _MOST_VALUES = 500
 _HEAD = 50
 _PIECE = 1 << 20
@@ -52,13 +52,18 @@ Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
 @dataclass
 class Column:
-    """What was seen in a column: values and how many rows have each, or how many rows are marked, of how many.
+    """Findings on a column: values and their numbers of rows, or the number of marked rows.
 
     Attributes
     ----------
-    kind : what the column is taken for, by its name.
-    counts : value -> rows; None where there are too many to be a currency or a status. Of a mark: empty.
-    rows, marked : rows seen, and those with a mark. is_number : whether marks are amounts.
+    kind : Kind
+        Kind of the column, judging by its name.
+    counts : dict of str to int, or None
+        Number of rows by value; None if there are too many values for a currency or a status. Empty for a mark.
+    rows, marked : int
+        Number of rows seen, and of those with a mark.
+    is_number : bool
+        Whether marks are amounts.
     """
 
     kind: Kind
@@ -68,7 +73,7 @@ class Column:
     is_number: bool = False
 
     def merge(self, other: Column) -> None:
-        """Add what was seen in other rows."""
+        """Add the findings on other rows."""
         self.rows += other.rows
         self.marked += other.marked
         self.is_number |= other.is_number
@@ -82,11 +87,14 @@ class Column:
 
 @dataclass
 class DataNotes:
-    """What is seen in a table besides the columns that are counted, batch by batch.
+    """Findings on columns of a table other than those that are counted, accumulated over batches.
 
     Attributes
     ----------
-    columns : name -> what was seen in it. equal_files : pairs of files with the same contents.
+    columns : dict of str to Column
+        Findings by name of the column.
+    equal_files : list of pairs
+        Pairs of files with the same contents.
     """
 
     columns: dict[str, Column] = field(default_factory=dict)
@@ -94,10 +102,9 @@ class DataNotes:
 
     @classmethod
     def of(cls, data: Any, used: Iterable[str | None], amount: str | None, currency: str | None = None) -> DataNotes:
-        """What to look at in a table of which the columns `used` are read.
+        """Select the columns to check in a table of which the columns `used` are read.
 
-        Nothing is read yet but the first rows. Raises a `UsageError` where the name of a column was given for the name
-        of a currency.
+        Only the first rows are read. Raises a `UsageError` if the name of a column was given as the currency.
         """
         names = names_of(data)
         if amount is not None and currency is not None and currency in names and len(currency) != 3:
@@ -113,11 +120,11 @@ class DataNotes:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns to look at."""
+        """Names of the columns to check."""
         return list(self.columns)
 
     def add(self, table: pa.Table | pd.DataFrame, run: Run = map) -> None:
-        """Look at the columns of some rows, those that are there."""
+        """Check the columns in some rows, as far as they exist."""
         there = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         for name in [name for name in self.columns if name in there]:
             kind = self.columns[name].kind
@@ -126,24 +133,24 @@ class DataNotes:
                 self.columns[name].merge(seen)
 
     def merge(self, other: DataNotes) -> None:
-        """Add what was seen in another table."""
+        """Add the findings on another table."""
         for name, column in other.columns.items():
             self.columns.setdefault(name, Column(column.kind)).merge(column)
         self.equal_files += other.equal_files
 
     def sentences(self, refunds: int) -> tuple[str, ...]:
-        """The notes; `refunds` is how many rows have a negative amount."""
+        """Return the notes; `refunds` is the number of rows with a negative amount."""
         notes = [*self._on_currencies(), *self._on_statuses(refunds), *self._on_marks(), *self._on_files()]
         return tuple(notes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, of which `from_dict` makes the same."""
+        """Return the findings as plain values for `from_dict`."""
         columns = {name: {**vars(column)} for name, column in self.columns.items()}
         return {"columns": columns, "equal_files": [list(pair) for pair in self.equal_files]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataNotes:
-        """Rebuild what `to_dict` gave."""
+        """Rebuild the findings from `to_dict`."""
         columns = {name: Column(**column) for name, column in values.get("columns", {}).items()}
         return cls(columns, [(one, two) for one, two in values.get("equal_files", [])])
 
@@ -204,14 +211,14 @@ class DataNotes:
 
 
 def equal_files(data: Any) -> list[tuple[str, str]]:
-    """Names of files with the same contents, where a table is made of several files."""
+    """Return pairs of files with the same contents, if a table consists of several files."""
     if not isinstance(data, (str, Path, Files)):
         return []
     return [(one.name, two.name) for one, two in find_files(data).equal()]
 
 
 def kind_of(name: Any) -> Kind | None:
-    """What a column says of rows, as far as its name tells."""
+    """Return the kind of a column, judging by its name."""
     if not isinstance(name, str):
         return None
     words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z])", " ", name))
@@ -269,13 +276,13 @@ def _parts(array: pa.Array) -> list[pa.Array]:
 
 
 def _seen(piece: pa.Array, kind: Kind) -> Column:
-    """What some rows of a column say."""
+    """Return the findings on some rows of a column."""
     if kind == "mark":
         marked, is_number = _marked(piece)
         return Column(kind, {}, len(piece), marked, is_number)
     types = pa.types
     if types.is_floating(piece.type) or types.is_decimal(piece.type) or types.is_temporal(piece.type):
-        return Column(kind, None, len(piece))  # rates, or times
+        return Column(kind, None, len(piece))  # exchange rates, or times
     if types.is_nested(piece.type):
         return Column(kind, None, len(piece))
     counts = pc.value_counts(piece)
@@ -286,7 +293,7 @@ def _seen(piece: pa.Array, kind: Kind) -> Column:
 
 
 def _marked(piece: pa.Array) -> tuple[int, bool]:
-    """How many rows have a mark, and whether marks are numbers."""
+    """Return how many rows have a mark, and whether marks are numbers."""
     kind, types = piece.type, pa.types
     if types.is_dictionary(kind):
         piece, kind = piece.dictionary_decode(), kind.value_type
@@ -298,7 +305,7 @@ def _marked(piece: pa.Array) -> tuple[int, bool]:
         unequal = pc.and_(pc.not_equal(piece, 0), pc.invert(pc.is_nan(piece))) if types.is_floating(kind) else None
         unequal = pc.not_equal(piece, pa.scalar(0, kind)) if unequal is None else unequal
         values = pc.unique(piece.filter(unequal)) if pc.any(unequal).as_py() else piece[:0]
-        # A column of 0 and 1 is a mark, one of other numbers an amount.
+        # A column of 0 and 1 is a mark; other numbers are amounts.
         return pc.sum(unequal).as_py() or 0, not all(value == 1 for value in values[:2].to_pylist())
     if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
         return len(piece) - piece.null_count, False

@@ -1,4 +1,4 @@
-"""Ids of customers as kernels take them: whole numbers, places among the distinct ones, or text where it lies."""
+"""Convert customer ids to the form that kernels take: integers, codes of the distinct ids, or text in place."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Words = npt.NDArray[np.uint64]
 Restore = Callable[[Words, Words], "pd.Index[Any]"]
 
 _NO_WORDS: Words = np.empty(0, dtype=np.uint64)
-# Rows of text that one thread surveys, and rows whose keys are held at a time: few
-# enough for a core's cache, and so many that calls do not count.
+# Rows of text that one thread surveys, and rows whose keys are in memory at a time: few enough for a core's cache, and
+# enough that the cost of calls is negligible.
 _BLOCK = 1 << 19
 ROWS_AT_A_TIME = 1 << 16
-# So many ids tell whether they are dates, and what a date looks like.
+# Number of ids that are checked for being dates, and the pattern of a date.
 _SAMPLE = 20
 _DATE = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]\d\d:\d\d\S*)?")
 
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids of some rows: whole numbers, or pairs, and which of them are there; or text as it lies in memory."""
+    """Ids of some rows: integers or pairs of them, with a mask of those present; or text in place."""
 
     words: Words = field(default_factory=lambda: _NO_WORDS)
     others: Words = field(default_factory=lambda: _NO_WORDS)
@@ -49,7 +49,7 @@ class Ids:
         return self.length if self.text is not None else len(self.words)
 
     def slice(self, start: int, stop: int) -> Ids:
-        """The ids of rows start..stop."""
+        """Return the ids of rows start..stop."""
         if self.text is not None:
             return replace(self, start=self.start + start, length=stop - start)
         bit = self.bit + start if self.bitmap.size else 0
@@ -58,14 +58,14 @@ class Ids:
 
 @dataclass(frozen=True)
 class Text:
-    """Ids that are text or bytes: what fills their words, and what kind of keys they have (see `kernels.text`)."""
+    """Text or bytes ids: the function that fills their words, and the kind of their keys (see `kernels.text`)."""
 
     fill: Callable[[int, int, Words], int]
     way: int
     shared: int
 
     def keys(self, start: int, stop: int, words: Words, keys: Words, others: Words, hashes: Words) -> None:
-        """Fill keys, second halves and hashes of the ids start..stop; `words` is room to work in."""
+        """Fill keys, second halves and hashes of the ids start..stop; `words` is a workspace."""
         from lifeworth.kernels.text import keys_of
 
         self.fill(start, stop, words)
@@ -76,9 +76,9 @@ IdsRead = tuple[list[Ids], int | None, Restore, Any]
 
 
 def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: bool = False) -> IdsRead:
-    """Ids of each piece, what keys they have (see `Columns`), how to give them back, and who owns their memory.
+    """Return the ids of each piece, the kind of their keys (see `Columns`), how to restore them, and memory owners.
 
-    `by_address` : text is named by where it lies, however short, as it must be where not all of it is known.
+    `by_address`: text is identified by its address even if it is short, which is needed if not all ids are known yet.
     """
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
@@ -101,7 +101,7 @@ def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: 
 
 
 def refuse_dates(pieces: list[Any], name: str) -> None:
-    """Raise a `DataError` where ids are dates, by their type or, where they are text, by the looks of the first."""
+    """Raise a `DataError` if ids are dates, by type or, for text, judging by the first values."""
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
         head = pa.chunked_array([first[:_SAMPLE]])
@@ -133,7 +133,7 @@ def _restore_numbers(dtype: Any) -> Restore:
 
 
 def _any_ids(column: pd.Series[Any], name: str) -> IdsRead:
-    """Ids of any type, by their place among the sorted distinct ones."""
+    """Return ids of any type as positions among the sorted distinct ids."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     present = ~(column.isna() | blank(column)).to_numpy(dtype=bool)
@@ -156,12 +156,12 @@ def _restore_places(uniques: pd.Index[Any]) -> Restore:
 def _categorical_ids(column: pd.Series[Any], name: str) -> IdsRead:
     places, uniques = _places_of(pd.Series(column.cat.categories), name)
     codes = column.cat.codes.to_numpy()
-    found = np.append(places, -1)[codes]  # the code of a missing value is -1: the last
+    found = np.append(places, -1)[codes]  # the code of a missing value is -1, which selects the last item
     return [_coded(np.maximum(found, 0), found >= 0)], None, _restore_places(uniques), None
 
 
 def _dictionary_ids(pieces: list[Any], name: str) -> IdsRead:
-    """Ids that are text by way of a dictionary, which each piece may have another of."""
+    """Return ids of a dictionary-encoded column of text, whose pieces may have different dictionaries."""
     values = pa.chunked_array([piece.dictionary for piece in pieces])
     places, uniques = _places_of(to_pandas(pa.table({"column": values}))["column"], name)
     parts = []
@@ -179,7 +179,7 @@ def _dictionary_ids(pieces: list[Any], name: str) -> IdsRead:
 
 
 def _places_of(values: pd.Series[Any], name: str) -> tuple[Integers, pd.Index[Any]]:
-    """The place of each value among the sorted distinct ones, -1 for what is nobody's id."""
+    """Return the position of each value among the sorted distinct ones, -1 for missing and blank ids."""
     places = np.full(len(values), -1, dtype=np.int64)
     present = ~(values.isna() | blank(values)).to_numpy(dtype=bool)
     if not present.any():
@@ -192,7 +192,7 @@ def _places_of(values: pd.Series[Any], name: str) -> tuple[Integers, pd.Index[An
 
 
 def is_textual(kind: pa.DataType) -> bool:
-    """Whether a type is one of text or bytes."""
+    """Whether a type is text or bytes."""
     types = pa.types
     return bool(
         types.is_string(kind)
@@ -206,7 +206,7 @@ def is_textual(kind: pa.DataType) -> bool:
 
 
 def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> IdsRead | None:
-    """Ids that are text or bytes, where they lie; None if one is too long to be named by a word."""
+    """Return ids that are text or bytes, in place; None if one is too long to be encoded in a word."""
     from lifeworth.kernels import spelling, text
     from lifeworth.kernels._jit import ready
 
@@ -251,7 +251,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
 
 
 def _way_of_pairs(jobs: list[tuple[Any, int, int]]) -> int | None:
-    """How ids are spelled as pairs, by the looks of the first one that is there; None if they are not."""
+    """Return how ids are encoded as pairs, judging by the first one present; None if they are not."""
     from lifeworth.kernels import text
 
     for fill, start, stop in jobs:
@@ -264,7 +264,7 @@ def _way_of_pairs(jobs: list[tuple[Any, int, int]]) -> int | None:
 
 
 def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[..., Any]) -> Ids | None:
-    """Ids of an array, which `jobs` share out, as pairs; None if one is spelled otherwise."""
+    """Return the ids of an array, divided into `jobs`, as pairs; None if one has another form."""
     from lifeworth.kernels import text
 
     keys, others = np.empty(rows, dtype=np.uint64), np.empty(rows, dtype=np.uint64)
@@ -278,7 +278,7 @@ def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[
             here = words[: min(at + ROWS_AT_A_TIME, stop) - at]
             if fill(at, at + len(here), here) or not text.pairs_of(here, way, at, keys, others):
                 return False, False
-            if not here.all():  # blocks begin at whole bytes
+            if not here.all():  # blocks start at whole bytes
                 bitmap[at // 8 : (at + len(here) + 7) // 8] = np.packbits(here != 0, bitorder="little")
                 whole = False
         return True, whole
@@ -290,7 +290,7 @@ def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[
 
 
 def _pairs_index(way: int, is_text: bool, run: Callable[..., Any], keys: Words, others: Words) -> pd.Index[Any]:
-    """The ids of pairs, all of one length."""
+    """Return the ids of pairs, all of one length."""
     from lifeworth.kernels import text
 
     length = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}[way]
@@ -306,7 +306,7 @@ def _pairs_index(way: int, is_text: bool, run: Callable[..., Any], keys: Words, 
 
 
 def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
-    """The first id of some rows (its word) and what a survey of all saw; None if one is too long."""
+    """Return the word of the first id of some rows, and the survey of all; None if one is too long."""
     from lifeworth.kernels import text
 
     fill, start, stop = job
@@ -322,13 +322,13 @@ def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
 
 
 def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
-    """The simplest keys that tell surveyed ids apart, how many bytes all share, and these bytes."""
+    """Return the simplest keys that distinguish the surveyed ids, the length of their common prefix, and the prefix."""
     import ctypes
 
     from lifeworth.kernels import text
 
-    known = [(first, seen) for first, seen in found if first]  # there are some: no id at all would be spelled
-    # What each part shares is a prefix of its first id: what all share is shared by these.
+    known = [(first, seen) for first, seen in found if first]  # not empty, else ids are integers
+    # The common prefix of a part is a prefix of its first id, so the common prefix of all follows from the first ids.
     firsts = np.array([first for first, _ in known], dtype=np.uint64)
     shared = min(text.common_prefix(firsts), *(int(seen[text.SHARED]) for _, seen in known))
     longest = max(int(seen[text.LONGEST_SEEN]) for _, seen in known)
@@ -339,7 +339,7 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
 
 
 def _filler(array: pa.Array, is_text: int) -> Any:
-    """A function of (start, stop, words) that fills words for an array."""
+    """Return a function of (start, stop, words) that fills words for an array."""
     from lifeworth.kernels import text_layouts
 
     kind = array.type
@@ -362,7 +362,7 @@ def _filler(array: pa.Array, is_text: int) -> Any:
 
 
 def _bytes_of(keys: Words, others: Words, way: int, prefix: bytes) -> tuple[Integers, npt.NDArray[np.uint8]]:
-    """Arrow's offsets and bytes of the ids of these keys."""
+    """Return Arrow's offsets and bytes of the ids of these keys."""
     from lifeworth.kernels import text
 
     offsets = np.empty(len(keys) + 1, dtype=np.int64)
@@ -377,7 +377,7 @@ def _bytes_of(keys: Words, others: Words, way: int, prefix: bytes) -> tuple[Inte
 
 
 def _text_index(offsets: Integers, data: npt.NDArray[np.uint8], is_text: bool) -> pd.Index[Any]:
-    """An Index of the text, or bytes, in Arrow's offsets and bytes."""
+    """Return an Index of text or bytes from Arrow's offsets and bytes."""
     array = pa.Array.from_buffers(
         pa.large_string() if is_text else pa.large_binary(),
         len(offsets) - 1,

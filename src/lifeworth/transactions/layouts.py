@@ -1,4 +1,4 @@
-"""Layouts of dates: those that can be read in one way only, Excel's numbers, and what to say of all others."""
+"""Date formats: unambiguous ones, Excel's serial numbers, and messages for all others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 
-# Formats that can be read in one way only; 01/02/2024 is not among them.
+# Unambiguous formats; 01/02/2024 is not among them.
 CLEAR = (
     "ISO8601",
     "%Y/%m/%d",
@@ -23,17 +23,17 @@ CLEAR = (
     "%d.%m.%Y %H:%M:%S",
     "%Y%m%d",
 )
-# Dates as a spreadsheet keeps them: days since the end of 1899, with the time of day behind the point.
+# Dates of a spreadsheet: days since the end of 1899, with the time of day as the fraction.
 EXCEL = "excel"
 _ZERO = pd.Timestamp("1899-12-30")
 _SECONDS = 86_400
-# Excel believes in a 29th of February 1900: its numbers are right from the day after, up to the end of 9999.
+# Excel has a 29 February 1900, which did not exist: its numbers are valid from the day after, up to the end of 9999.
 _OFFSET = r":\d\d\S* ?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)\s*$"
 _NO_ZONE = 'time_zone={!r} is not the name of a time zone, such as "Europe/Berlin" or "UTC".'
 _FIRST, _LAST = 61, 2_958_466
 _LIKELY = (pd.Timestamp("1980-01-01"), pd.Timestamp("2080-01-01"))
 
-# Units in which computers count time since 1970.
+# Units of timestamps since 1970.
 _SINCE_1970 = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 _DAYS = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d")
@@ -45,39 +45,39 @@ _SHARE = 0.95
 
 @dataclass(frozen=True)
 class Zoned:
-    """Times that say how far they are from UTC: their layout, None where it is a clear one, and whose clock counts."""
+    """Times with a UTC offset: their format, None if it is an unambiguous one, and the time zone to convert them to."""
 
     layout: str | None
     zone: str
 
 
-# How dates are written, as those who read them take it.
+# Format of dates, as taken by the functions that read them.
 DateForm = str | Zoned | None
 
 
 def date_form(date_format: str | None, time_zone: str | None) -> DateForm:
-    """The form of dates that two options name together; a `UsageError` for a zone that does not exist."""
+    """Return the date form given by two options; raise a `UsageError` for an unknown time zone."""
     if time_zone is None:
         return date_format
     try:
         ZoneInfo(time_zone)
-    except (KeyError, OSError, ValueError, TypeError, RecursionError) as error:  # its parts are looked up as modules
+    except (KeyError, OSError, ValueError, TypeError, RecursionError) as error:  # parts are looked up as modules
         raise UsageError(_NO_ZONE.format(time_zone)) from error
     return Zoned(date_format, time_zone)
 
 
 def form_parts(form: DateForm) -> tuple[str | None, str | None]:
-    """The layout, and the zone, that a form names."""
+    """Return the format and the time zone of a date form."""
     return (form.layout, form.zone) if isinstance(form, Zoned) else (form, None)
 
 
 def says_zone(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Where times say how far they are from UTC."""
+    """Return a mask of times with a UTC offset."""
     return cast("pd.Series[Any]", column.astype("string").str.contains(_OFFSET).fillna(False).astype(bool))
 
 
 def mixed_zones(name: str) -> DataError:
-    """What to say of times that do not lie in one zone."""
+    """Return the error for times in several time zones."""
     return DataError(
         f"Column {name!r} mixes time zones, or times with and without one: say with time_zone on whose clock "
         'days begin, such as "Europe/London" or "UTC" (on the command line, --time-zone).'
@@ -85,7 +85,7 @@ def mixed_zones(name: str) -> DataError:
 
 
 def without_zone(name: str, zone: str) -> DataError:
-    """What to say of times of which nobody knows how late it was elsewhere."""
+    """Return the error for times without a UTC offset that cannot be converted to a time zone."""
     return DataError(
         f"Column {name!r} has times without a time zone, which cannot be converted to {zone}: omit time_zone if they "
         'are local times already; if they are UTC, say so in the data, with .dt.tz_localize("UTC") in pandas, '
@@ -94,7 +94,7 @@ def without_zone(name: str, zone: str) -> DataError:
 
 
 def from_excel(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Excel's numbers as dates and times to the second, NaT for what is none of them."""
+    """Convert Excel's serial numbers to times, to the second; NaT if invalid."""
     days = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     good = (days >= _FIRST) & (days < _LAST)
     seconds = np.rint(np.where(good, days, 0.0) * _SECONDS).astype(np.int64)
@@ -103,7 +103,7 @@ def from_excel(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def advice(values: pd.Series[Any], given: str | None) -> str:
-    """How to say how these values are written, which cannot be read; all that is possible, and no guess."""
+    """Return how to specify the format of unreadable values; lists all possible formats without guessing."""
     values = values.iloc[:: max(1, len(values) // _MOST)]
     if given != EXCEL:
         dates = from_excel(values).dropna()
@@ -125,7 +125,7 @@ def advice(values: pd.Series[Any], given: str | None) -> str:
 
 
 def since_1970(values: pd.Series[Any]) -> str:
-    """What to do with values that count time since 1970; nothing where they are something else."""
+    """Return advice for values that count time since 1970; "" for others."""
     numbers = pd.to_numeric(values.iloc[:: max(1, len(values) // _MOST)], errors="coerce").astype(np.float64)
     for step, (unit, words) in zip((1.0, 1e3, 1e6, 1e9), _SINCE_1970.items(), strict=True):
         low, high = (edge.timestamp() * step for edge in _LIKELY)
@@ -140,7 +140,7 @@ def since_1970(values: pd.Series[Any]) -> str:
 
 
 def _layouts(example: str) -> list[str]:
-    """Layouts that one value may have."""
+    """Return the formats that one value may have."""
     marks = [mark for mark in "/-. " if mark in example]
     days = [day.format(mark) for mark in marks for day in (*_DAYS, *_WORDS)]
     return [layout for day, time in product(days, _TIMES) if _share_read(pd.Series([example]), layout := day + time)]
@@ -152,7 +152,7 @@ def _share_read(text: pd.Series[Any], layout: str) -> float:
 
 
 def _words(layout: str) -> str:
-    """The order of a layout's parts, in words."""
+    """Return the order of a format's parts in words."""
     parts = {"%d": "day", "%m": "month", "%b": "month", "%B": "month", "%Y": "year", "%y": "year"}
     return "-".join(parts[mark] for mark in sorted(filter(layout.__contains__, parts), key=layout.index))
 

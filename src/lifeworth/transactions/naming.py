@@ -1,4 +1,4 @@
-"""What to say where transactions have other names for their columns than those looked for."""
+"""Messages for transactions whose columns have other names than expected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lifeworth.errors import DataError
 from lifeworth.tables.checks import MissingColumnsError
 
-# Parts of names that columns often have: for an example in a message, and for nothing else.
+# Common parts of column names, used only for examples in messages.
 _OFTEN = {
     "customer_id": ("customer", "cust", "client", "user", "member", "buyer", "kund", "mitglied", "cliente"),
     "date": ("date", "day", "time", "datum", "tag", "zeit", "fecha", "data"),
@@ -19,7 +19,7 @@ _OFTEN = {
 
 @contextmanager
 def columns_named(customer_id: str, date: str, amount: str | None) -> Iterator[None]:
-    """Where one of these columns is missing, say with which option to name it."""
+    """If one of these columns is missing, add to the error which option names it."""
     try:
         yield
     except MissingColumnsError as error:
@@ -39,7 +39,7 @@ def columns_named(customer_id: str, date: str, amount: str | None) -> Iterator[N
 
 
 def _likely(option: str, names: list[str]) -> str:
-    """The column that is meant, if only one looks like it."""
+    """Return the column that is probably meant, if only one matches."""
     alike = [name for name in names if any(part in name.lower() for part in _OFTEN[option])]
     return alike[0] if len(alike) == 1 else "..."
 

@@ -1,4 +1,4 @@
-"""Columns of any type, read value by value: ids and dates, and what is none of these; `amounts` reads money."""
+"""Parse ids and dates of any type value by value; `amounts` parses amounts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from lifeworth.transactions.layouts import (
 )
 from lifeworth.transactions.slips import shown, too_many, weighed
 
-# 1997-09 names a month well enough; 1997 is as likely to be an amount.
+# 1997-09 is recognisable as a month; 1997 could as well be an amount.
 _SHORTEST_DATE = 7
 
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """Dates that are written out, as text or as numbers such as 20240131, and the layouts they may have."""
+    """Dates that are text, or numbers such as 20240131, and the formats they may have."""
 
     column: pd.Series[Any]
     name: str
@@ -42,13 +42,13 @@ class Written:
     zone: str | None = None
 
     def parse(self, layout: str) -> pd.Series[Any]:
-        """Dates as this layout has them, NaT where one cannot be read."""
+        """Parse dates with this format, NaT if unreadable."""
         if layout == EXCEL:
             return from_excel(self.column)
         told = self.zone is not None
         try:
             parsed = pd.to_datetime(self.column, format=layout, errors="coerce", utc=told)
-        except (ValueError, re.error) as error:  # coerce swallows all but zones that differ and layouts that are none
+        except (ValueError, re.error) as error:  # raised for differing zones and invalid formats
             if "timezone" not in str(error):
                 raise UsageError(f"date_format={layout!r} is not a format of dates: {error}.") from error
             raise mixed_zones(self.name) from error
@@ -60,11 +60,11 @@ class Written:
 
 
 def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Series[Any] | Written:
-    """A column of times as it is, or dates that are written out; a `DataError` for what can be neither."""
+    """Return a column of times as it is, or dates that must be parsed; raise a `DataError` for other types."""
     date_format, zone = form_parts(form)
     if isinstance(column.dtype, pd.CategoricalDtype):
         kind = column.dtype.categories.dtype
-        column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be gaps
+        column = column.astype(object if getattr(kind, "kind", "O") in "biu" else kind)  # there may be missing values
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -85,9 +85,9 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
             since = since_1970(column.dropna()) if number else ""
             excel = f'If Excel wrote them, say date_format="{EXCEL}".' if number and not since else ""
             raise DataError(f"Column {name!r} holds numbers ({column.dtype}), not dates. {since}{excel}".strip())
-        column = column.astype("Int64")  # 19970101 becomes 19970101.0 wherever a date was missing in the column
+        column = column.astype("Int64")  # a missing date turns 19970101 into 19970101.0
     if pd.api.types.is_integer_dtype(column.dtype):
-        # pandas would read 19970101 as nanoseconds after 1970.
+        # pandas would read 19970101 as nanoseconds since 1970.
         column = column.astype("string")
         layouts: tuple[str, ...] = (date_format or "%Y%m%d",)
     elif date_format is not None:
@@ -106,7 +106,7 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
             raise DataError(f"Column {name!r} holds values of type {names}, not dates.")
         text = str in kinds
         clocks = {str(value.tzinfo) for value in column[present] if isinstance(value, dt.datetime)}
-        if zone is None and len(clocks) > 1:  # pandas would take the first, and call the others no dates
+        if zone is None and len(clocks) > 1:  # pandas would use only the first zone
             raise mixed_zones(name)
         layouts = layouts if text else ("ISO8601",)
     return Written(column, name, layouts, text and date_format is None, zone)
@@ -115,9 +115,9 @@ def prepare_dates(column: pd.Series[Any], name: str, form: DateForm) -> pd.Serie
 def parse_dates(
     column: pd.Series[Any], name: str, date_format: DateForm, weights: npt.NDArray[np.int64] | None = None
 ) -> pd.Series[Any]:
-    """Dates of any kind as a datetime column, NaT where one cannot be read.
+    """Convert dates of any kind to a datetime column, NaT if unreadable.
 
-    `weights` says how often each value stands in the column, where values are given once each.
+    `weights` are the numbers of occurrences of the values, if only distinct values are given.
     """
     written = prepare_dates(column, name, date_format)
     if not isinstance(written, Written):
@@ -140,7 +140,7 @@ def parse_dates(
 
 
 def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], form: DateForm) -> None:
-    """Raise a `DataError` where too many values are no dates; `unread` are those that are none, or some of them."""
+    """Raise a `DataError` if too many values are not dates; `unread` holds these values, or some of them."""
     if too_many(present - readable, present):
         date_format, zone = form_parts(form)
         if zone is not None and not says_zone(unread).any():
@@ -153,20 +153,20 @@ def check_dates(name: str, present: int, readable: int, unread: pd.Series[Any], 
 
 
 def whole_numbers(column: pd.Series[Any]) -> bool:
-    """Whether a column of floats holds whole numbers only, and none too large for a float to tell from the next."""
+    """Whether a column of floats holds only integers that floats represent exactly."""
     values = column.dropna().to_numpy(dtype=np.float64)
     most = _exact_up_to(column)
     return bool(np.all(np.isfinite(values)) and np.all(values == np.floor(values)) and np.all(abs(values) < most))
 
 
 def _exact_up_to(column: pd.Series[Any]) -> int:
-    """The number from which on floats of the column's type no longer tell each whole number from the next."""
+    """Return the number from which on floats of the column's type no longer represent every integer."""
     name = str(column.dtype).lower()
     return 2**11 if name.startswith("float16") else 2**24 if name.startswith("float32") else 2**53
 
 
 def check_whole_ids(column: pd.Series[Any], name: str) -> None:
-    """Raise a `DataError` for a column of floats that cannot be whole-number ids."""
+    """Raise a `DataError` for a column of floats that cannot be integer ids."""
     if whole_numbers(column):
         return
     most = _exact_up_to(column)
@@ -181,14 +181,14 @@ def check_whole_ids(column: pd.Series[Any], name: str) -> None:
 
 
 def times_as_ids(name: str, times: str = "dates or times") -> DataError:
-    """The error for a column about time that is given as the column of customers."""
+    """Return the error for a column of dates or times given as the column of customers."""
     return DataError(
         f"Column {name!r} holds {times}, which are no customer ids: check whether it was swapped with another column."
     )
 
 
 def blank(ids: pd.Series[Any]) -> pd.Series[Any]:
-    """True where an id is white space, or has no character or byte: nobody's name, and not one customer's."""
+    """Return a mask of ids that are empty or consist of white space, which identify no customer."""
     if isinstance(ids.dtype, pd.StringDtype):
         return ids.str.strip().eq("").fillna(False)
     if pd.api.types.is_object_dtype(ids.dtype):
@@ -201,7 +201,7 @@ def _is_space(value: Any) -> bool:
 
 
 def _times_in(ids: pd.Series[Any]) -> str:
-    """What a column holds that is about time, or complex; "" for what may be ids."""
+    """Describe a column of times or complex numbers; "" for possible ids."""
     if isinstance(ids.dtype, pd.PeriodDtype):
         return "periods"
     kind = getattr(ids.dtype, "kind", "O")
@@ -212,16 +212,16 @@ def _times_in(ids: pd.Series[Any]) -> str:
 
 
 def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64], pd.Index[Any]]:
-    """Codes and the sorted distinct ids: text as str, whole numbers as integers of numpy, others as they came.
+    """Return codes and the sorted distinct ids: text as str, integers as NumPy integers, others unchanged.
 
-    `ids` has no missing value. Raises a `DataError` for what cannot be a customer's id.
+    `ids` has no missing values. Raises a `DataError` for values that cannot be customer ids.
     """
     if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
         ids = ids.astype(object).infer_objects()
     if times := _times_in(ids):
         raise times_as_ids(name, times)
     if pd.api.types.is_float_dtype(ids.dtype):
-        # Whole-number ids become floats wherever one was missing in the column.
+        # Integer ids become floats if one is missing in the column.
         check_whole_ids(ids, name)
         ids = ids.astype(np.int64)
     elif pd.api.types.is_integer_dtype(ids.dtype):
@@ -242,7 +242,7 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
 
 
 def shown_ids(ids: pd.Index[Any]) -> str:
-    """What kind of ids these are, with the first of them, for messages."""
+    """Describe the type of ids with the first of them, for messages."""
     if not len(ids):
         return "none"
     kind = "whole numbers" if pd.api.types.is_integer_dtype(ids.dtype) else "text" if ids.dtype == "str" else "values"

@@ -1,4 +1,4 @@
-"""What becomes of refunds and of rows that are there twice."""
+"""Policies for refunds and duplicate rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from lifeworth.errors import UsageError
 
-# What rows with a negative amount do.
+# Treatment of rows with a negative amount.
 Refunds = Literal["net", "same_period", "drop", "error"]
 REFUNDS: tuple[Refunds, ...] = ("net", "same_period", "drop", "error")
 
-# What becomes of rows that are equal to an earlier one in customer, date and amount.
+# Treatment of rows that equal an earlier one in customer, date and amount.
 Duplicates = Literal["keep", "drop"]
 DUPLICATES: tuple[Duplicates, ...] = ("keep", "drop")
 

@@ -1,4 +1,4 @@
-"""Transactions row by row: customer codes, wall-clock times and amounts of every usable row."""
+"""Transactions row by row: customer codes, local times and amounts of all usable rows."""
 
 from __future__ import annotations
 
@@ -24,17 +24,24 @@ from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
 
 @dataclass(frozen=True, eq=False)
 class Transactions:
-    """Clean rows: customer codes, wall-clock times, amounts; and the account of the rows that are gone.
+    """Usable rows (customer codes, local times, amounts), and the account of the rows that were left out.
 
     Attributes
     ----------
-    customer : (n,) int64 codes into `customer_ids`.
-    customer_ids : (n_customers,) ids, ascending: text, integers, or what else they came as.
-    when : (n,) datetime64, wall-clock time.
-    amount : (n,) float64, or None where there is no amount column.
-    row : (n,) int64, position of each of these rows in the table given.
-    rows_in, left_out, examples, notes : as in `Audit`, so far.
-    time_zone : name of the time zone the wall clock belongs to, or None.
+    customer : int64 array of shape (n,)
+        Codes into `customer_ids`.
+    customer_ids : pandas.Index of shape (n_customers,)
+        Ids, ascending: text, integers, or their original type.
+    when : datetime64 array of shape (n,)
+        Local times.
+    amount : float64 array of shape (n,) or None
+        Amounts; None if there is no amount column.
+    row : int64 array of shape (n,)
+        Position of each row in the given table.
+    rows_in, left_out, examples, notes
+        As in `Audit`, so far.
+    time_zone : str or None
+        Name of the time zone of local times.
     """
 
     customer: npt.NDArray[np.int64]
@@ -62,24 +69,34 @@ def read_transactions(
 
     Parameters
     ----------
-    data : pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, or a path to a
-        Parquet or CSV file.
-    customer_id, date, amount : names of the columns; `amount=None` where there is no money.
-    date_format : strptime format for dates held as text that is not year-month-day, or what `date_form` makes of it.
-    decimal : the mark before the cents of amounts held as text that are no plain numbers, as in `rfm_summary`.
-    beside : what is shown the further columns it names.
+    data : table or path
+        A pandas, Polars (eager or lazy) or PyArrow table, a DuckDB relation, or a path to a Parquet or CSV file.
+    customer_id, date : str
+        Column names.
+    amount : str or None
+        Column of amounts; None if there are none.
+    date_format : str or DateForm, optional
+        strptime format of dates that are text other than year-month-day, or the result of `date_form`.
+    decimal : {",", "."}, optional
+        Decimal mark of amounts that are text, as in `rfm_summary`.
+    beside : Beside, optional
+        Receives the further columns it names.
 
     Returns
     -------
-    Transactions. Rows with a missing or blank id, a missing or unreadable date or one outside the years 1 to 9999,
-    or a missing or unreadable amount are counted in `left_out`, not lost.
+    Transactions
+        Rows with a missing or blank id, a missing or unreadable date, a date outside the years 1 to 9999, or a missing
+        or unreadable amount are counted in `left_out`.
 
     Raises
     ------
-    DataError : columns missing, no rows, no usable row, or a column of a type that cannot hold
-        what it should. All problems are named in one message.
-    SourceError : a file that cannot be read.
-    UsageError : the same column named twice.
+    DataError
+        Columns are missing, there are no rows or no usable rows, or a column has an unsuitable type. All problems are
+        listed in one message.
+    SourceError
+        A file cannot be read.
+    UsageError
+        The same column is named twice.
     """
     check_decimal(decimal)
     wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
@@ -148,7 +165,7 @@ def read_transactions(
 
 
 def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str | None]:
-    """Times on the wall clock of the column's own time zone, and its name."""
+    """Return times in the column's own time zone, and the name of that zone."""
     zone = getattr(dates.dtype, "tz", None)
     if zone is not None:
         return dates.dt.tz_localize(None).to_numpy(), str(zone)
@@ -156,7 +173,7 @@ def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str 
 
 
 def _beyond_calendar(when: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """Which times lie outside the years 1 to 9999, which nanoseconds cannot."""
+    """Return a mask of times outside the years 1 to 9999, which nanoseconds cannot represent."""
     if np.datetime_data(when.dtype)[0] == "ns":
         return np.zeros(len(when), dtype=bool)
     first, end = np.array(["0001-01-01", "10000-01-01"], dtype=when.dtype)
@@ -164,7 +181,7 @@ def _beyond_calendar(when: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
 
 
 def wall_clock_edge(value: Any, argument: str, time_zone: str | None) -> pd.Timestamp:
-    """A date given by the user, on the wall clock of the data."""
+    """Convert a date given by the user to the local time of the data."""
     stamp = to_timestamp(value, argument)
     if stamp.tzinfo is None:
         return stamp

@@ -1,4 +1,4 @@
-"""Short text as whole numbers: found out from what bytes there are at each place, there and back."""
+"""Encode short text as integers, based on the bytes that occur at each position, and decode it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from lifeworth.transactions.arrow import ALL_VALID, Integers
 
 Words = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
-# Some rows of an array: what fills their words, the first, and the one after the last.
+# Some rows of an array: the function that fills their words, the first row, and the one after the last.
 Job = tuple[Callable[[int, int, Words], int], int, int]
 _ROWS_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How ids are spelled: what each letter is worth (see `kernels.spelling`), and the letters of each place."""
+    """Encoding of ids: the value of each letter (see `kernels.spelling`), and the letters of each position."""
 
     values: Words
     letters: list[Bytes]
 
     def numbers(self, job: Job, numbers: Words, bitmap: Bytes) -> int:
-        """Fill the numbers of some rows, and in the bitmap which of them are there; return how many are not."""
+        """Fill the numbers of some rows, and the bitmap of ids present; return how many are missing."""
         from lifeworth.kernels.spelling import to_numbers
 
         fill, first, stop = job
@@ -40,7 +40,7 @@ class Spelling:
         return missing
 
     def text(self, numbers: Words) -> tuple[Integers, Bytes]:
-        """Arrow's offsets and bytes of the ids of numbers."""
+        """Return Arrow's offsets and bytes of the ids of these numbers."""
         from lifeworth.kernels.spelling import to_text
 
         weights, pieces, lengths = self._groups()
@@ -51,7 +51,7 @@ class Spelling:
         return offsets, data
 
     def _groups(self) -> tuple[Integers, Words, Integers]:
-        """Groups of neighbouring places: what one is worth in each, the bytes of each of its numbers, and how many."""
+        """Groups of neighbouring positions: the place value of each, the bytes of its numbers, and their count."""
         from lifeworth.kernels.spelling import GROUP
 
         groups: list[list[Bytes]] = [[]]
@@ -74,7 +74,7 @@ class Spelling:
 
 
 def find_spelling(jobs: Iterable[Job], run: Callable[..., Any]) -> Spelling | None:
-    """How the ids of these rows can be spelled; None if their numbers would be too large."""
+    """Return an encoding for the ids of these rows; None if their numbers would be too large."""
     from lifeworth.kernels.spelling import LETTERS, PLACES
 
     found = list(run(_seen, jobs))
@@ -94,7 +94,7 @@ def find_spelling(jobs: Iterable[Job], run: Callable[..., Any]) -> Spelling | No
 
 
 def spell(spelling: Spelling, jobs: Iterable[Job], rows: int, run: Callable[..., Any]) -> tuple[Words, Bytes]:
-    """The numbers of the rows of an array, which `jobs` share out, and the bitmap of those that have one."""
+    """Return the numbers of an array's rows, divided into `jobs`, and the bitmap of rows that have one."""
     numbers = np.empty(rows, dtype=np.uint64)
     bitmap = np.full((rows + 7) // 8, 255, dtype=np.uint8)
     missing = sum(run(lambda job: spelling.numbers(job, numbers, bitmap), jobs))
@@ -102,7 +102,7 @@ def spell(spelling: Spelling, jobs: Iterable[Job], rows: int, run: Callable[...,
 
 
 def _seen(job: Job) -> tuple[Bytes, Integers] | None:
-    """What bytes there are at each place in some rows, and their shortest and longest length; None if too many."""
+    """Return the bytes at each position in some rows, and the shortest and longest length; None if too many."""
     from lifeworth.kernels.spelling import LETTERS, PLACES, mark
 
     fill, first, stop = job
@@ -118,7 +118,7 @@ def _seen(job: Job) -> tuple[Bytes, Integers] | None:
 
 
 def _sizes(seen: Bytes, shortest: int, longest: int) -> list[int]:
-    """How many letters there are at each place up to the longest id; what is shorter has the end there."""
+    """Return the number of letters at each position; shorter ids have an end marker there."""
     seen[shortest:longest, 0] = 1
     return [int(count) for count in np.count_nonzero(seen[:longest], axis=1)]
 

@@ -1,7 +1,7 @@
-"""Transactions that are too many to be in memory at once: batch by batch, read by the rules of the whole column.
+"""Transactions that do not fit in memory: read in batches, by the rules that apply to whole columns.
 
-What can only be said of a whole column (how its dates are written, whether most values are dates at all) is found
-out by reading it once before, so that batches come out as they would have come out of one table.
+Properties of a whole column (the format of its dates, whether most values are dates at all) are determined by reading
+it once in advance, so that batches give the same result as a single table.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ class Source:
 
     Attributes
     ----------
-    schema : the columns wanted: customer, date and, perhaps, amount.
-    tables : gives the columns named, batch by batch; from the start every time, if dates have to be read twice.
+    schema : pyarrow.Schema
+        Columns to read: customer, date and, possibly, amount.
+    tables : callable
+        Yields the named columns in batches; starts from the beginning at each call, if dates must be read twice.
     """
 
     schema: pa.Schema
@@ -48,12 +50,18 @@ class Source:
 
 @dataclass(eq=False)
 class Stream:
-    """Transactions of a source, as `Columns` batch by batch; and what is known of all when the last has been read.
+    """Transactions of a source as `Columns` in batches, with information on all rows once the last batch has been read.
 
     Attributes
     ----------
-    way, restore, time_zone, has_amount, notes : as in `Columns`. is_text : whether ids are text or bytes.
-    resolution : what the time of all batches is told in. owners : what holds the memory that words point into.
+    way, restore, time_zone, has_amount, notes
+        As in `Columns`.
+    is_text : bool
+        Whether ids are text or bytes.
+    resolution : str
+        Unit of the times of all batches.
+    owners : list
+        Owners of the memory to which words point.
     """
 
     source: Source
@@ -84,7 +92,7 @@ class Stream:
 
     @property
     def has_amount(self) -> bool:
-        """Whether there is money."""
+        """Whether there are amounts."""
         return len(self.names) > 2
 
     @property
@@ -93,7 +101,7 @@ class Stream:
         return self._ids.is_text
 
     def columns(self) -> Iterator[Columns]:
-        """All rows, batch by batch."""
+        """Yield all rows in batches."""
         for table in self.source.tables(self.names):
             if len(table) == 0:
                 continue
@@ -104,23 +112,23 @@ class Stream:
         self._money.check()
 
     def remember(self, columns: Columns, row: int) -> None:
-        """Keep what a row looks like, for messages, when its batch is gone."""
+        """Keep the values of a row for messages, after its batch is released."""
         for name in self.names:
             self._shown[name, row] = columns.show(name, [row])[0]
 
     def show(self, name: str, numbers: Any) -> list[str]:
-        """What `remember` has kept of a column."""
+        """Return the values of a column kept by `remember`."""
         return [self._shown[name, number] for number in numbers]
 
     @property
     def way(self) -> int | None:
-        """What keys ids have: text is named by where it lies, since not all of it is known."""
+        """Kind of keys: text is identified by its address, since not all ids are known."""
         from lifeworth.kernels.text import POINTER
 
         return POINTER if self.is_text else None
 
     def restore(self, words: Words, others: Words) -> pd.Index[Any]:
-        """The ids of distinct customers."""
+        """Return the ids of distinct customers."""
         assert self._restore is not None
         return self._ids.finish(self._restore(words, others))
 
@@ -162,7 +170,7 @@ class Stream:
 
 
 def is_direct(kind: pa.DataType) -> bool:
-    """Whether a column of dates says by its type alone what they are."""
+    """Whether the type of a column of dates is sufficient to read it."""
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
@@ -175,7 +183,7 @@ def _same(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _IdForm:
-    """How ids of a type become those that are read in place: before, between and after."""
+    """How ids of a type are converted to ids that are read in place: functions to prepare, arrange and finish them."""
 
     is_text: bool
     prepare: Callable[[pa.Array], pa.Array] = _same
@@ -194,7 +202,7 @@ def _id_form(kind: pa.DataType, name: str) -> _IdForm:
             finish = _as_objects
         return _IdForm(inner.is_text, lambda array: inner.prepare(array.cast(kind.value_type)), inner.arrange, finish)
     if kind == pa.uint64():
-        # Half way up, whole numbers without a sign are in the order of those with one.
+        # Shifted by half their range, unsigned integers have the order of signed ones.
         return _IdForm(False, lambda array: array.view(pa.int64()), _shift, _unsigned)
     if types.is_integer(kind):
         return _IdForm(False)
@@ -240,19 +248,19 @@ def _whole(array: pa.Array, name: str) -> pa.Array:
     return pa.array(column.astype(np.float64), from_pandas=True).cast(pa.int64())
 
 
-# ---- dates that are written out ---------------------------------------------------------------------------
+# ---- dates that are parsed --------------------------------------------------------------------------------
 
 
 @dataclass
 class _Found:
-    """What a layout makes of a column so far: values read, zones seen, and the first value it cannot read."""
+    """Results of a format on a column so far: values read, zones found, and the first unreadable value."""
 
     readable: int = 0
     zones: set[str | None] = field(default_factory=set)
     first: Any = None
 
     def add(self, written: Written, layout: str, weights: Integers | None) -> None:
-        """Try the layout on more values."""
+        """Try the format on more values."""
         dates = written.parse(layout)
         read = dates.notna()
         self.readable += weighed(read, weights)
@@ -264,7 +272,7 @@ class _Found:
             self.first = unread.iloc[0] if len(unread) else None
 
     def merge(self, other: _Found) -> None:
-        """Add what it made of other values."""
+        """Add the results on other values."""
         self.readable += other.readable
         self.zones |= other.zones
         self.first = other.first if self.first is None else self.first
@@ -272,7 +280,7 @@ class _Found:
 
 @dataclass
 class Layouts:
-    """What layouts make of a column of dates that are written out, however many batches it comes in."""
+    """Results of date formats on a column of dates that are parsed, accumulated over batches."""
 
     name: str
     form: DateForm
@@ -280,7 +288,7 @@ class Layouts:
     found: dict[str, _Found] = field(default_factory=dict)
 
     def add(self, column: pd.Series[Any], weights: Integers | None, which: slice = slice(None)) -> None:
-        """Try some of the layouts, or all, on more values; `weights`: how often each value stands in the column."""
+        """Try some or all of the formats on more values; `weights` are the numbers of occurrences of the values."""
         written = prepare_dates(column, self.name, self.form)
         if isinstance(written, Written):
             self.present += weighed(written.column.notna(), weights)
@@ -288,25 +296,25 @@ class Layouts:
                 self.found.setdefault(layout, _Found()).add(written, layout, weights)
 
     def merge(self, other: Layouts) -> None:
-        """Add what was made of other values."""
+        """Add the results on other values."""
         self.present += other.present
         for layout, found in other.found.items():
             self.found.setdefault(layout, _Found()).merge(found)
 
     @property
     def best(self) -> str:
-        """The first of those that read most."""
+        """First of the formats that read the most values."""
         return max(self.found, key=lambda layout: self.found[layout].readable)
 
     @property
     def is_read(self) -> bool:
-        """Whether every value is."""
+        """Whether every value is readable with the best format."""
         return self.found[self.best].readable == self.present
 
     def choose(self) -> tuple[str | None, str | None]:
-        """The layout that most dates have, and their time zone; None where they are not written out.
+        """Return the format of most dates, and their time zone; None if dates need not be parsed.
 
-        Raises a `DataError` for dates that cannot be read, or lie in several time zones.
+        Raises a `DataError` for dates that cannot be read, or are in several time zones.
         """
         if not self.found:
             return None, None
@@ -318,9 +326,9 @@ class Layouts:
 
 
 def _find_layout(source: Source, name: str, date_format: DateForm) -> tuple[str | None, str | None]:
-    """The layout that most dates of a column have, and their time zone; None where they are not written out."""
+    """Return the format of most dates of a column, and their time zone; None if dates need not be parsed."""
     layouts = Layouts(name, date_format)
-    # Most columns have the first layout throughout; the others are tried only where one value has not.
+    # Most columns have the first format throughout; the others are tried only if it fails for some value.
     for attempt in (slice(0, 1), slice(1, None)):
         layouts.present = 0
         for column, weights in _distinct(source, name):
@@ -331,7 +339,7 @@ def _find_layout(source: Source, name: str, date_format: DateForm) -> tuple[str 
 
 
 def _distinct(source: Source, name: str) -> Iterator[tuple[pd.Series[Any], Integers | None]]:
-    """A column batch by batch: values, and how often each stands there, where that is known."""
+    """Yield a column in batches: values, and their numbers of occurrences where these are known."""
     for table in source.tables([name]):
         if len(table):
             pieces = table.column(0).chunks
