@@ -7,6 +7,7 @@ whoever makes it; an RFM table tells only whether all orders of a customer were.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,8 @@ class FreeOrders:
         scale = float((total * rows.counts).sum() / (paid * rows.counts).sum())
         return Rows({"x": paid, "z": total / paid}, rows.counts, scale, group=rows.group)
 
-    def all_orders(self, p: Array, v: Array, share: Array) -> tuple[Array, Array]:
-        """Gamma-Gamma's p and v of all orders, from those of paid ones and the share of free ones; q is the same.
+    def all_orders(self, draws: Mapping[str, Array], seed: int) -> dict[str, Array]:
+        """Draws of Gamma-Gamma for all orders, from those for paid ones; the share of free ones is among them.
 
         With a rate nu, paid amounts have the mean p / nu and the variance p / nu^2. All orders have (1 - f) times that
         mean, and the variance (1 - f) (p + f p^2) / nu^2. A gamma distribution with these moments has the shape
@@ -95,11 +96,15 @@ class FreeOrders:
         of a customer's own mean follow from moments alone.
         """
         # The rows were made with the posterior mean of the share: another share changes the mean of paid orders.
+        shape = draws["p"].shape
+        p, v = draws["p"].ravel(), draws["v"].ravel()
+        share = self.draws(len(p), seed)
         paying = self.paying / self.paying.sum()
         made = 1 / (paying @ _paid_share(np.array([self.share]), self.x[:, None]))
         other = 1 / (paying @ _paid_share(share, self.x[:, None]))
         spread = 1.0 + share * p
-        return (1.0 - share) * p / spread, v * spread * other / made
+        p, v = (1.0 - share) * p / spread, v * spread * other / made
+        return {**draws, "p": p.reshape(shape), "v": v.reshape(shape), "free_share": share.reshape(shape)}
 
     @property
     def note(self) -> str:

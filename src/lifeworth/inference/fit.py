@@ -94,12 +94,8 @@ def infer(
 
 def of_all_orders(found: Inference, free: FreeOrders, seed: int) -> Inference:
     """Turn draws of Gamma-Gamma for paid orders into draws for all orders, and keep the share of free ones."""
-    shape = found.draws["p"].shape
-    share = free.draws(found.draws["p"].size, seed)
-    p, v = free.all_orders(found.draws["p"].ravel(), found.draws["v"].ravel(), share)
-    draws = found.draws | {"p": p.reshape(shape), "v": v.reshape(shape), "free_share": share.reshape(shape)}
     diagnostics = replace(found.diagnostics, reasons=(*found.diagnostics.reasons, free.note))
-    return Inference(draws, diagnostics, found.sample_stats)
+    return Inference(free.all_orders(found.draws, seed), diagnostics, found.sample_stats)
 
 
 def _fast(
