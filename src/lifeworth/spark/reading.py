@@ -126,7 +126,7 @@ class Source:
             money = self.frame["amount"].cast("double")
             usable = usable & money.isNotNull() & ~functions.isnan(money) & (functions.abs(money) != float("inf"))
         if when is not None:
-            usable = usable & (self.frame["date"].cast("timestamp_ntz") < functions.lit(when).cast("timestamp_ntz"))
+            usable = usable & (self.frame["date"].cast("timestamp_ntz") < functions.lit(str(when)).cast("timestamp_ntz"))
         # As text: what a timestamp is on the wall clock, and dates beyond the years that pandas knows.
         found = self.frame.where(usable).agg(functions.max("date").cast("string")).first()
         return None if found is None or found[0] is None else pd.Timestamp(found[0])
