@@ -59,9 +59,9 @@ def grouped(fit: lw.Fit, name: str) -> lw.Fit:
 def main() -> None:
     folder = HERE / str(FORMAT)
     folder.mkdir()
-    table = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30", currency="USD")
-    clv = lw.fit_clv(table.take(slice(0, 400)), draws=50)
-    purchases, spend = grouped(clv.purchases, "alpha"), grouped(clv.spend, "v")
+    purchases, spend = lw.load(HERE / "2" / "bg_nbd"), lw.load(HERE / "2" / "gamma_gamma")
+    assert isinstance(purchases, lw.Fit) and isinstance(spend, lw.Fit)
+    purchases, spend = grouped(purchases, "alpha"), grouped(spend, "v")
     models = {"bg_nbd": purchases, "gamma_gamma": spend, "clv": lw.CLV(purchases, spend)}
     for name, model in models.items():
         model.save(folder / name)
