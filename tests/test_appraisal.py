@@ -12,11 +12,11 @@ import pytest
 
 import lifeworth as lw
 from browser import DESK, PHONE, Sight, browser, misplaced, pictures, sight, words_of
+from lifeworth.display.palette import ON_DARK_HEAT, ON_LIGHT_HEAT
 from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate import alive_paths
 from lifeworth.evaluate.appraisal import appraise
-from lifeworth.evaluate.views import five_views
-from lifeworth.palette import ON_DARK_HEAT, ON_LIGHT_HEAT
+from lifeworth.evaluate.data_views import five_views
 from lifeworth.report import render_report
 from lifeworth.report.appraisal import appraisal_report
 

@@ -9,8 +9,8 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.errors import DataError, DataWarning, UsageError
-from lifeworth.evaluate.calibrating import windows_apart
-from lifeworth.model.calibration import PROBABILITIES, Drift, Levels, central_level
+from lifeworth.evaluate.recalibration import windows_apart
+from lifeworth.model.recalibration import PROBABILITIES, Drift, Levels, central_level
 
 QUICK = {"baselines": [], "bootstrap": 0, "draws": 300}
 
@@ -127,7 +127,7 @@ def test_it_is_saved_with_the_model(taught, tmp_path):
 
 
 def test_a_damaged_calibration_is_refused(taught, tmp_path):
-    from lifeworth.model.calibration import from_json, to_json
+    from lifeworth.model.recalibration import from_json, to_json
 
     good = to_json(taught[3].calibration)
     assert from_json(good, "here").windows == taught[3].calibration.windows
@@ -306,7 +306,7 @@ def test_calibrated_intervals_hold_in_simulated_worlds(world):
 
 def test_a_calibrated_model_travels_whole(taught):
     """To Spark's tasks, and into the fingerprint by which a job knows whether it goes on with the same model."""
-    from lifeworth.batch.fingerprints import of_clv
+    from lifeworth.jobs.fingerprints import of_clv
 
     models = pytest.importorskip("lifeworth.spark.models", exc_type=ImportError)
     _, _, plain, calibrated, rfm = taught

@@ -18,7 +18,7 @@ from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
 from lifeworth.families.posterior import Posterior
 from lifeworth.inference.priors import PriorTable
-from lifeworth.model.specs import Model
+from lifeworth.model.models import Model
 from lifeworth.plots import plot_simulation_based_calibration, save
 
 # On parameters in the data's own unit: default priors are scaled by the data, so nothing can be drawn from them first.

@@ -10,7 +10,7 @@ from pymc_extras.prior import Prior
 import lifeworth as lw
 from lifeworth import plots
 from lifeworth.errors import UsageError
-from lifeworth.model.specs import MODELS
+from lifeworth.model.models import MODELS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 import lifeworth as lw
-from lifeworth.rfm.counting import Turns
+from lifeworth.rfm.aggregate import Turns
 
 
 def test_tasks_get_their_places_in_order_however_they_end():
@@ -46,7 +46,7 @@ def test_a_task_that_fails_is_what_is_told_and_nobody_waits(bad):
 
 def test_a_kernel_that_fails_ends_the_count(monkeypatch):
     """The error comes out, no thread is left waiting, and the next count is right."""
-    from lifeworth.kernels import rfm as kernels
+    from lifeworth.kernels.counting import summary as kernels
     from lifeworth.rfm import engine
 
     rng = np.random.default_rng(1)

@@ -7,7 +7,7 @@ import pytest
 
 import lifeworth as lw
 from browser import DESK, PHONE, browser, misplaced, pictures, sight, words_of
-from lifeworth.demo import PUBLISHED, PUBLISHED_AT, run_demo
+from lifeworth.cli.demo import PUBLISHED, PUBLISHED_AT, run_demo
 from lifeworth.errors import SourceError
 
 

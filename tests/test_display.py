@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth import display
+from lifeworth.display import cards
 from lifeworth.inference.diagnostics import Diagnostics
 
 NASTY = '<script>alert("x")</script>&'
@@ -81,7 +81,7 @@ def test_cards_are_whole_and_compact(calibration, clv):
         source = thing._repr_html_()
         page = Page(source)
         assert "script" not in page.tags, name
-        assert len(source) - len(display.STYLE) < 12_000, name
+        assert len(source) - len(cards.STYLE) < 12_000, name
         assert len(repr(thing).splitlines()) <= 12, name
         assert "object at 0x" not in repr(thing), name
 
@@ -132,12 +132,12 @@ def test_verdicts_are_told_in_words_and_colour():
 
 
 def test_both_themes_are_there_and_follow_the_notebook():
-    light, dark = display.LIGHT["ink"], display.DARK["ink"]
-    assert display.STYLE.index(light) < display.STYLE.index("prefers-color-scheme:dark") < display.STYLE.index(dark)
+    light, dark = cards.LIGHT["ink"], cards.DARK["ink"]
+    assert cards.STYLE.index(light) < cards.STYLE.index("prefers-color-scheme:dark") < cards.STYLE.index(dark)
     for sign in ('data-jp-theme-light="true"', 'data-jp-theme-light="false"', ".vscode-dark", "--jp-layout-color0"):
-        assert sign in display.STYLE
-    assert "\n" not in display.STYLE
-    assert display.STYLE.count("{") == display.STYLE.count("}")
+        assert sign in cards.STYLE
+    assert "\n" not in cards.STYLE
+    assert cards.STYLE.count("{") == cards.STYLE.count("}")
 
 
 @pytest.mark.parametrize(
@@ -145,24 +145,24 @@ def test_both_themes_are_there_and_follow_the_notebook():
     [(0, "0"), (3.0, "3"), (1234567.8, "1,234,568"), (-2.5, "−2.5"), (0.24261, "0.2426"), (1e-6, "1.00e-06")],
 )
 def test_numbers_are_for_people(value, text):
-    assert display.number(value) == text.replace("-0", "−0") if "e" in text else display.number(value) == text
+    assert cards.number(value) == text.replace("-0", "−0") if "e" in text else cards.number(value) == text
 
 
 def test_numbers_that_are_none():
-    assert display.number(float("nan")) == display.number(float("inf")) == "–"
-    assert display.share(0, 0) == "–"
-    assert display.share(1, 10_000_000) == "< 0.1 %"
-    assert display.share(9_999_999, 10_000_000) == "> 99.9 %"
-    assert display.share(1) == "100 %"
+    assert cards.number(float("nan")) == cards.number(float("inf")) == "–"
+    assert cards.share(0, 0) == "–"
+    assert cards.share(1, 10_000_000) == "< 0.1 %"
+    assert cards.share(9_999_999, 10_000_000) == "> 99.9 %"
+    assert cards.share(1) == "100 %"
 
 
 def test_histograms_hold_all_but_the_outermost():
-    counts = display.histogram([0, 0, 0, 1, 2], "repeat purchases")
+    counts = cards.histogram([0, 0, 0, 1, 2], "repeat purchases")
     assert counts.count("h32.00") == 3  # a bar for each of 0, 1, 2
-    assert display.histogram([1.0, 1.0], "x") == ""
-    assert display.histogram([], "x") == ""
-    assert "NaN" not in display.histogram([np.nan, 1.0, 2.0, np.inf], "x")
-    assert 'aria-label="&quot;&gt;"' in display.histogram([1.0, 2.0], '">')
+    assert cards.histogram([1.0, 1.0], "x") == ""
+    assert cards.histogram([], "x") == ""
+    assert "NaN" not in cards.histogram([np.nan, 1.0, 2.0, np.inf], "x")
+    assert 'aria-label="&quot;&gt;"' in cards.histogram([1.0, 2.0], '">')
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +184,10 @@ def test_backtests_show_who_was_right(judged):
     for target in ("value", "purchases"):
         for name, one in bt.summary(target).iterrows():
             bias = f"{100 * one['bias']:+.1f} %".replace("-", "−")
-            assert f"{name} {one['kind']} {bias} {display.number(one['mae'])}" in page.words, (target, name)
+            assert f"{name} {one['kind']} {bias} {cards.number(one['mae'])}" in page.words, (target, name)
     first = bt.summary("value").index[0]
     assert page.words.index(first) < min(page.words.index(name) for name in bt.methods if name != first)
-    assert len(bt._repr_html_()) - len(display.STYLE) < 12_000
+    assert len(bt._repr_html_()) - len(cards.STYLE) < 12_000
 
 
 def test_a_method_that_could_not_foretell_says_why():
@@ -215,7 +215,7 @@ def test_comparisons_show_what_each_ranking_earned(judged):
     assert row in said
     assert "perfect foresight" in said
     for corner, one in found.corners.iterrows():
-        assert f"{corner} {one['customers']:,.0f} {display.number(one['past_value'])}" in said
+        assert f"{corner} {one['customers']:,.0f} {cards.number(one['past_value'])}" in said
     ahead = lw.compare_clv(lw.load_cdnow(sample=True), None, "13W", baselines=[], method="map", bootstrap=0)
     said = Page(ahead._repr_html_()).words
     assert "Share of all money" not in said

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lifeworth.atomic_files import exchange, read_folder, replacing
 from lifeworth.errors import DataError, SourceError
-from lifeworth.files import exchange, read_folder, replacing
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to other users")
 NOBODY = 65534
@@ -35,7 +35,7 @@ def test_whatever_interrupts_a_write_leaves_the_old_in_place(tmp_path, error):
 
 def test_an_interruption_between_old_and_new_brings_the_old_back(tmp_path, monkeypatch):
     """Ctrl-C in the one moment when the folder's name is free, on a file system that cannot exchange folders."""
-    monkeypatch.setattr("lifeworth.files.exchange", lambda *_: False)
+    monkeypatch.setattr("lifeworth.atomic_files.exchange", lambda *_: False)
     target = tmp_path / "model"
     with replacing(target, folder=True) as work:
         (work / "a").write_text("old")

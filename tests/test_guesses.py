@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import lifeworth as lw
-from lifeworth import guesses
+from lifeworth import migration_hints as hints
 from lifeworth.errors import DataError, UsageError
-from lifeworth.guesses import helpful
+from lifeworth.migration_hints import helpful
 
 PURCHASES = lw.load_cdnow(sample=True)
 RFM = lw.rfm_summary(PURCHASES, observation_end="1997-09-30")
@@ -53,9 +53,9 @@ def test_attributes_of_nobody_are_not_answered(thing):
 @pytest.mark.parametrize(
     ("answers", "names"),
     [
-        (guesses.PURCHASE_FIT, {"fit": FIT, "rfm": RFM, "spend_fit": SPEND, "lifeworth": lw, "max_purchases": 3}),
-        (guesses.SPEND_FIT, {"purchase_fit": FIT, "rfm": RFM, "spend_fit": SPEND, "lifeworth": lw}),
-        (guesses.CLV, {"clv": CLV, "rfm": RFM, "lifeworth": lw}),
+        (hints.PURCHASE_FIT, {"fit": FIT, "rfm": RFM, "spend_fit": SPEND, "lifeworth": lw, "max_purchases": 3}),
+        (hints.SPEND_FIT, {"purchase_fit": FIT, "rfm": RFM, "spend_fit": SPEND, "lifeworth": lw}),
+        (hints.CLV, {"clv": CLV, "rfm": RFM, "lifeworth": lw}),
     ],
 )
 def test_answers_exist(answers, names):
@@ -70,7 +70,7 @@ def test_answers_exist(answers, names):
                 thing = getattr(thing, step.removesuffix("()"))
                 thing = CLV if thing is lw.CLV else thing() if isinstance(thing, type) else thing
             assert hasattr(thing, last.removesuffix("()")), (name, call)
-    fits = {id(guesses.PURCHASE_FIT): FIT, id(guesses.SPEND_FIT): SPEND, id(guesses.CLV): CLV}
+    fits = {id(hints.PURCHASE_FIT): FIT, id(hints.SPEND_FIT): SPEND, id(hints.CLV): CLV}
     assert not [name for name in answers if hasattr(fits[id(answers)], name)]
 
 
@@ -102,7 +102,7 @@ def test_arguments_named_elsewhere_are_none_of_ours():
     import inspect
 
     ours = {name for function in (lw.rfm_summary, lw.CLV.predict) for name in inspect.signature(function).parameters}
-    assert not {name for name, here in guesses._ARGUMENTS.items() if name in ours and name in here and len(here) == 1}
+    assert not {name for name, here in hints._ARGUMENTS.items() if name in ours and name in here and len(here) == 1}
 
 
 def test_errors_from_within_are_left_as_they_are():

@@ -14,7 +14,7 @@ from pymc_marketing import clv
 
 import lifeworth as lw
 from lifeworth.errors import DataError, UsageError
-from lifeworth.model.specs import MODELS
+from lifeworth.model.models import MODELS
 
 PURCHASES = [name for name, model in MODELS.items() if model.family.kind == "purchases"]
 

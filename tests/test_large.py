@@ -14,7 +14,7 @@ import pytest
 import lifeworth as lw
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.rfm import source as sources
-from lifeworth.rfm.budget import available_memory, memory_budget
+from lifeworth.rfm.memory_limit import available_memory, memory_budget
 
 
 @pytest.fixture(autouse=True)

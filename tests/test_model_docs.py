@@ -8,7 +8,7 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.families import FAMILIES, Family
-from lifeworth.model.specs import MODELS
+from lifeworth.model.models import MODELS
 
 DOCS = Path(__file__).parents[1] / "docs" / "models"
 UNITS = {"time": "the table's unit of time", "money": "the table's currency", "none": ""}

@@ -12,7 +12,7 @@ import pytest
 import lifeworth as lw
 from lifeworth import cli
 from lifeworth.errors import UsageError
-from lifeworth.report.results import check_results
+from lifeworth.report.export import check_results
 from lifeworth.tables import check_output, find_files
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth.kernels import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd
-from lifeworth.kernels.futures import future_rows
-from lifeworth.kernels.strata import STRATA
+from lifeworth.kernels.models import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd
+from lifeworth.kernels.models.futures import future_rows
+from lifeworth.kernels.models.strata import STRATA
 
 BG = {"r": 0.25, "alpha": 4.4, "a": 0.8, "b": 2.5}
 SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 import lifeworth as lw
-from lifeworth import progress as module
+from lifeworth.display import progress as module
+from lifeworth.display.progress import in_terminal, watched
 from lifeworth.errors import UsageError
-from lifeworth.progress import in_terminal, watched
 
 
 @pytest.fixture

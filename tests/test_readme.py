@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch import read_job
 from lifeworth.families import FAMILIES
+from lifeworth.jobs import read_job
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -21,8 +21,8 @@ from lifeworth.families import FAMILIES
 from lifeworth.families.parameters import PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.model import store
+from lifeworth.model.models import MODELS
 from lifeworth.model.record import to_record
-from lifeworth.model.specs import MODELS
 
 
 @pytest.fixture(scope="module")

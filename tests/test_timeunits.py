@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lifeworth.errors import UsageError
-from lifeworth.timeunits import (
+from lifeworth.periods import (
     DAYS_PER_YEAR,
     TIME_UNITS,
     add_months,

@@ -159,7 +159,7 @@ def test_intervals_cover_what_they_say_on_simulated_truth():
     6,000 customers: the coverage of discrete counts is at least nominal; of 60 totals, 90 % is 54 and fewer than
     46 has a chance of 1 in 500.
     """
-    from lifeworth.kernels import bg_nbd
+    from lifeworth.kernels.models import bg_nbd
 
     truth = np.array(list(TRUTH.values()))
     fit = lw.BetaGeo().from_parameters({k: np.full(1000, v) for k, v in TRUTH.items()}, "W")

@@ -10,11 +10,11 @@ from pathlib import Path
 import jinja2
 
 import lifeworth as lw
+from lifeworth.atomic_files import replacing
 from lifeworth.errors import FitError
 from lifeworth.evaluate.tracking import track_purchases
-from lifeworth.files import replacing
 from lifeworth.model.store import refuse_to_replace, write_clv
-from lifeworth.timeunits import UNIT_NAMES, horizon_in_words
+from lifeworth.periods import UNIT_NAMES, horizon_in_words
 
 HOME = Path(__file__).resolve().parents[1] / "models" / "cdnow" / "1"
 TRAIN_END, HORIZON = "1997-09-30", "39W"

@@ -41,10 +41,10 @@ _ROOMS = {
     "Cost": "historical",
     "clv_definitions": "historical",
     "historical_clv": "historical",
-    "Job": "batch",
-    "Registry": "batch",
-    "read_job": "batch",
-    "run_job": "batch",
+    "Job": "jobs",
+    "Registry": "jobs",
+    "read_job": "jobs",
+    "run_job": "jobs",
     "backtest": "evaluate",
     "Backtest": "evaluate",
     "compare_clv": "evaluate",
@@ -92,10 +92,6 @@ __all__ = [*sorted(_ROOMS), "plots"]
 
 if TYPE_CHECKING:
     from lifeworth import plots as plots
-    from lifeworth.batch import Job as Job
-    from lifeworth.batch import Registry as Registry
-    from lifeworth.batch import read_job as read_job
-    from lifeworth.batch import run_job as run_job
     from lifeworth.datasets import Simulation as Simulation
     from lifeworth.datasets import load_cdnow as load_cdnow
     from lifeworth.datasets import simulate_transactions as simulate_transactions
@@ -112,6 +108,10 @@ if TYPE_CHECKING:
     from lifeworth.historical import Cost as Cost
     from lifeworth.historical import clv_definitions as clv_definitions
     from lifeworth.historical import historical_clv as historical_clv
+    from lifeworth.jobs import Job as Job
+    from lifeworth.jobs import Registry as Registry
+    from lifeworth.jobs import read_job as read_job
+    from lifeworth.jobs import run_job as run_job
     from lifeworth.mlflow import load_from_mlflow as load_from_mlflow
     from lifeworth.mlflow import log_to_mlflow as log_to_mlflow
     from lifeworth.model import CLV as CLV

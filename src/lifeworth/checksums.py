@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lifeworth.atomic_files import replacing
 from lifeworth.errors import DataError
-from lifeworth.files import replacing
 
 Integers = npt.NDArray[np.int64]
 # Bytes before the checksums, and the hash of the checksums.

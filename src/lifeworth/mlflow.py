@@ -18,7 +18,7 @@ import pandas as pd
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.evaluate import Backtest
 from lifeworth.model import CLV, Fit, load
-from lifeworth.model.show import prior_text
+from lifeworth.model.cards import prior_text
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch import read_job, run_job
 from lifeworth.errors import DataError, DataWarning
+from lifeworth.jobs import read_job, run_job
 
 # Runs a job, and kills itself once `left` blocks are scored.
 KILLED = """
@@ -124,7 +124,7 @@ def test_two_blocks_in_each_others_place_are_scored_again(stopped, tmp_path):
 
 
 def test_a_block_that_is_damaged_before_it_is_published_is_not(make, tmp_path, monkeypatch):
-    from lifeworth.batch import run as running
+    from lifeworth.jobs import run as running
 
     def damaged_totals(folder, count, interval, read=running.read_totals):
         totals = read(folder, count, interval)

@@ -16,11 +16,11 @@ import pytest
 from servers import start_server, until
 
 import lifeworth as lw
-from lifeworth.batch import read_job, run_job
-from lifeworth.batch import run as running
-from lifeworth.batch.sinks import PostgreSQLSink
-from lifeworth.batch.sources import PostgreSQLSource
 from lifeworth.errors import SourceError
+from lifeworth.jobs import read_job, run_job
+from lifeworth.jobs import run as running
+from lifeworth.jobs.sinks import PostgreSQLSink
+from lifeworth.jobs.sources import PostgreSQLSource
 
 # Runs a job, and kills itself at the n-th time that a file is opened for writing, renamed or removed; 0: never.
 DOOMED = """

@@ -7,13 +7,13 @@ from importlib.resources import files
 
 import pytest
 
-from lifeworth.batch.databases import MEMORY
-from lifeworth.batch.job import read_job
-from lifeworth.batch.sinks import PostgreSQLSink
-from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource
 from lifeworth.errors import SourceError, UsageError
+from lifeworth.jobs.databases import MEMORY
+from lifeworth.jobs.job import read_job
+from lifeworth.jobs.sinks import PostgreSQLSink
+from lifeworth.jobs.sources import DuckDBSource, FilesSource, PostgreSQLSource
 
-TEMPLATE = files("lifeworth.batch").joinpath("template.toml").read_text(encoding="utf-8")
+TEMPLATE = files("lifeworth.jobs").joinpath("template.toml").read_text(encoding="utf-8")
 MINIMAL = """
 name = "nightly"
 [source]
@@ -63,7 +63,7 @@ def test_the_template_is_a_job_and_its_defaults_are_true(read):
 
 
 def test_the_template_knows_every_key(read):
-    from lifeworth.batch.job import _SECTIONS, _known
+    from lifeworth.jobs.job import _SECTIONS, _known
 
     shown = re.sub(r"(?m)^# (?=\w+ = )", "", TEMPLATE)
     for name in _SECTIONS:

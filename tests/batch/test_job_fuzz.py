@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import lifeworth as lw
 from lifeworth import cli
-from lifeworth.batch import dry_run, read_job
-from lifeworth.batch.job import _SECTIONS, _known
 from lifeworth.errors import LifeworthError, UsageError
+from lifeworth.jobs import dry_run, read_job
+from lifeworth.jobs.job import _SECTIONS, _known
 
 HUGE = int("9" * 400)
 NESTED = []

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch import dry_run
 from lifeworth.errors import UsageError
+from lifeworth.jobs import dry_run
 
 duckdb = pytest.importorskip("duckdb")
 

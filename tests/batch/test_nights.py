@@ -11,11 +11,11 @@ import pytest
 
 import lifeworth as lw
 from conftest import END
-from lifeworth.batch import dry_run, read_job, run_job
-from lifeworth.batch.models import Models, shelf_name
-from lifeworth.batch.segments import read_segments
-from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource
 from lifeworth.errors import DataError, FitError, SourceError
+from lifeworth.jobs import dry_run, read_job, run_job
+from lifeworth.jobs.models import Models, shelf_name
+from lifeworth.jobs.segments import read_segments
+from lifeworth.jobs.sources import DuckDBSource, FilesSource, PostgreSQLSource
 
 
 def scores(folder):
@@ -125,7 +125,7 @@ def test_draws_of_unequal_number_add_up():
     known = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
     many = {name: np.full(3, value) for name, value in known.items()}
     rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end=END).take(np.arange(6))
-    from lifeworth.batch.segments import Segments
+    from lifeworth.jobs.segments import Segments
 
     models = Models(
         lw.CLV(lw.BetaGeo().from_parameters(known, "W")), {"a": lw.CLV(lw.BetaGeo().from_parameters(many, "W"))}

@@ -9,9 +9,9 @@ import pytest
 from test_places import TABLE, content, driver, duckdb, place, run_sql, stream
 
 import lifeworth as lw
-from lifeworth.batch.sinks import DuckDBSink, PostgreSQLSink
-from lifeworth.batch.sources import PostgreSQLSource
 from lifeworth.errors import DataError, SourceError
+from lifeworth.jobs.sinks import DuckDBSink, PostgreSQLSink
+from lifeworth.jobs.sources import PostgreSQLSource
 
 assert driver
 assert duckdb

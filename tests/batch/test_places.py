@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch.databases import failed, quoted
-from lifeworth.batch.sinks import DuckDBSink, FilesSink, PostgreSQLSink
-from lifeworth.batch.sources import DuckDBSource, FilesSource, PostgreSQLSource
 from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.jobs.databases import failed, quoted
+from lifeworth.jobs.sinks import DuckDBSink, FilesSink, PostgreSQLSink
+from lifeworth.jobs.sources import DuckDBSource, FilesSource, PostgreSQLSource
 
 driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
 duckdb = pytest.importorskip("duckdb")

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lifeworth.batch import dry_run, read_job
-from lifeworth.batch.sources import DuckDBSource, PostgreSQLSource
 from lifeworth.errors import SourceError, UsageError
+from lifeworth.jobs import dry_run, read_job
+from lifeworth.jobs.sources import DuckDBSource, PostgreSQLSource
 
 TABLE = pa.table({"customer_id": ["a", "b"], "date": ["2026-01-01", "2026-01-02"], "amount": [1.0, 2.0]})
 ROWS = "SELECT * FROM 'orders.parquet'"

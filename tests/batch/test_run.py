@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch import dry_run, read_job, run_job
-from lifeworth.batch import run as running
-from lifeworth.batch.journal import without_customers
-from lifeworth.batch.lock import locked
-from lifeworth.batch.sources import PostgreSQLSource
 from lifeworth.errors import DataError, FitError, SourceError, UsageError
+from lifeworth.jobs import dry_run, read_job, run_job
+from lifeworth.jobs import run as running
+from lifeworth.jobs.journal import without_customers
+from lifeworth.jobs.lock import locked
+from lifeworth.jobs.sources import PostgreSQLSource
 
 END = "1997-09-30"
 

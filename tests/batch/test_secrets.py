@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 
 import lifeworth as lw
-from lifeworth.batch import dry_run, read_job, run_job
-from lifeworth.batch.connections import ConnectionString
-from lifeworth.batch.databases import failed
-from lifeworth.batch.sinks import PostgreSQLSink
-from lifeworth.batch.sources import DuckDBSource, PostgreSQLSource
 from lifeworth.errors import LifeworthError, SourceError, UsageError
+from lifeworth.jobs import dry_run, read_job, run_job
+from lifeworth.jobs.connections import ConnectionString
+from lifeworth.jobs.databases import failed
+from lifeworth.jobs.sinks import PostgreSQLSink
+from lifeworth.jobs.sources import DuckDBSource, PostgreSQLSource
 from lifeworth.redaction import redact
 
 # A password in two parts: a driver that misreads its middle may show either.

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from servers import start_server
 
-from lifeworth.batch.interrupts import Calls
+from lifeworth.jobs.interrupts import Calls
 
 driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
 
@@ -168,7 +168,7 @@ def test_a_stop_ends_what_waits_in_any_thread():
 
 
 def test_a_source_that_works_still_gives_its_rows(postgresql):
-    from lifeworth.batch.sources import PostgreSQLSource
+    from lifeworth.jobs.sources import PostgreSQLSource
 
     with PostgreSQLSource(postgresql, query="SELECT k FROM generate_series(1, 300000) AS k").reader() as rows:
         assert rows.read_all().to_pandas()["k"].tolist() == pd.RangeIndex(1, 300_001).tolist()

@@ -3,8 +3,8 @@
 import numpy as np
 
 from lifeworth.kernels._jit import CUBE, MATRIX, VECTOR, njit
-from lifeworth.kernels.groups import group_of, grouped_rows, parameters_of, parameters_of_draw
-from lifeworth.kernels.special import digamma_difference, log_beta
+from lifeworth.kernels.models.groups import group_of, grouped_rows, parameters_of, parameters_of_draw
+from lifeworth.kernels.models.special import digamma_difference, log_beta
 
 PARAMETERS = 2
 

@@ -2,9 +2,9 @@
 
 import math
 
-from lifeworth.kernels import bg_nbd
 from lifeworth.kernels._jit import njit
-from lifeworth.kernels.purchase_rows import likelihood_rows
+from lifeworth.kernels.models import bg_nbd
+from lifeworth.kernels.models.purchase_rows import likelihood_rows
 
 
 @njit

@@ -9,12 +9,12 @@ import pytest
 import lifeworth as lw
 from lifeworth.families import FAMILIES
 from lifeworth.inference.fit import METHODS
-from lifeworth.model import specs
+from lifeworth.model import models
 
 MODELS = {
     model.family.name: model
-    for model in vars(specs).values()
-    if isinstance(model, type) and issubclass(model, specs.Model) and hasattr(model, "family")
+    for model in vars(models).values()
+    if isinstance(model, type) and issubclass(model, models.Model) and hasattr(model, "family")
 }
 GOOD = {
     "frequency": [2, 1, 0, 3],
@@ -59,7 +59,7 @@ def _table(changes: dict) -> lw.RFM:
 @pytest.fixture
 def nothing_sampled(monkeypatch):
     """Fails the test where a fit gets as far as looking for the posterior."""
-    monkeypatch.setattr(specs, "infer", lambda *_: pytest.fail("it was sampled"))
+    monkeypatch.setattr(models, "infer", lambda *_: pytest.fail("it was sampled"))
 
 
 def _is_one_sentence(text: str) -> bool:

@@ -16,8 +16,8 @@ from lifeworth.families import FAMILIES, Family
 from lifeworth.families.posterior import Posterior
 from lifeworth.inference.fit import infer
 from lifeworth.inference.pymc_model import build_model
-from lifeworth.kernels.futures import future_rows
-from lifeworth.model.specs import MODELS
+from lifeworth.kernels.models.futures import future_rows
+from lifeworth.model.models import MODELS
 
 PURCHASES = [family for family in FAMILIES.values() if family.kind == "purchases"]
 SPEND = [family for family in FAMILIES.values() if family.kind == "spend"]
@@ -416,8 +416,8 @@ def test_no_other_room_names_a_familys_parameters():
     names |= {name for family in FAMILIES.values() for name in (family.name, *family.parameters)}
     source = Path(lw.__file__).parent
     # The command line's help and default name families, and the demo quotes published estimates.
-    rooms = ("inference", "model", "evaluate", "report", "plots", "predict.py", "value.py", "cli.py", "demo.py")
-    said = {"model/specs.py": names, "demo.py": names, "cli.py": set(FAMILIES)}
+    rooms = ("inference", "model", "evaluate", "report", "plots", "predict.py", "value", "cli")
+    said = {"model/models.py": names, "cli/demo.py": names, "cli/__init__.py": set(FAMILIES)}
     found = []
     for path in source.rglob("*.py"):
         place = path.relative_to(source)

@@ -13,7 +13,7 @@ from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec,
 from lifeworth.families.statistics import Statistic
 from lifeworth.inference.loo import leave_one_out
 from lifeworth.inference.target import Target
-from lifeworth.model.specs import Model, PurchaseModel
+from lifeworth.model.models import Model, PurchaseModel
 
 BG_NBD = FAMILIES["bg_nbd"]
 FIVE = replace(

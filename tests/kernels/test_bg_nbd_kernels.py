@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from lifeworth.kernels import beta_dropout, bg_nbd
-from lifeworth.kernels.beta_integrals import integrate_over_dropout
-from lifeworth.kernels.special import fill_negative_binomial
+from lifeworth.kernels.models import beta_dropout, bg_nbd
+from lifeworth.kernels.models.beta_integrals import integrate_over_dropout
+from lifeworth.kernels.models.special import fill_negative_binomial
 
 CDNOW = (0.242594541510907, 4.41360188394455, 0.792919914604938, 2.42588806229977)
 GOLDEN = [(*row[:7], mpf(row[7])) for row in json.loads(bg_nbd_truth.GOLDEN.read_text())]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from lifeworth.kernels import bg_nbd, mbg_nbd, pareto_nbd
+from lifeworth.kernels.models import bg_nbd, mbg_nbd, pareto_nbd
 
 KERNELS = {"bg_nbd": bg_nbd, "mbg_nbd": mbg_nbd, "pareto_nbd": pareto_nbd}
 GOLDEN = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from lifeworth.kernels import gamma_gamma
+from lifeworth.kernels.models import gamma_gamma
 
 CDNOW = (6.24934918006883, 3.74425633384380, 15.4443066816978)
 GRID = list(

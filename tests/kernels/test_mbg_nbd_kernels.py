@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from lifeworth.kernels import bg_nbd, mbg_nbd
+from lifeworth.kernels.models import bg_nbd, mbg_nbd
 
 
 def histories(size, seed, largest):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
-from lifeworth.kernels import pareto_nbd, silence
+from lifeworth.kernels.models import pareto_dropout, pareto_nbd
 
 CDNOW = (0.553270010355278, 10.5778006840234, 0.606019997753176, 11.6639145335650)
 TRUTH = json.loads(pareto_nbd_truth.GOLDEN.read_text())
@@ -96,7 +96,7 @@ def test_purchases_before_dropout_on_a_grid_that_hurts(point, k, truth):
         pareto_nbd._add_pmf_of_dropped_out(n, s, alpha, beta, t, out)
         assert abs(out[k] / truth - 1) < 1e-11
     if k == 0:
-        silent_until_dropout = s * silence.integrate(n, s, alpha, beta, t, False)[0]
+        silent_until_dropout = s * pareto_dropout.integrate(n, s, alpha, beta, t, False)[0]
         assert abs(silent_until_dropout / truth - 1) < 1e-13
 
 

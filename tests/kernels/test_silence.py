@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from lifeworth.kernels import pareto_nbd, silence
+from lifeworth.kernels.models import pareto_dropout, pareto_nbd
 
 NS = (1e-3, 0.55, 1.0, 3.5, 40.0, 256.7, 5000.0)
 SS = (1e-6, 0.3, 1.0, 12.0, 300.0)
@@ -24,18 +24,18 @@ def test_what_comes_next(n, s):
         with mp.workdps(50):
             c = mpf(s) / (mpf(n) + mpf(s))
             truth = c * mp.hyp2f1(1, mpf(n), mpf(n) + mpf(s) + 1, 1 - mp.exp(-mpf(z)))
-            error = silence.gone_before_next(n, s, z) / truth - 1
+            error = pareto_dropout.gone_before_next(n, s, z) / truth - 1
         assert abs(error) < 1e-13, z  # what quadrature is made for; tables have no more digits
 
 
 def test_a_dropout_or_a_purchase_is_certain():
     """Which is next: the two integrals, each computed alone, add to one."""
     for r, alpha, s, beta, x, age in ((0.5, 10.0, 0.6, 12.0, 3.0, 30.0), (0.01, 5.0, 0.01, 500.0, 0.0, 0.0)):
-        gone = s * silence.silent_until_dropout(r + x, s, alpha + age, beta + age, math.inf)
-        staying = (r + x) * silence.silent_until_dropout(s, r + x, beta + age, alpha + age, math.inf)
+        gone = s * pareto_dropout.silent_until_dropout(r + x, s, alpha + age, beta + age, math.inf)
+        staying = (r + x) * pareto_dropout.silent_until_dropout(s, r + x, beta + age, alpha + age, math.inf)
         assert gone + staying == pytest.approx(1.0, rel=1e-13)
         z = math.log((alpha + age) / (beta + age))
-        assert silence.gone_before_next(r + x, s, z) == pytest.approx(gone, rel=1e-13)
+        assert pareto_dropout.gone_before_next(r + x, s, z) == pytest.approx(gone, rel=1e-13)
 
 
 def posterior(rng, draws, far):

@@ -12,8 +12,8 @@ import pytest
 from mpmath import mp
 from scipy import integrate, stats
 
-from lifeworth.kernels import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd, random, simulate
-from lifeworth.kernels.futures import future_rows
+from lifeworth.kernels.models import bg_nbd, gamma_gamma, mbg_nbd, pareto_nbd, random, simulate
+from lifeworth.kernels.models.futures import future_rows
 
 LIMIT = 4.5
 LEAST_P = 1e-5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from lifeworth.kernels import special
+from lifeworth.kernels.models import special
 
 SMALL_TO_HUGE = (1e-12, 1e-3, 0.25, 0.9, 1.0, 1.5, 2.0, 9.99, 10.0, 11.5, 333.3, 5e3, 1e8)
 STEPS = (1e-3, 1.0, 3.5, 20.0, 300.0, 1e5)

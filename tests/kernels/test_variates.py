@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from lifeworth.kernels import variates, vectors
-from lifeworth.kernels.quantiles import two_quantiles, two_quantiles_of_counts
-from lifeworth.kernels.room import fill_names
+from lifeworth.kernels.models import simd_math, variates
+from lifeworth.kernels.models.quantiles import two_quantiles, two_quantiles_of_counts
+from lifeworth.kernels.models.workspace import fill_names
 
 SIZE = 200_000
 LEAST_P = 1e-5  # of some thirty tests, none fails by chance
@@ -57,7 +57,7 @@ def numbered(names, number):
 def through(which, numbers):
     out = np.empty(numbers.size)
     for k in range(numbers.size):
-        out[k] = vectors.log(numbers[k]) if which == 0 else vectors.cosine_of_turns(numbers[k])
+        out[k] = simd_math.log(numbers[k]) if which == 0 else simd_math.cosine_of_turns(numbers[k])
     return out
 
 

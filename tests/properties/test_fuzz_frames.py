@@ -18,8 +18,8 @@ from rfm_reference import UnclearError, is_blank, reference
 
 import lifeworth as lw
 from lifeworth.errors import LifeworthError
+from lifeworth.periods import TIME_UNITS
 from lifeworth.rfm import engine
-from lifeworth.timeunits import TIME_UNITS
 from lifeworth.transactions import ids as ids_module
 
 UNITS = st.sampled_from(TIME_UNITS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeworth.rfm.levels import Customers, Levels, index_of, search, union
+from lifeworth.rfm.merge_levels import Customers, Levels, index_of, search, union
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)
 TEXT = st.text(st.sampled_from("abzé€\N{GRINNING FACE}\N{NULL}"), max_size=4)

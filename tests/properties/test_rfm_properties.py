@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import lifeworth as lw
 from lifeworth.errors import DataError
-from lifeworth.timeunits import TIME_UNITS, elapsed, horizon_length, period_ordinal, period_ordinals, period_starts
+from lifeworth.periods import TIME_UNITS, elapsed, horizon_length, period_ordinal, period_ordinals, period_starts
 
 UNITS = st.sampled_from(TIME_UNITS)
 DATES = st.datetimes(dt.datetime(2023, 11, 20), dt.datetime(2024, 3, 10))

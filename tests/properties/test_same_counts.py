@@ -19,7 +19,7 @@ from rfm_reference import UnclearError, period_of, reference, reference_split
 import lifeworth as lw
 from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate import alive_paths
-from lifeworth.evaluate.views import five_views
+from lifeworth.evaluate.data_views import five_views
 from lifeworth.rfm import duckdb as pushdown_module
 from lifeworth.rfm import source as sources
 

@@ -71,7 +71,7 @@ def same(found, wanted):
     times=st.sampled_from([0, 2, 1000]),
 )
 def test_every_night_is_as_counted_from_the_start(nights, period, time_unit, refunds, money, ends, times):
-    from lifeworth.rfm import levels as module
+    from lifeworth.rfm import merge_levels as module
 
     told = {"amount": "amount" if money else None, "period": period, "time_unit": time_unit, "refunds": refunds}
     told["currency"] = "EUR"

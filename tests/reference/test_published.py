@@ -12,7 +12,7 @@ from lifeworth import predict
 from lifeworth.families import FAMILIES
 from lifeworth.families.posterior import Posterior
 from lifeworth.inference.fit import infer
-from lifeworth.kernels import bg_nbd, gamma_gamma, pareto_nbd
+from lifeworth.kernels.models import bg_nbd, gamma_gamma, pareto_nbd
 
 HERE = Path(__file__).parent
 PUBLISHED = json.loads((HERE / "published.json").read_text())

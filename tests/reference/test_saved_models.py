@@ -8,7 +8,7 @@ import pytest
 from saved_models import HERE, predictions
 
 import lifeworth as lw
-from lifeworth.model.specs import MODELS
+from lifeworth.model.models import MODELS
 from lifeworth.model.store import FORMAT
 
 FOLDERS = sorted(path.parent for path in HERE.glob("*/*/*.json"))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.timeunits import DAYS_PER_YEAR
+from lifeworth.periods import DAYS_PER_YEAR
 
 Array = npt.NDArray[np.float64]
 # The day of the year on which a season is at its height: 21 December, the days of presents.

@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth import display
 from lifeworth.datasets.clock import Clock, make_clock
+from lifeworth.display import cards
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
 from lifeworth.families.base import Family
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
-from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, check_time_unit, horizon_length, hours_per, to_timestamp
+from lifeworth.periods import DAYS_PER_YEAR, TimeUnit, check_time_unit, horizon_length, hours_per, to_timestamp
 
 Array = npt.NDArray[np.float64]
 Acquisition = Literal["uniform", "growing", "one day"]
@@ -92,7 +92,7 @@ class Simulation:
             for posterior in (self.purchases, self.spend)
             for name, draws in posterior.draws.items()
         ]
-        return display.card("Simulated shop", facts, display.table(["parameter", "truth"], known))
+        return cards.card("Simulated shop", facts, cards.table(["parameter", "truth"], known))
 
     def holdout(self, train_end: Any, test_end: Any = None) -> pd.DataFrame:
         """What customers acquired by the end of `train_end` did from the next day to the end of `test_end`.

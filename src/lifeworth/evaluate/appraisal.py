@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.errors import DataError, FitError
-from lifeworth.evaluate.comparing import ClvComparison, compare_clv
+from lifeworth.evaluate.backtest_result import Backtest
+from lifeworth.evaluate.backtesting import backtest
+from lifeworth.evaluate.comparison import ClvComparison, compare_clv
+from lifeworth.evaluate.data_views import Views, five_views
 from lifeworth.evaluate.forecasts import models_of
-from lifeworth.evaluate.outcome import Backtest
-from lifeworth.evaluate.rolling import backtest
 from lifeworth.evaluate.tracking import track_purchases
-from lifeworth.evaluate.views import Views, five_views
 from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
-from lifeworth.model.specs import USUAL_PURCHASES
+from lifeworth.model.models import USUAL_PURCHASES
+from lifeworth.periods import TimeUnit
 from lifeworth.rfm import RFM, cohort_table, rfm_summary
 from lifeworth.segments import Segments, segment
 from lifeworth.tables.frames import open_table
-from lifeworth.timeunits import TimeUnit
 from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named
 from lifeworth.value import Totals
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.periods import DAYS_PER_YEAR, units_per_year
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import DAYS_PER_YEAR, units_per_year
 
 Array = npt.NDArray[np.float64]
 

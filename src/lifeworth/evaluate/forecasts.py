@@ -14,10 +14,10 @@ import pandas as pd
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.baselines import Baseline, Known, checked
 from lifeworth.evaluate.metrics import Judged, judge_draws
-from lifeworth.guesses import described
+from lifeworth.migration_hints import described
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import SpendFit
-from lifeworth.model.specs import GammaGamma, PurchaseModel, SpendModel, purchase_model
+from lifeworth.model.models import GammaGamma, PurchaseModel, SpendModel, purchase_model
 from lifeworth.predict import blocks, with_a_mean
 from lifeworth.rfm import RFM
 from lifeworth.value import Terms, Totals, predict_value

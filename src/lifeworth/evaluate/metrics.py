@@ -75,7 +75,7 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
     -------
     metric of `METRICS` -> (resamples,); NaN where it cannot be said.
     """
-    from lifeworth.kernels import scores as kernels
+    from lifeworth.kernels.models import scores as kernels
 
     n = len(judged)
     if n == 0:
@@ -123,7 +123,7 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
 
 def _of_draws(judged: Judged, times: Times | None, unknown: Array) -> dict[str, Array]:
     """Mean CRPS, and how far the histogram of transforms is from flat, of the customers whose draws were judged."""
-    from lifeworth.kernels import scores as kernels
+    from lifeworth.kernels.models import scores as kernels
 
     who = np.zeros(0, dtype=np.int64) if judged.draws is None else np.flatnonzero(np.isfinite(judged.draws[:, 0]))
     if judged.draws is None or len(who) == 0:
@@ -265,7 +265,7 @@ def judge_draws(draws: Any, actual: Any) -> Array:
     draws, (draws below it) / (draws + 1) to (draws not above it + 1) / (draws + 1). If the outcome is one more draw,
     this is uniform, however few the draws.
     """
-    from lifeworth.kernels.scores import draw_scores
+    from lifeworth.kernels.models.scores import draw_scores
 
     draws = np.ascontiguousarray(draws, dtype=np.float64)
     judged = np.asarray(draw_scores(draws, np.ascontiguousarray(actual, dtype=np.float64)))

@@ -12,9 +12,9 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.historical.orders import read_purchases
 from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
+from lifeworth.periods import horizon_length, period_ordinals
 from lifeworth.predict import customer_keys, expected_purchases_new_customer
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import horizon_length, period_ordinals
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form, shown_ids
 
 

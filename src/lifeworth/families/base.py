@@ -85,7 +85,7 @@ class Family:
     @property
     def kernels(self) -> ModuleType:
         """The module of compiled functions, imported when first used."""
-        return import_module(self.module or f"lifeworth.kernels.{self.name}")
+        return import_module(self.module or f"lifeworth.kernels.models.{self.name}")
 
     @property
     def kind(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lifeworth.errors import DataError
 from lifeworth.families.distinct import Integers
-from lifeworth.kernels.groups import ONE_GROUP
+from lifeworth.kernels.models.groups import ONE_GROUP
 
 # With more groups than this, few customers share parameters, and what is computed once for many is not worth while.
 _FEW_GROUPS = 1024

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.kernels.groups import ONE_GROUP
+from lifeworth.kernels.models.groups import ONE_GROUP
 
 if TYPE_CHECKING:
     from lifeworth.families.free_orders import FreeOrders

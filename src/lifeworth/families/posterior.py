@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lifeworth.errors import UsageError
 from lifeworth.families.base import Family
 from lifeworth.families.design import ONE_FOR_ALL, Design
-from lifeworth.timeunits import TimeUnit
+from lifeworth.periods import TimeUnit
 
 _SUPPORTS = {"positive": "positive and finite", "unit": "between 0 and 1", "real": "finite"}
 

@@ -13,7 +13,7 @@ from lifeworth.errors import DataError
 from lifeworth.families.distinct import Distinct, Floats, Integers, Rows
 from lifeworth.families.free_orders import FreeOrders
 from lifeworth.families.parameters import Dimension
-from lifeworth.kernels.groups import ONE_GROUP
+from lifeworth.kernels.models.groups import ONE_GROUP
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.timeunits import DAYS_PER_YEAR, TimeUnit, period_ordinals, period_starts
+from lifeworth.periods import DAYS_PER_YEAR, TimeUnit, period_ordinals, period_starts
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -17,10 +17,10 @@ import pandas as pd
 from lifeworth.errors import DataError
 from lifeworth.historical.calendar import YEAR_SECONDS, cohorts_of, seconds_of
 from lifeworth.historical.rows import COHORT, Floats, Integers, Mask, Reading, Rows, no_purchase, read_rows
+from lifeworth.periods import TimeUnit
 from lifeworth.rfm.data_checks import facts_of_columns, noted
 from lifeworth.rfm.id_checks import spelling_notes
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.timeunits import TimeUnit
 from lifeworth.transactions import Audit, Refunds
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
@@ -263,8 +263,8 @@ def _cells(member: Integers, rows: Rows, refunds: Refunds, train_end: int | None
 
 def _less_refunds(cells: _Cells, amounts: Floats, refunds: Refunds, train_end: int | None) -> _Cells:
     """Cells whose amounts are what refunds have left of them; `amounts` are those of all rows, by cell."""
-    from lifeworth.kernels import refunds as kernels
     from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.counting import refunds as kernels
 
     gross = np.add.reduceat(np.abs(amounts), cells.starts)
     refunded = np.add.reduceat(np.maximum(-amounts, 0.0), cells.starts)
@@ -288,7 +288,7 @@ def _less_refunds(cells: _Cells, amounts: Floats, refunds: Refunds, train_end: i
 
 def _money_units(money: Floats) -> Integers:
     """Money as whole numbers, as kernels add it up."""
-    from lifeworth.kernels.refunds import MONEY_UNITS, MOST_MONEY
+    from lifeworth.kernels.counting.refunds import MONEY_UNITS, MOST_MONEY
 
     return np.floor(np.minimum(money, MOST_MONEY) * MONEY_UNITS + 0.5).astype(np.int64)
 
@@ -362,7 +362,7 @@ def _distinct(codes: Integers) -> int:
 
 
 def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there: Mask) -> Audit:
-    from lifeworth.kernels.refunds import MONEY_UNITS
+    from lifeworth.kernels.counting.refunds import MONEY_UNITS
 
     left_out = dict(rows.left_out)
     used, *others = np.bincount(cells.fate[in_window], cells.rows[in_window], 1 + len(_REASONS)).astype(int).tolist()

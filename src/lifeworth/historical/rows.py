@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.periods import TimeUnit, period_ordinal, period_ordinals
 from lifeworth.rfm.engine import Clock
 from lifeworth.tables import Files, column_names, open_table
-from lifeworth.timeunits import TimeUnit, period_ordinal, period_ordinals
 from lifeworth.transactions import (
     DataNotes,
     DateForm,
@@ -135,7 +135,7 @@ class _Account:
 
 def read_rows(data: Any, reading: Reading) -> Rows:
     """Read the rows of any table; errors are those of `rfm_summary`."""
-    from lifeworth.kernels.partition import DUPLICATE_TIME, MISSING_TIME, UNREADABLE_TIME
+    from lifeworth.kernels.counting.partition import DUPLICATE_TIME, MISSING_TIME, UNREADABLE_TIME
 
     names = check_names(reading.names)
     if isinstance(data, pa.RecordBatchReader):

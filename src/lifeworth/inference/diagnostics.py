@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth import display
+from lifeworth.display import cards
 
 Verdict = Literal["ok", "warn", "fail"]
 VERDICTS: tuple[Verdict, ...] = ("ok", "warn", "fail")
@@ -97,8 +97,8 @@ class Diagnostics:
         ]
 
     def _repr_html_(self) -> str:
-        reasons = [display.note(reason, "careful") for reason in self.reasons]
-        return display.card("Diagnostics", [self.how, *self._figures], *reasons, mark=display.badge(self.verdict))
+        reasons = [cards.note(reason, "careful") for reason in self.reasons]
+        return cards.card("Diagnostics", [self.how, *self._figures], *reasons, mark=cards.badge(self.verdict))
 
     def __str__(self) -> str:
         figures = self._figures

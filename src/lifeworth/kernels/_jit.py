@@ -2,12 +2,12 @@
 
 numba stamps a function's file on disk with that function's own source only. A kernel that calls another
 file's function would go on running the old machine code after that other file was edited. Here every kernel
-carries the stamp of all kernel sources, so that an edit anywhere compiles anew, and nothing of numba's own is
-changed: functions that users compile themselves are cached as ever.
+carries the stamp of its own package and of the modules that both packages share, so that an edit of any of them
+compiles it again. Nothing of numba's own is changed: functions that users compile themselves are cached as ever.
 
 Some kernels are made by a function that several families call (`purchase_rows`). Each is given a home, the
 family's module, and is cached under that name: two families never share a file. A kernel made for two families
-lives with the first, under the names of both: "lifeworth.kernels.bg_nbd:gamma_gamma".
+lives with the first, under the names of both: "lifeworth.kernels.models.bg_nbd:gamma_gamma".
 """
 
 import contextlib
@@ -121,15 +121,23 @@ def _interruption(error: BaseException) -> BaseException | None:
     return found
 
 
+_SHARED = Path(__file__).parent
+
+
 @functools.cache
 def _stamp_of_folder(folder: Path) -> str:
-    """Hash of the names and contents of every Python file below a folder."""
+    """Hash of the names and contents of the Python files of a package of kernels, and of those that packages share."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*.py")):
+    for path in [*sorted(_SHARED.glob("*.py")), *sorted(folder.rglob("*.py"))]:
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{path.relative_to(path.parents[1]).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _package_of(function: Callable[..., Any]) -> Path:
+    """Folder of the package of kernels that a function was written in."""
+    return Path(function.__code__.co_filename).parent
 
 
 class _SourcesCache(FunctionCache):  # type: ignore[misc]
@@ -140,7 +148,7 @@ class _SourcesCache(FunctionCache):  # type: ignore[misc]
         self._cache_file = IndexDataCacheFile(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
-            source_stamp=(self._impl.locator.get_source_stamp(), _stamp_of_folder(Path(__file__).parent)),
+            source_stamp=(self._impl.locator.get_source_stamp(), _stamp_of_folder(_package_of(function))),
         )
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:

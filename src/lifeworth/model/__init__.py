@@ -3,7 +3,7 @@
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.comparison import compare, independence_check
 from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
-from lifeworth.model.specs import BetaGeo, GammaGamma, ModifiedBetaGeo, ParetoNBD
+from lifeworth.model.models import BetaGeo, GammaGamma, ModifiedBetaGeo, ParetoNBD
 from lifeworth.model.store import load
 
 __all__ = [

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lifeworth import guesses
+from lifeworth import migration_hints
+from lifeworth.display.progress import Progress, Report, watched
 from lifeworth.errors import UsageError
-from lifeworth.guesses import Answers, described, helpful
-from lifeworth.model.calibration import Calibration, Teacher
+from lifeworth.migration_hints import Answers, described, helpful
 from lifeworth.model.fit import PurchaseFit, SpendFit
-from lifeworth.model.specs import BetaGeo, GammaGamma, PurchaseModel, SpendModel
-from lifeworth.progress import Progress, Report, watched
+from lifeworth.model.models import BetaGeo, GammaGamma, PurchaseModel, SpendModel
+from lifeworth.model.recalibration import Calibration, Teacher
 from lifeworth.rfm import RFM
 from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
 
 if TYPE_CHECKING:
-    from lifeworth.model.scoring import Scored
+    from lifeworth.model.score_file import Scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class CLV(Answers):
     'ok'
     """
 
-    _elsewhere = guesses.CLV
+    _elsewhere = migration_hints.CLV
 
     purchases: PurchaseFit
     spend: SpendFit | None = None
@@ -64,7 +64,7 @@ class CLV(Answers):
         return f"CLV({self.purchases!r}, {self.spend!r}{learned})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.show import clv_card
+        from lifeworth.model.cards import clv_card
 
         return clv_card(self)
 
@@ -359,7 +359,7 @@ class CLV(Answers):
         >>> lw.CLV(purchases).score(calibration, out, "39W", uncertainty=None).customers
         2357
         """
-        from lifeworth.model.scoring import score
+        from lifeworth.model.score_file import score
 
         self.purchases.check(force)
         if self.spend is not None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from lifeworth import guesses, predict
+from lifeworth import migration_hints, predict
 from lifeworth.errors import FitError, UsageError
 from lifeworth.families import Family
 from lifeworth.families.parameters import PriorSpec
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
-from lifeworth.guesses import Answers, helpful
 from lifeworth.inference.diagnostics import Diagnostics
+from lifeworth.migration_hints import Answers, helpful
+from lifeworth.periods import Duration, Horizon, TimeUnit, horizon_interval, horizon_length, is_duration
 from lifeworth.rfm import RFM, metadata_of
-from lifeworth.timeunits import Duration, Horizon, TimeUnit, horizon_interval, horizon_length, is_duration
 from lifeworth.transactions import Audit
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Fit(Answers):
         return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.show import fit_card
+        from lifeworth.model.cards import fit_card
 
         return fit_card(self)
 
@@ -151,7 +151,7 @@ class Fit(Answers):
         >>> dict(fit.to_datatree(calibration, predictions="39W")["predictions"].sizes)
         {'chain': 1, 'draw': 200, 'customer_id': 2357}
         """
-        from lifeworth.model.groups import datatree
+        from lifeworth.model.datatree import datatree
 
         return datatree(self, rfm, by, prior, posterior_predictive, predictions, seed)
 
@@ -204,7 +204,7 @@ class Fit(Answers):
         """
         from lifeworth.inference.diagnostics import relative_ess
         from lifeworth.inference.loo import leave_one_out
-        from lifeworth.model.groups import rows_of
+        from lifeworth.model.datatree import rows_of
 
         if len(self.posterior) < 100:
             raise UsageError(f"Leaving customers out needs 100 draws or more, and this fit has {len(self.posterior)}.")
@@ -236,7 +236,7 @@ class Fit(Answers):
         >>> bool((check["lower"] <= check["observed"]).head(3).all())
         True
         """
-        from lifeworth.model.groups import predictive_tables
+        from lifeworth.model.datatree import predictive_tables
 
         return predictive_tables(self, rfm, replicates, interval, seed)
 
@@ -291,7 +291,7 @@ class PurchaseFit(Fit):
     A fit that failed its diagnostics predicts nothing (FitError) unless told to, with `force=True`.
     """
 
-    _elsewhere = guesses.PURCHASE_FIT
+    _elsewhere = migration_hints.PURCHASE_FIT
 
     def _interval(self, horizon: Horizon, rfm: RFM | None = None) -> tuple[float, float]:
         """When the horizon begins, and its length."""
@@ -465,7 +465,7 @@ class PurchaseFit(Fit):
 class SpendFit(Fit):
     """A fitted model of spend per purchase; one that failed its diagnostics predicts only with `force=True`."""
 
-    _elsewhere = guesses.SPEND_FIT
+    _elsewhere = migration_hints.SPEND_FIT
 
     @helpful
     def expected_spend(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:

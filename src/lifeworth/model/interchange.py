@@ -16,8 +16,8 @@ from lifeworth.families.statistics import SPEND
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
 from lifeworth.model.fit import Fit, Origin, fit_class
 from lifeworth.model.record import from_record, to_record
+from lifeworth.periods import TimeUnit
 from lifeworth.predict import check_units
-from lifeworth.timeunits import TimeUnit
 
 if TYPE_CHECKING:
     import xarray

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from lifeworth.timeunits import TimeUnit
+from lifeworth.periods import TimeUnit
 from lifeworth.transactions import Audit
 
 _MADE_WITH = ("lifeworth", "numpy", "numba", "pymc", "pymc-marketing", "nutpie")

@@ -18,7 +18,7 @@ from lifeworth.families.parameters import PriorSpec
 from lifeworth.families.posterior import Posterior
 from lifeworth.inference.diagnostics import VERDICTS, Diagnostics
 from lifeworth.model.fit import Fit, Origin, Priors, fit_class, flattened
-from lifeworth.timeunits import TIME_UNITS
+from lifeworth.periods import TIME_UNITS
 from lifeworth.transactions import Audit
 
 Samples = Mapping[str, npt.NDArray[Any]]

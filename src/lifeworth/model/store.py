@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.atomic_files import read_folder, replacing
 from lifeworth.errors import DataError, LifeworthError, SourceError
-from lifeworth.files import read_folder, replacing
-from lifeworth.model.calibration import from_json, to_json
 from lifeworth.model.clv import CLV
 from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
+from lifeworth.model.recalibration import from_json, to_json
 from lifeworth.model.record import from_record, to_record
 
 # 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs. 3: what a

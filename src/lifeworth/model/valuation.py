@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lifeworth.model.calibration import factors, recalibrated
-from lifeworth.progress import Progress, watched
+from lifeworth.display.progress import Progress, watched
+from lifeworth.model.recalibration import factors, recalibrated
 from lifeworth.rfm import RFM, in_table_order
 from lifeworth.value import Terms, Totals, predict_value
 from lifeworth.value.terms import PER_CUSTOMER_TERMS

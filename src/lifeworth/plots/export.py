@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
+from lifeworth.atomic_files import replacing
 from lifeworth.errors import UsageError
-from lifeworth.files import replacing
 from lifeworth.plots.palette import DARK, LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT
 from lifeworth.plots.style import PAPER
 

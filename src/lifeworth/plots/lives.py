@@ -218,8 +218,8 @@ def plot_frequency_recency(
     >>> plot_frequency_recency(fit, 39, "12M", most=10, cells=12).get_ylabel()
     'repeat purchases'
     """
+    from lifeworth.periods import UNIT_NAMES
     from lifeworth.rfm import RFM
-    from lifeworth.timeunits import UNIT_NAMES
 
     if not age > 0:
         raise UsageError(f"age={age!r} must be above 0: customers won just now have no past to tell them apart.")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifeworth.evaluate.appraisal import Appraisal
+from lifeworth.periods import UNIT_NAMES, hours_per
 from lifeworth.report import chapters
 from lifeworth.report.content import (
     Comparison,
@@ -23,10 +24,9 @@ from lifeworth.report.content import (
 )
 from lifeworth.report.fits import fit_table
 from lifeworth.report.numbers import percent
-from lifeworth.report.voice import Voice, method_name
-from lifeworth.report.voice import day as _day
+from lifeworth.report.wording import Voice, method_name
+from lifeworth.report.wording import day as _day
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import UNIT_NAMES, hours_per
 
 _TRAPS = (
     Trap(

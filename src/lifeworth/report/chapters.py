@@ -6,7 +6,7 @@ import pandas as pd
 
 from lifeworth.report.content import Picture, Section, Table
 from lifeworth.report.numbers import percent, write_value
-from lifeworth.report.voice import Voice, day, method_name, spaced
+from lifeworth.report.wording import Voice, day, method_name, spaced
 
 _RANKINGS = {
     "clv": "Predictive value",

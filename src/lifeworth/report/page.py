@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from lifeworth.files import replacing
+from lifeworth.atomic_files import replacing
 from lifeworth.plots.palette import DARK, LIGHT
 from lifeworth.report import numbers
 from lifeworth.report.content import (

@@ -10,15 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.guesses import helpful
-from lifeworth.rfm.account import audit_of, note_on_gap, refuse_refunds
-from lifeworth.rfm.counting import count_customers, fill_ages
-from lifeworth.rfm.data_checks import facts_of_columns, noted
-from lifeworth.rfm.engine import Account, Clock, Entries, Run, ranges, sweep, workers
-from lifeworth.rfm.id_checks import spelling_notes
-from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
-from lifeworth.timeunits import (
+from lifeworth.migration_hints import helpful
+from lifeworth.periods import (
     TIME_UNITS,
     UNIT_NAMES,
     TimeUnit,
@@ -27,6 +20,13 @@ from lifeworth.timeunits import (
     period_ordinals,
     period_starts,
 )
+from lifeworth.rfm.aggregate import count_customers, fill_ages
+from lifeworth.rfm.audit import audit_of, note_on_gap, refuse_refunds
+from lifeworth.rfm.data_checks import facts_of_columns, noted
+from lifeworth.rfm.engine import Account, Clock, Entries, Run, ranges, sweep, workers
+from lifeworth.rfm.id_checks import spelling_notes
+from lifeworth.rfm.row_checks import RowChecks
+from lifeworth.rfm.settings import Settings
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
@@ -103,9 +103,9 @@ def cohort_table(
             f"Cohorts by {UNIT_NAMES[cohort]} cannot be told apart where purchases are counted by "
             f"{UNIT_NAMES[settings.period]}: choose a shorter period, or longer cohorts."
         )
-    from lifeworth.kernels import refunds as kernels
     from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.rfm import count_cohorts
+    from lifeworth.kernels.counting import refunds as kernels
+    from lifeworth.kernels.counting.summary import count_cohorts
 
     totals = np.zeros(kernels.TOTALS, dtype=np.int64)
     cells: dict[str, npt.NDArray[Any]] = {}
@@ -189,7 +189,7 @@ def _customer_notes(
     columns: Columns, settings: Settings, end: int | None, account: Account, run: Run, threads: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """Count customers for the notes on them; return these notes and the ids that they are about."""
-    from lifeworth.kernels import refunds
+    from lifeworth.kernels.counting import refunds
 
     checks = RowChecks()
     totals = np.zeros(refunds.TOTALS, dtype=np.int64)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.periods import TimeUnit, hours_per
 from lifeworth.rfm.engine import Run
 from lifeworth.rfm.id_checks import negatives, placeholders, spelling_notes
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.table import RFM
-from lifeworth.timeunits import TimeUnit, hours_per
 from lifeworth.transactions.audit import Audit, as_example
 
 Floats = npt.NDArray[np.float64]

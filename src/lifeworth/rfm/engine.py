@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.rfm.memory import Memory, lines
-from lifeworth.timeunits import TimeUnit, hours_per, period_ordinals, period_starts
+from lifeworth.periods import TimeUnit, hours_per, period_ordinals, period_starts
+from lifeworth.rfm.huge_pages import Memory, lines
 from lifeworth.transactions.columns import Chunk, Columns
 from lifeworth.transactions.ids import ROWS_AT_A_TIME
 
@@ -80,7 +80,7 @@ class Clock:
     @property
     def kernel_form(self) -> Integers:
         """Ticks per step, kind of period, lowest, highest and last period, and the last valid time."""
-        from lifeworth.kernels.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
+        from lifeworth.kernels.counting.partition import MONTHS, NOT_COUNTED, STEPS, WEEKS
 
         hours = 1 if self.period == "h" else 24
         ticks = _TICKS_PER_HOUR[self.resolution] * hours
@@ -161,7 +161,7 @@ class Plan:
     @property
     def place(self) -> tuple[Any, ...]:
         """Arguments from which kernels compute the partition of an id."""
-        from lifeworth.kernels.purchases import DIRECT, RANGED
+        from lifeworth.kernels.counting.purchases import DIRECT, RANGED
 
         if self.kind == DIRECT:
             return (self.least, self.shift)
@@ -209,7 +209,7 @@ class Entries:
     @property
     def most_customers(self) -> Integers:
         """Upper bounds of the number of customers in each step."""
-        from lifeworth.kernels.purchases import DIRECT
+        from lifeworth.kernels.counting.purchases import DIRECT
 
         sizes = (self.stops - self.starts).sum(axis=0)
         if self.plan.kind == DIRECT:
@@ -230,7 +230,7 @@ def sweep(
     columns: Columns, clock: Clock, drop_refunds: bool, run: Run, threads: int, consume: Callable[[Entries], None]
 ) -> Account:
     """Group all rows by customer, and pass them to `consume`."""
-    from lifeworth.kernels.purchases import RANGED
+    from lifeworth.kernels.counting.purchases import RANGED
 
     n = len(columns)
     if n < FEW_ROWS:
@@ -285,7 +285,7 @@ def ready_entries(
     keep: Callable[[npt.NDArray[np.uint64]], None] | None = None,
 ) -> Entries:
     """Divide entries into steps for this many threads, given the account of all rows."""
-    from lifeworth.kernels.partition import LATE, REFUND
+    from lifeworth.kernels.counting.partition import LATE, REFUND
 
     sizes = (stops - starts).sum(axis=0)
     fewest = 1 if threads == 1 else _STEPS_PER_THREAD * threads
@@ -302,8 +302,8 @@ def ready_entries(
 
 def count_rows(parts: list[Part], plan: Plan, run: Run) -> tuple[Integers, Integers]:
     """Count the entries of each part in each partition; return these, and the accounts with rows without an id."""
-    from lifeworth.kernels import partition as kernels
     from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.counting import partition as kernels
 
     counts = np.zeros((len(parts), plan.partitions), dtype=np.int64)
     accounts = np.zeros((len(parts), kernels.REASONS, 1 + kernels.FIRST_ROWS), dtype=np.int64)
@@ -333,8 +333,8 @@ def _scatter(
     accounts: Integers,
 ) -> tuple[Integers, Integers]:
     """Write all entries and fill the accounts; return where each part and partition stops, and first and last times."""
-    from lifeworth.kernels import partition as kernels
     from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.counting import partition as kernels
 
     stops = starts.copy()
     never = kernels.DUPLICATE_TIME
@@ -408,17 +408,17 @@ def bits_for(n: int) -> int:
 
 
 def _hashed(n: int, width: int = 3) -> Plan:
-    from lifeworth.kernels.purchases import HASHED
+    from lifeworth.kernels.counting.purchases import HASHED
 
     return Plan(HASHED, width, 0, 64 - bits_for(n), 1 << bits_for(n))
 
 
 def _plan(columns: Columns, parts: list[Part], run: Run) -> Plan:
     """Choose how customers are distinguished, and the number of partitions."""
-    from lifeworth.kernels import partition as kernels
-    from lifeworth.kernels import text
     from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.purchases import DIRECT, HASHED, NAMED, RANGED
+    from lifeworth.kernels.counting import partition as kernels
+    from lifeworth.kernels.counting import text
+    from lifeworth.kernels.counting.purchases import DIRECT, HASHED, NAMED, RANGED
 
     n = len(columns)
     bits = bits_for(n)
@@ -461,7 +461,7 @@ def ranges(sizes: Integers, first: int, last: int, parts: int) -> list[tuple[int
 
 def merge(accounts: Integers, edges: Integers) -> Account:
     """Merge the accounts of all tasks: counts are added, and the first rows of all are kept."""
-    from lifeworth.kernels.partition import DUPLICATE_TIME
+    from lifeworth.kernels.counting.partition import DUPLICATE_TIME
 
     counts = np.zeros_like(accounts[0])
     counts[:, 0] = accounts[:, :, 0].sum(axis=0)

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.errors import DataError, SourceError, UsageError
+from lifeworth.periods import TIME_UNITS, TimeUnit, check_time_unit, period_ordinal, to_timestamp
 from lifeworth.tables import Files, find_files
-from lifeworth.timeunits import TIME_UNITS, TimeUnit, check_time_unit, period_ordinal, to_timestamp
 from lifeworth.transactions import Audit
 
 KEY = "lifeworth"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.atomic_files import replacing
 from lifeworth.checksums import Seal, SealedFile, seal
-from lifeworth.files import replacing
 
 Integers = npt.NDArray[np.int64]
 _COLUMNS = ("codes", "starts", "period", "amount")

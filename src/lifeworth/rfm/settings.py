@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lifeworth.display.progress import Report
 from lifeworth.errors import UsageError
-from lifeworth.progress import Report
+from lifeworth.periods import TimeUnit, check_time_unit
 from lifeworth.rfm.engine import Run
-from lifeworth.timeunits import TimeUnit, check_time_unit
 from lifeworth.transactions import (
     DataNotes,
     DateForm,
@@ -57,7 +57,7 @@ class Settings:
     @property
     def matching(self) -> int:
         """Which purchases refunds lower, as a code for kernels."""
-        from lifeworth.kernels.refunds import EARLIER, SAME_PERIOD
+        from lifeworth.kernels.counting.refunds import EARLIER, SAME_PERIOD
 
         return SAME_PERIOD if self.refunds == "same_period" else EARLIER
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lifeworth.errors import DataError, LifeworthError
-from lifeworth.rfm.budget import memory_budget
+from lifeworth.rfm.memory_limit import memory_budget
 from lifeworth.rfm.spill import SpillStream, no_room, temporary_folder
 from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.tables.csv import plain_numbers

@@ -33,7 +33,7 @@ from lifeworth.rfm.engine import (
     scatter,
     shares,
 )
-from lifeworth.rfm.memory import Memory
+from lifeworth.rfm.huge_pages import Memory
 from lifeworth.transactions.columns import Columns
 from lifeworth.transactions.ids import Words
 from lifeworth.transactions.stream import Stream
@@ -88,7 +88,7 @@ def sweep_stream(
 
     `read` and `counted` are called with the share of the rows, and of the files, that are done.
     """
-    from lifeworth.kernels.purchases import HASHED, NAMED
+    from lifeworth.kernels.counting.purchases import HASHED, NAMED
 
     plan = Plan(NAMED if stream.is_text else HASHED, _WIDTH, 0, 64 - stream.bits, 1 << stream.bits)
     files = _Files(stream.folder, stream.is_text, run, stream.budget)
@@ -121,8 +121,8 @@ def sweep_stream(
 
 def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run: Run, threads: int) -> Entries:
     """Distribute the entries of a file among partitions that fit the processor's cache."""
-    from lifeworth.kernels import spill as kernels
     from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.counting import spill as kernels
 
     n = len(raw) // _WIDTH
     threads = threads if n >= FEW_ROWS else 1
@@ -145,8 +145,8 @@ def _bring_together(raw: Words, plan: Plan, account: Account, clock: Clock, run:
 
 def _keep_text(words: Words, owners: list[Any]) -> None:
     """Copy the ids of a part's customers, and point their words to the copies, since the part will be released."""
-    from lifeworth.kernels import spill as kernels
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import spill as kernels
+    from lifeworth.kernels.counting import text
 
     data = np.empty(text.total_length(words), dtype=np.uint8)
     kernels.keep_text(words, np.uint64(data.ctypes.data), data)
@@ -187,7 +187,7 @@ class _Files:
 
     def take(self, partition: int) -> tuple[Words, npt.NDArray[np.uint8]]:
         """Return the entries of a partition, and the bytes of its text ids, if any; delete the files."""
-        from lifeworth.kernels import spill as kernels
+        from lifeworth.kernels.counting import spill as kernels
 
         raw, text = self._read(partition, "rows", np.uint64), self._read(partition, "text", np.uint8)
         if self._is_text:
@@ -196,8 +196,8 @@ class _Files:
 
     def _pack(self, words: Words, starts: Integers, stops: Integers) -> tuple[npt.NDArray[np.uint8], Integers]:
         """Return the bytes of ids by partition, and where those of each partition end."""
-        from lifeworth.kernels import spill as kernels
         from lifeworth.kernels._jit import ready
+        from lifeworth.kernels.counting import spill as kernels
 
         tasks, partitions = starts.shape
         sizes = np.zeros((tasks, partitions), dtype=np.int64)
@@ -258,7 +258,7 @@ class _Tally:
 
     def add(self, accounts: Integers, edges: Integers, columns: Columns, stream: Stream) -> None:
         """Add the accounts of a batch; the stream keeps rows that serve as examples."""
-        from lifeworth.kernels.partition import DUPLICATE_TIME
+        from lifeworth.kernels.counting.partition import DUPLICATE_TIME
 
         batch = merge(accounts, edges).counts
         if self._counts is None:

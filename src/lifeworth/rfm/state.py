@@ -17,28 +17,20 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from lifeworth import display
+from lifeworth.display import cards
 from lifeworth.errors import DataError, UsageError
-from lifeworth.rfm.account import note_on_gap
+from lifeworth.periods import TimeUnit, elapsed, hours_per, period_ordinal, period_ordinals, period_start, period_starts
+from lifeworth.rfm.audit import note_on_gap
 from lifeworth.rfm.data_checks import with_notes
 from lifeworth.rfm.engine import Account
-from lifeworth.rfm.extract import rfm_summary
-from lifeworth.rfm.home import MONEY_UNITS, Facts, Home, as_written
-from lifeworth.rfm.levels import Customers, Levels, ids_of, index_of, too_small, union
+from lifeworth.rfm.merge_levels import Customers, Levels, ids_of, index_of, too_small, union
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
 from lifeworth.rfm.settings import Settings
+from lifeworth.rfm.state_folder import MONEY_UNITS, Facts, Home, as_written
+from lifeworth.rfm.summary import rfm_summary
 from lifeworth.rfm.table import RFM
 from lifeworth.tables import check_output, read_table
-from lifeworth.timeunits import (
-    TimeUnit,
-    elapsed,
-    hours_per,
-    period_ordinal,
-    period_ordinals,
-    period_start,
-    period_starts,
-)
 from lifeworth.transactions import (
     Audit,
     DataNotes,
@@ -159,7 +151,7 @@ class RFMState:
 
     def _repr_html_(self) -> str:
         account = self._audit()._account() if self._facts.rows_in else ""
-        return display.card("An RFM table that grows", [self.folder, *self._told], account)
+        return cards.card("An RFM table that grows", [self.folder, *self._told], account)
 
     @property
     def _told(self) -> list[str]:

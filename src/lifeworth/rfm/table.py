@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth import display
+from lifeworth.atomic_files import replacing
+from lifeworth.display import cards
 from lifeworth.errors import DataError, UsageError
-from lifeworth.files import replacing
-from lifeworth.guesses import Answers, helpful
+from lifeworth.migration_hints import Answers, helpful
+from lifeworth.periods import UNIT_NAMES, TimeUnit
 from lifeworth.rfm.alignment import by_customer
 from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
 from lifeworth.tables import check_output, read_table
-from lifeworth.timeunits import UNIT_NAMES, TimeUnit
 from lifeworth.transactions import Audit, factorise_ids
 
 RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
@@ -114,26 +114,26 @@ class RFM(Answers):
             told = f"{money} per repeat purchase, of those who bought again"
             columns.append(("monetary_value", told, self.monetary_value[again]))
         rows = [
-            [name, told, *np.quantile(values, [0.5, 0.9, 1.0]), values.mean(), display.histogram(values, name)]
+            [name, told, *np.quantile(values, [0.5, 0.9, 1.0]), values.mean(), cards.histogram(values, name)]
             for name, told, values in columns
             if len(values)
         ]
         facts = [
             f"{len(self):,} customers",
-            f"{display.share(int(again.sum()), len(self))} bought again",
+            f"{cards.share(int(again.sum()), len(self))} bought again",
             f"time in {unit}",
             f"purchases by {UNIT_NAMES[self.period]}" if self.period else "",
             f"up to {self.observation_end:%Y-%m-%d}" if self.observation_end is not None else "",
             self.currency or "",
         ]
         head = self.to_pandas().head(5)
-        first = display.table(list(head.columns), head.astype(object).to_numpy().tolist())
-        return display.card(
+        first = cards.table(list(head.columns), head.astype(object).to_numpy().tolist())
+        return cards.card(
             "RFM table",
             facts,
-            display.table(["", "what it counts", "median", "90 % below", "highest", "mean", "spread"], rows),
-            display.fold("The first customers", first),
-            display.fold("The account of rows", self.audit._account()),
+            cards.table(["", "what it counts", "median", "90 % below", "highest", "mean", "spread"], rows),
+            cards.fold("The first customers", first),
+            cards.fold("The account of rows", self.audit._account()),
         )
 
     def to_pandas(self) -> pd.DataFrame:

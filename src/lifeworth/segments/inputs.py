@@ -11,9 +11,9 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.posterior import Posterior
+from lifeworth.periods import horizon_length
 from lifeworth.rfm import RFM, RFM_COLUMNS, metadata_of
 from lifeworth.tables import read_table
-from lifeworth.timeunits import horizon_length
 
 Array = npt.NDArray[np.float64]
 _SHOWN: Final = 3

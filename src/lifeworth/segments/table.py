@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth import display
+from lifeworth.display import cards
+from lifeworth.display.progress import Progress, watched
 from lifeworth.errors import DataWarning, UsageError
-from lifeworth.progress import Progress, watched
 from lifeworth.rfm import RFM
 from lifeworth.segments.inputs import Known, read_known
 from lifeworth.segments.rules import (
@@ -82,12 +82,12 @@ class Segments:
         rows: list[list[Any]] = []
         for label, row in zip(summary.index, summary.to_dict("records"), strict=True):
             pairs = zip(names, shares, strict=True)
-            cells = [cell for name, part in pairs for cell in (row[name], display.share(row[part]))]
+            cells = [cell for name, part in pairs for cell in (row[name], cards.share(row[part]))]
             rows.append([str(label), *cells])
         by = {"rfm": "scores of recency and frequency", "value": "past and future value", "tier": "future value"}
         facts = [f"{len(self):,} customers", f"by {by[self.by]}", self.currency or ""]
         facts += [f"{when} value: {told}" for when, told in (("past", self.past), ("future", self.future)) if told]
-        return display.card("Segments", facts, display.table(columns, rows), *map(display.note, self.notes))
+        return cards.card("Segments", facts, cards.table(columns, rows), *map(cards.note, self.notes))
 
     def to_pandas(self) -> pd.DataFrame:
         """The table of customers."""

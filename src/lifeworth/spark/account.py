@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lifeworth.rfm.account import REASONS, gap_note
+from lifeworth.rfm.audit import REASONS, gap_note
 from lifeworth.rfm.data_checks import CustomerFacts, facts_of, noted
-from lifeworth.rfm.extract import table_and_checks
-from lifeworth.rfm.home import MONEY_UNITS
 from lifeworth.rfm.id_checks import IdFacts
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.settings import Settings
+from lifeworth.rfm.state_folder import MONEY_UNITS
+from lifeworth.rfm.summary import table_and_checks
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, fetched, functions_of, mapped
 from lifeworth.transactions import Audit, DataNotes

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lifeworth.periods import TimeUnit
 from lifeworth.rfm import rfm_summary as count_rows
 from lifeworth.rfm import train_test_split as split_rows
 from lifeworth.spark.account import Account, one_of_nobody
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, SparkHoldout, SparkRFM, batches_of, mapped, schema_of
-from lifeworth.timeunits import TimeUnit
 from lifeworth.transactions import DecimalMark, Duplicates, Refunds
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from lifeworth.families.design import design_from_record
 from lifeworth.families.distinct import distinct
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.model import CLV, BetaGeo, GammaGamma
-from lifeworth.model.calibration import from_json, to_json
-from lifeworth.model.specs import MODELS, PurchaseModel, SpendModel
+from lifeworth.model.models import MODELS, PurchaseModel, SpendModel
+from lifeworth.model.recalibration import from_json, to_json
 from lifeworth.rfm import RFM
 from lifeworth.spark.counting import train_test_split
 from lifeworth.spark.tables import Batches, SparkRFM, batches_of, fetched, mapped, schema_of

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lifeworth.errors import DataError, LifeworthError
+from lifeworth.periods import to_timestamp
 from lifeworth.spark.tables import Batches, fetched, functions_of, mapped, other_type
-from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions import DateForm, DecimalMark, check_decimal, date_form, wall_clock_edge
 from lifeworth.transactions.amounts import Amounts
 from lifeworth.transactions.arrow import as_series, factored
-from lifeworth.transactions.layouts import form_parts, without_zone
+from lifeworth.transactions.date_formats import form_parts, without_zone
 from lifeworth.transactions.parse import Written, prepare_dates
 from lifeworth.transactions.stream import Layouts
 
@@ -126,7 +126,9 @@ class Source:
             money = self.frame["amount"].cast("double")
             usable = usable & money.isNotNull() & ~functions.isnan(money) & (functions.abs(money) != float("inf"))
         if when is not None:
-            usable = usable & (self.frame["date"].cast("timestamp_ntz") < functions.lit(str(when)).cast("timestamp_ntz"))
+            usable = usable & (
+                self.frame["date"].cast("timestamp_ntz") < functions.lit(str(when)).cast("timestamp_ntz")
+            )
         # As text: what a timestamp is on the wall clock, and dates beyond the years that pandas knows.
         found = self.frame.where(usable).agg(functions.max("date").cast("string")).first()
         return None if found is None or found[0] is None else pd.Timestamp(found[0])

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from lifeworth.errors import UsageError
+from lifeworth.periods import TimeUnit
 from lifeworth.rfm import RFM
-from lifeworth.timeunits import TimeUnit
 from lifeworth.transactions import Audit
 
 if TYPE_CHECKING:

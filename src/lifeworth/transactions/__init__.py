@@ -5,10 +5,10 @@ from __future__ import annotations
 from lifeworth.transactions.amounts import DecimalMark as DecimalMark
 from lifeworth.transactions.amounts import check_decimal as check_decimal
 from lifeworth.transactions.audit import Audit as Audit
+from lifeworth.transactions.column_hints import columns_named as columns_named
 from lifeworth.transactions.data_notes import DataNotes as DataNotes
-from lifeworth.transactions.layouts import DateForm as DateForm
-from lifeworth.transactions.layouts import date_form as date_form
-from lifeworth.transactions.naming import columns_named as columns_named
+from lifeworth.transactions.date_formats import DateForm as DateForm
+from lifeworth.transactions.date_formats import date_form as date_form
 from lifeworth.transactions.parse import factorise_ids as factorise_ids
 from lifeworth.transactions.parse import shown_ids as shown_ids
 from lifeworth.transactions.policies import DUPLICATES as DUPLICATES

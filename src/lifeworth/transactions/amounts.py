@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.transactions.slips import shown, too_many, weighed
+from lifeworth.transactions.tolerances import shown, too_many, weighed
 
 # Decimal marks.
 DecimalMark = Literal[",", "."]

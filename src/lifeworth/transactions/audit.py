@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lifeworth import display
+from lifeworth.display import cards
 
 EXAMPLES = 3
 # Reasons for rows that are not part of a purchase because of refunds.
@@ -91,20 +91,20 @@ class Audit:
         return pd.DataFrame(rows, columns=["reason", "rows", "examples"])
 
     def _repr_html_(self) -> str:
-        return display.card("The account of rows", [self._customers], self._account())
+        return cards.card("The account of rows", [self._customers], self._account())
 
-    def _account(self) -> display.Markup:
+    def _account(self) -> cards.Markup:
         """Part of a card: numbers of rows by outcome."""
         kinds = {"rows in": self.rows_in, "rows used": self.rows_used, **self.left_out}
         rows = [
-            [what, count, display.share(count, self.rows_in), ", ".join(self.examples.get(what, []))]
+            [what, count, cards.share(count, self.rows_in), ", ".join(self.examples.get(what, []))]
             for what, count in kinds.items()
         ]
-        notes = [display.note(text, "careful") for text in self.notes]
+        notes = [cards.note(text, "careful") for text in self.notes]
         if self.refunds:
             refunds = [f"{self.refunds:,} rows within the observed time are refunds.", *self._money]
-            notes.insert(0, display.note(" ".join(refunds)))
-        return display.join([display.table(["", "rows", "share", "such as"], rows), *notes])
+            notes.insert(0, cards.note(" ".join(refunds)))
+        return cards.join([cards.table(["", "rows", "share", "such as"], rows), *notes])
 
     @property
     def _customers(self) -> str:

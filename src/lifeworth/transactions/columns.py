@@ -21,9 +21,9 @@ from lifeworth.tables.checks import Beside
 from lifeworth.transactions.amounts import DecimalMark, parse_amounts
 from lifeworth.transactions.arrow import Integers, as_series, buffer_of, factored, nulls_of, pieces_of
 from lifeworth.transactions.audit import as_example
+from lifeworth.transactions.column_hints import columns_named
+from lifeworth.transactions.date_formats import DateForm, Zoned
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, read_ids, refuse_dates
-from lifeworth.transactions.layouts import DateForm, Zoned
-from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import parse_dates
 
 Floats = npt.NDArray[np.float64]

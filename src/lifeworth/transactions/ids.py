@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from lifeworth.tables import to_pandas
 from lifeworth.transactions.arrow import ALL_VALID, as_series, bitmap_of, buffer_of, nulls_of
+from lifeworth.transactions.id_packing import find_spelling, spell
 from lifeworth.transactions.parse import blank, factorise_ids, times_as_ids
-from lifeworth.transactions.spelling import find_spelling, spell
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -66,7 +66,7 @@ class Text:
 
     def keys(self, start: int, stop: int, words: Words, keys: Words, others: Words, hashes: Words) -> None:
         """Fill keys, second halves and hashes of the ids start..stop; `words` is a workspace."""
-        from lifeworth.kernels.text import keys_of
+        from lifeworth.kernels.counting.text import keys_of
 
         self.fill(start, stop, words)
         keys_of(words, self.way, self.shared, keys, others, hashes)
@@ -207,8 +207,8 @@ def is_textual(kind: pa.DataType) -> bool:
 
 def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> IdsRead | None:
     """Return ids that are text or bytes, in place; None if one is too long to be encoded in a word."""
-    from lifeworth.kernels import spelling, text
     from lifeworth.kernels._jit import ready
+    from lifeworth.kernels.counting import id_packing, text
 
     kind = pieces[0].type
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
@@ -221,7 +221,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
     fixed = pa.types.is_fixed_size_binary(kind) and kind.byte_width == text.FIXED_WIDTH
     ready(*{filler.func for filler in fillers})
     if not by_address and not fixed:
-        ready(spelling.mark, spelling.to_numbers)
+        ready(id_packing.mark, id_packing.to_numbers)
         if (found := find_spelling(all_jobs, run)) is not None:
             spelled = [spell(found, of_piece, len(array), run) for of_piece, array in zip(jobs, pieces, strict=True)]
             parts = [Ids(numbers, bitmap=bitmap) for numbers, bitmap in spelled]
@@ -252,7 +252,7 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
 
 def _way_of_pairs(jobs: list[tuple[Any, int, int]]) -> int | None:
     """Return how ids are encoded as pairs, judging by the first one present; None if they are not."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     for fill, start, stop in jobs:
         words = np.empty(min(stop - start, ROWS_AT_A_TIME), dtype=np.uint64)
@@ -265,7 +265,7 @@ def _way_of_pairs(jobs: list[tuple[Any, int, int]]) -> int | None:
 
 def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[..., Any]) -> Ids | None:
     """Return the ids of an array, divided into `jobs`, as pairs; None if one has another form."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     keys, others = np.empty(rows, dtype=np.uint64), np.empty(rows, dtype=np.uint64)
     bitmap = np.full((rows + 7) // 8, 255, dtype=np.uint8)
@@ -291,7 +291,7 @@ def _pairs(way: int, jobs: list[tuple[Any, int, int]], rows: int, run: Callable[
 
 def _pairs_index(way: int, is_text: bool, run: Callable[..., Any], keys: Words, others: Words) -> pd.Index[Any]:
     """Return the ids of pairs, all of one length."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     length = {text.FIXED: text.FIXED_WIDTH, text.UUID: text.UUID_LENGTH, text.HEX: text.HEX_LENGTH}[way]
     data = np.empty(length * len(keys), dtype=np.uint8)
@@ -307,7 +307,7 @@ def _pairs_index(way: int, is_text: bool, run: Callable[..., Any], keys: Words, 
 
 def _survey(job: tuple[Any, int, int]) -> tuple[int, Integers] | None:
     """Return the word of the first id of some rows, and the survey of all; None if one is too long."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     fill, start, stop = job
     words = np.empty(min(stop - start, ROWS_AT_A_TIME), dtype=np.uint64)
@@ -325,7 +325,7 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
     """Return the simplest keys that distinguish the surveyed ids, the length of their common prefix, and the prefix."""
     import ctypes
 
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     known = [(first, seen) for first, seen in found if first]  # not empty, else ids are integers
     # The common prefix of a part is a prefix of its first id, so the common prefix of all follows from the first ids.
@@ -340,7 +340,7 @@ def _way(found: list[tuple[int, Integers]]) -> tuple[int, int, bytes]:
 
 def _filler(array: pa.Array, is_text: int) -> Any:
     """Return a function of (start, stop, words) that fills words for an array."""
-    from lifeworth.kernels import text_layouts
+    from lifeworth.kernels.counting import date_formats
 
     kind = array.type
     buffers = array.buffers()
@@ -348,22 +348,22 @@ def _filler(array: pa.Array, is_text: int) -> Any:
     types = pa.types
     if types.is_fixed_size_binary(kind):
         data = np.uint64((buffers[1].address if buffers[1] else 0) + array.offset * kind.byte_width)
-        return partial(text_layouts.words_of_fixed_width, data, kind.byte_width, bitmap, bit)
+        return partial(date_formats.words_of_fixed_width, data, kind.byte_width, bitmap, bit)
     if types.is_string_view(kind) or types.is_binary_view(kind):
         views = np.uint64(buffers[1].address + 16 * array.offset)
         others = np.array([buffer.address for buffer in buffers[2:]] or [0], dtype=np.uint64)
-        return partial(text_layouts.words_from_views, views, others, bitmap, bit, is_text)
+        return partial(date_formats.words_from_views, views, others, bitmap, bit, is_text)
     is_long = types.is_large_string(kind) or types.is_large_binary(kind)
     offsets = np.frombuffer(buffers[1], dtype=np.int64 if is_long else np.int32)
     offsets = offsets[array.offset : array.offset + len(array) + 1]
-    kernel = text_layouts.words_from_long_offsets if is_long else text_layouts.words_from_short_offsets
+    kernel = date_formats.words_from_long_offsets if is_long else date_formats.words_from_short_offsets
     data = np.uint64(buffers[2].address if buffers[2] is not None else 0)
     return partial(kernel, offsets, data, bitmap, bit, is_text)
 
 
 def _bytes_of(keys: Words, others: Words, way: int, prefix: bytes) -> tuple[Integers, npt.NDArray[np.uint8]]:
     """Return Arrow's offsets and bytes of the ids of these keys."""
-    from lifeworth.kernels import text
+    from lifeworth.kernels.counting import text
 
     offsets = np.empty(len(keys) + 1, dtype=np.int64)
     if way == text.POINTER:

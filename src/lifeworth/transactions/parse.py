@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.transactions.layouts import (
+from lifeworth.transactions.date_formats import (
     CLEAR,
     EXCEL,
     DateForm,
@@ -25,7 +25,7 @@ from lifeworth.transactions.layouts import (
     since_1970,
     without_zone,
 )
-from lifeworth.transactions.slips import shown, too_many, weighed
+from lifeworth.transactions.tolerances import shown, too_many, weighed
 
 # 1997-09 is recognisable as a month; 1997 could as well be an amount.
 _SHORTEST_DATE = 7

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.periods import to_timestamp
 from lifeworth.tables import read_table
 from lifeworth.tables.checks import Beside
-from lifeworth.timeunits import to_timestamp
 from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
 from lifeworth.transactions.arrow import pieces_of
 from lifeworth.transactions.audit import EXAMPLES, as_example
+from lifeworth.transactions.column_hints import columns_named
+from lifeworth.transactions.date_formats import DateForm
 from lifeworth.transactions.ids import refuse_dates
-from lifeworth.transactions.layouts import DateForm
-from lifeworth.transactions.naming import columns_named
 from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
 
 

@@ -18,8 +18,8 @@ from lifeworth.errors import DataError
 from lifeworth.transactions.amounts import Amounts, DecimalMark
 from lifeworth.transactions.arrow import Integers, as_series, factored
 from lifeworth.transactions.columns import Columns, Floats, columns_of, money_of, read_amounts, read_times, ticks_of
+from lifeworth.transactions.date_formats import DateForm, mixed_zones
 from lifeworth.transactions.ids import Ids, IdsRead, Restore, Words, is_textual, read_ids
-from lifeworth.transactions.layouts import DateForm, mixed_zones
 from lifeworth.transactions.parse import (
     Written,
     check_dates,
@@ -27,7 +27,7 @@ from lifeworth.transactions.parse import (
     prepare_dates,
     times_as_ids,
 )
-from lifeworth.transactions.slips import weighed
+from lifeworth.transactions.tolerances import weighed
 
 _SIGN = np.uint64(1 << 63)
 
@@ -123,7 +123,7 @@ class Stream:
     @property
     def way(self) -> int | None:
         """Kind of keys: text is identified by its address, since not all ids are known."""
-        from lifeworth.kernels.text import POINTER
+        from lifeworth.kernels.counting.text import POINTER
 
         return POINTER if self.is_text else None
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.posterior import Posterior
+from lifeworth.periods import units_per_year
 from lifeworth.predict import check_units, with_a_mean
 from lifeworth.rfm import RFM, by_customer
-from lifeworth.timeunits import units_per_year
 from lifeworth.value.expectations import CELLS_PER_BLOCK, Expectations, Histories
 from lifeworth.value.futures import Futures
 from lifeworth.value.terms import Terms, per_customer
@@ -226,7 +226,7 @@ class _Engine:
 
     def _spread(self, block: _Block, terms: Array, part: Indices, line: Array) -> None:
         """How far expectations differ between draws."""
-        from lifeworth.kernels.worth import quantiles_of_means
+        from lifeworth.kernels.models.value_quantiles import quantiles_of_means
 
         histories = block.histories
         of_x, pair = histories.lines.inverse, histories.pairs.inverse

@@ -61,7 +61,7 @@ class Futures:
         pick : (runs,), the draws of purchases to play, going round where there are fewer.
         spend_pick : the draws of spend; default, `pick`.
         """
-        from lifeworth.kernels.futures import future_rows
+        from lifeworth.kernels.models.futures import future_rows
 
         n = len(rfm)
         if spend is None:

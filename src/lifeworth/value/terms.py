@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import UsageError
-from lifeworth.guesses import described
+from lifeworth.migration_hints import described
+from lifeworth.periods import TimeUnit, add_months, horizon_length, hours_per, period_end, units_per_year
 from lifeworth.rfm import RFM, by_customer
-from lifeworth.timeunits import TimeUnit, add_months, horizon_length, hours_per, period_end, units_per_year
 
 Array = npt.NDArray[np.float64]
 Uncertainty = Literal["customer", "mean"]

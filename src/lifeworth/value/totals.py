@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth import display
+from lifeworth.display import cards
 from lifeworth.errors import UsageError
-from lifeworth.guesses import described
-from lifeworth.timeunits import UNIT_NAMES
+from lifeworth.migration_hints import described
+from lifeworth.periods import UNIT_NAMES
 from lifeworth.value.terms import Clock
 
 Array = npt.NDArray[np.float64]
@@ -73,13 +73,13 @@ class Totals:
         columns = ["", *(["customers"] if self._grouped else []), "expected", interval]
         rows: list[list[Any]] = []
         for label, row in zip(labels, frame.to_dict("records"), strict=True):
-            ends = f"{display.number(row['lower'])} to {display.number(row['upper'])}"
+            ends = f"{cards.number(row['lower'])} to {cards.number(row['upper'])}"
             rows.append([label, *([row["customers"]] if self._grouped else []), row["expected"], ends])
         if not self._grouped:
             columns.append("draws")
             for row_cells, draws in zip(rows, (self.purchases, self.value), strict=False):
-                row_cells.append(display.histogram(draws, f"draws of {row_cells[0]}"))
-        horizon = f"{display.number(self.clock.length)} {UNIT_NAMES[self.clock.time_unit]}s"
+                row_cells.append(cards.histogram(draws, f"draws of {row_cells[0]}"))
+        horizon = f"{cards.number(self.clock.length)} {UNIT_NAMES[self.clock.time_unit]}s"
         end, periods = self.clock.observation_end, len(self.clock.edges) - 1
         facts = [
             f"{int(self.customers.sum()):,} customers",
@@ -87,7 +87,7 @@ class Totals:
             f"{periods} periods" if periods > 1 else "",
             f"{self.purchases.size:,} draws",
         ]
-        return display.card("Totals", facts, display.table(columns, rows))
+        return cards.card("Totals", facts, cards.table(columns, rows))
 
     def __add__(self, other: Totals) -> Totals:
         """Both sets of customers together: of the same draws, groups and periods."""

@@ -1,0 +1,367 @@
+"""The command line: thin, and every command imports its room when it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import typer.main
+
+from lifeworth import __version__
+from lifeworth.cli import evaluate, jobs, models
+from lifeworth.cli.inputs import Columns, Currency, Rows, Seed, check_rfm_files, encoded, read_rfm, with_options
+from lifeworth.errors import DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
+from lifeworth.redaction import environment_secrets, redact
+
+if TYPE_CHECKING:
+    from lifeworth.transactions import Audit
+
+app = typer.Typer(
+    name="lifeworth",
+    help="What customers have been worth, what they will be worth, and how sure we are.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(models.app, name="models")
+evaluate.register(app)
+
+INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
+
+# The class of all wrong usage, of whichever click typer brings along.
+WrongUsage: Any = typer.BadParameter.__mro__[1]
+
+Input = Annotated[
+    Path,
+    typer.Argument(
+        help="Transactions or an RFM table: a .parquet or .csv file, a folder or a pattern.", show_default=False
+    ),
+]
+PeriodOfInput = Annotated[
+    str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
+]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"lifeworth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What customers have been worth, what they will be worth, and how sure we are."""
+
+
+@app.command()
+@with_options
+def rfm(
+    input: Input,  # noqa: A002
+    out: Annotated[Path, typer.Option(help="Where the table goes: .parquet (with its units) or .csv.")],
+    rows: Rows,
+    threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help='Memory to use, such as "4GB"; default: half of what is free.', show_default=False),
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
+    ] = None,
+) -> None:
+    """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    from lifeworth.atomic_files import replacing
+    from lifeworth.cli import terminal
+    from lifeworth.rfm import rfm_summary
+    from lifeworth.tables import check_apart, check_output
+
+    kind = _output_kind(out)
+    check_output(out, input, name="--out")
+    if audit is not None:
+        check_output(audit, input, name="--audit")
+    check_apart({"--out": out, "--audit": audit})
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        table = rfm_summary(
+            encoded(input, rows.encoding),
+            **rows.settings(),
+            threads=threads,
+            memory_limit=memory_limit,
+            progress=report,
+        )
+    if audit is not None:
+        with replacing(audit) as temporary:
+            table.audit.to_pandas().to_csv(temporary, index=False)
+    if kind == ".parquet":
+        table.to_parquet(out)
+    else:
+        with replacing(out) as temporary:
+            table.to_pandas().to_csv(temporary, index=False)
+    if table.audit.left_out:
+        _show_audit(table.audit)
+    typer.echo(f"{table.audit}\n{out}: {table.headline}")
+
+
+@app.command()
+@with_options
+def fit(
+    input: Input,  # noqa: A002
+    model: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
+    columns: Columns,
+    period: PeriodOfInput = None,
+    time_unit: Annotated[
+        str | None,
+        typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
+    ] = None,
+    currency: Currency = None,
+    purchases: Annotated[
+        str,
+        typer.Option(
+            help="Model of purchases. Customers leave after a repeat purchase: bg_nbd; after any, the first too: "
+            "mbg_nbd; at any time: pareto_nbd."
+        ),
+    ] = "bg_nbd",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="laplace (fast, with a certificate), nuts (PyMC), auto (the first, and the second where the "
+            "certificate fails), or map (a point)."
+        ),
+    ] = "auto",
+    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Fit a model of purchases and, where there is money, Gamma-Gamma. A fit that fails its diagnostics is not written.
+
+    With --amount "" the model of purchases is fitted alone.
+    """
+    from lifeworth.cli import terminal
+    from lifeworth.model import fit_clv
+    from lifeworth.model.models import purchase_model
+    from lifeworth.model.store import refuse_to_replace
+    from lifeworth.tables import check_output
+
+    chosen = purchase_model(purchases, "--purchases")
+    refuse_to_replace(model)
+    check_output(model, input, folder=True, name="--model")
+    table = read_rfm(input, columns, period, time_unit, currency, "D")
+    if not columns.amount:
+        table = replace(table, monetary_value=None, past_spend=None)
+    typer.echo(str(table.audit))
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        clv = fit_clv(table, chosen(), method=method, draws=draws, seed=seed, progress=report)
+    for part in (clv.purchases, clv.spend):
+        if part is not None:
+            typer.echo(f"{part!r}\n  {part.diagnostics}")
+    if clv.verdict == "fail":
+        raise FitError("The fit failed its diagnostics (see above): no model was written.")
+    clv.save(model)
+    typer.echo(f"Model written to {model}")
+
+
+@app.command()
+@with_options
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder of a fitted model.")],
+    input: Annotated[Path, typer.Option(help="Transactions or an RFM table: .parquet or .csv.")],  # noqa: A002
+    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    columns: Columns,
+    horizon: Annotated[str, typer.Option(help='How far ahead: "39W", "12M", "365D".')] = "12M",
+    discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
+    margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
+    cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
+    cost_per_active_year: Annotated[
+        str, typer.Option(help="Money for every year that somebody stays a customer, or a column.")
+    ] = "0",
+    acquisition_cost: Annotated[
+        str | None, typer.Option(help="Money each customer has cost, or a column.", show_default=False)
+    ] = None,
+    inflation: Annotated[float, typer.Option(help="Effective, per year: spend and costs grow by it.")] = 0.0,
+    interval: Annotated[float, typer.Option(help="Probability that intervals hold.")] = 0.9,
+    uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
+    seed: Seed = 0,
+    force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
+) -> None:
+    """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
+    from lifeworth.cli import terminal
+    from lifeworth.model import CLV, PurchaseFit, load
+    from lifeworth.tables import check_output
+
+    _output_kind(out)
+    check_output(out, input, model, name="--out")
+    loaded = load(model)
+    if isinstance(loaded, PurchaseFit):
+        loaded = CLV(loaded)
+    if not isinstance(loaded, CLV):
+        raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
+    fitted = loaded.purchases
+    if loaded.spend is None:
+        columns = replace(columns, amount="")
+    settings = (fitted.time_unit, fitted.posterior.currency)
+    # An RFM table of ours need not fit in memory.
+    table = None
+    if not check_rfm_files(input, columns, *settings):
+        table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model")
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        scored = loaded.score(
+            input if table is None else table,
+            out,
+            horizon,
+            force=force,
+            progress=report,
+            discount_rate=discount_rate,
+            margin=_number_or_column(margin),
+            cost_per_order=_number_or_column(cost_per_order),
+            cost_per_active_year=_number_or_column(cost_per_active_year),
+            acquisition_cost=None if acquisition_cost is None else _number_or_column(acquisition_cost),
+            inflation=inflation,
+            interval=interval,
+            uncertainty=None if uncertainty == "none" else uncertainty,
+            seed=seed,
+        )
+    if table is not None:
+        typer.echo(str(table.audit))
+    typer.echo(f"{out}: {scored.customers:,} customers scored over {horizon}")
+    if scored.totals is not None:
+        told = scored.totals.to_pandas().round(2)
+        typer.echo(told.to_string())
+
+
+jobs.register(app)
+
+
+@app.command()
+def warmup() -> None:
+    """Compile every kernel now, so that no later run has to wait for it."""
+    from lifeworth.families import FAMILIES
+    from lifeworth.kernels._jit import compile_all
+    from lifeworth.kernels.counting import summary as _rfm  # noqa: F401 - importing a room declares its kernels
+    from lifeworth.kernels.models import value_quantiles as _worth  # noqa: F401
+    from lifeworth.kernels.models.futures import future_rows
+
+    modules = {kind: [f.kernels for f in FAMILIES.values() if f.kind == kind] for kind in ("purchases", "spend")}
+    for purchases in modules["purchases"]:
+        for spend in (None, *modules["spend"]):
+            future_rows(purchases, spend)
+    typer.echo(f"{compile_all()} kernels are compiled.")
+
+
+def _show_audit(audit: Audit) -> None:
+    """What happened to every row, as a table."""
+    from rich.table import Table
+
+    from lifeworth.cli import terminal
+
+    table = Table("rows", "", "for example", box=None)
+    table.columns[0].justify = "right"
+    for reason, rows, examples in audit.to_pandas().itertuples(index=False):
+        table.add_row(f"{rows:,}", str(reason), str(examples))
+    terminal.console().print(table)
+
+
+def _output_kind(path: Path) -> str:
+    if path.suffix.lower() not in {".parquet", ".csv"}:
+        raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
+    return path.suffix.lower()
+
+
+def _number_or_column(text: str) -> float | str:
+    """An amount, or the name of a column."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def main() -> None:
+    """Run the command line: errors are one sentence on stderr, and exit codes those of the documentation."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
+    debug = len(arguments) < len(sys.argv) - 1
+    sys.excepthook = _show_unexpected if debug else _one_line
+    warnings.showwarning = _show_warning
+    _end_in_order()
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
+    except WrongUsage as error:
+        if error.format_message():  # without any argument the help has been shown, and there is no message
+            _say(error.format_message() + _hint(error))
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except Exception as error:
+        if is_interruption(error):
+            code = INTERRUPTED
+        else:
+            told = _told(error)
+            if told is None:
+                raise
+            if debug:
+                _show_traceback(error)
+            else:
+                _say(str(told))
+            sys.exit(told.exit_code)
+    if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
+        _say("Interrupted; nothing was left half-written.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception) -> LifeworthError | None:
+    """The error as a sentence for users; None for a bug. What the system says of a named file is not one."""
+    if isinstance(error, LifeworthError):
+        return error
+    if isinstance(error, OSError) and error.filename is not None:
+        return SourceError(f"{error.filename} could not be read or written: {error.strerror or error}.")
+    return None
+
+
+def _end_in_order() -> None:
+    """Where somebody asks this process to end, end as on Ctrl-C: what is half-done is taken away first."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever has chosen otherwise, as nohup does, is left to it; and only a main thread may choose.
+        on_main = threading.current_thread() is threading.main_thread()
+        if number is not None and on_main and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _hint(error: Any) -> str:
+    return f" Try: {error.ctx.command_path} --help" if error.ctx is not None else ""
+
+
+def _say(text: str) -> None:
+    """One line, whatever is in it."""
+    line = "\\n".join(redact(text, environment_secrets()).splitlines())
+    typer.echo(f"lifeworth: {line}", err=True)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
+    """A warning about the data is a sentence for the user; others are for developers."""
+    if issubclass(category, DataWarning):
+        _say(f"warning: {message}")
+
+
+def _show_traceback(error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    typer.echo(redact(text, environment_secrets()), err=True, nl=False)
+
+
+def _show_unexpected(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    _show_traceback(error)
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """An error nobody foresaw is a bug: say so in one line, and how to see the rest."""
+    text = " ".join(str(error).split())
+    _say(f"unexpected error ({kind.__name__}: {text}). This is a bug: run again with --debug and report what it shows.")

@@ -1,0 +1,122 @@
+"""Commands that judge, and write a page about it: demo, backtest and report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lifeworth.cli.inputs import Rows, Seed, encoded, with_options
+from lifeworth.errors import UsageError
+
+if TYPE_CHECKING:
+    from lifeworth.evaluate.appraisal import Appraisal
+
+Input = Annotated[
+    Path, typer.Argument(help="Transactions: a .parquet or .csv file, a folder or a pattern.", show_default=False)
+]
+Horizon = Annotated[str, typer.Option(help='How far ahead to foretell and to judge: "13W", "39W", "12M".')]
+Cutoffs = Annotated[
+    str, typer.Option(help='How many past dates to go back to, or which: "4", or "1997-06-30,1997-09-30".')
+]
+Models = Annotated[str, typer.Option(help="bg_nbd, mbg_nbd, pareto_nbd, with commas between; the first values.")]
+Interval = Annotated[float, typer.Option(help="Probability that intervals hold.")]
+Draws = Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)]
+Title = Annotated[str, typer.Option(help="Heading of the page.")]
+TITLE = "What the customers are worth"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be foretold, at which past dates, by which models."""
+
+    horizon: Horizon = "13W"
+    cutoffs: Cutoffs = "4"
+    models: Models = "bg_nbd"
+    interval: Interval = 0.9
+    draws: Draws = 1000
+    seed: Seed = 0
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lifeworth-demo"),
+    sample: Annotated[bool, typer.Option("--sample", help="The published 1/10 sample only: quicker.")] = False,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
+    from lifeworth.cli.demo import run_demo
+
+    run_demo(out, sample=sample, draws=draws, seed=seed)
+
+
+@with_options
+def backtest(
+    input: Input,  # noqa: A002
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    question: Question,
+    rows: Rows,
+    title: Title = TITLE,
+) -> None:
+    """Historical beside predictive on held-out time: tables, a calibrated model, and a report."""
+    from lifeworth.cli import terminal
+    from lifeworth.model.store import refuse_to_replace
+    from lifeworth.report.export import check_results, write_results
+
+    refuse_to_replace(out / "model")
+    check_results(out, input, name="--out")
+    found = _appraise(input, question, rows)
+    written = write_results(found, out, title)
+    screen = terminal.console()
+    terminal.show_appraisal(screen, found)
+    terminal.show_written(screen, written)
+
+
+@with_options
+def report(
+    input: Input,  # noqa: A002
+    question: Question,
+    rows: Rows,
+    out: Annotated[Path, typer.Option(help="Where the page goes: a .html file.")] = Path("report.html"),
+    title: Title = TITLE,
+) -> None:
+    """One page about the customers: their value, past and future, and the evidence for it."""
+    from lifeworth.cli import terminal
+    from lifeworth.report import write_report
+    from lifeworth.report.appraisal import appraisal_report
+    from lifeworth.tables import check_output
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--out {out}: give a file that ends in .html.")
+    check_output(out, input, name="--out")
+    found = _appraise(input, question, rows)
+    written = write_report(appraisal_report(found, title), out)
+    screen = terminal.console()
+    terminal.show_appraisal(screen, found)
+    terminal.show_written(screen, [(written, "all of it on one page: open it in a browser")])
+
+
+def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
+    from lifeworth.cli import terminal
+    from lifeworth.evaluate.appraisal import appraise
+
+    wanted: Any = [part.strip() for part in question.cutoffs.split(",") if part.strip()]
+    if len(wanted) == 1 and wanted[0].isdigit():
+        wanted = int(wanted[0])
+    names = [part.strip() for part in question.models.split(",") if part.strip()]
+    if not names:
+        raise UsageError("--models: name at least one, such as bg_nbd.")
+    if not rows.amount:
+        raise UsageError("--amount: what customers are worth needs the column with the amounts.")
+    asked: dict[str, Any] = {"interval": question.interval, "draws": question.draws, "seed": question.seed}
+    with terminal.progress(terminal.console(stderr=True)) as tell:
+        data = encoded(path, rows.encoding)
+        return appraise(data, question.horizon, wanted, names, **asked, **rows.settings(), progress=tell)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (demo, backtest, report):
+        app.command()(command)

@@ -1,0 +1,180 @@
+"""What commands take: the columns of transactions as options, and transactions or an RFM table from a file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lifeworth.errors import UsageError
+
+if TYPE_CHECKING:
+    from lifeworth.rfm import RFM
+    from lifeworth.tables import Files
+
+CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
+Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
+Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
+DateFormat = Annotated[
+    str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y"; or "excel".', show_default=False)
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(
+        help='On whose clock times with an offset are told, such as "Europe/London"; needed where offsets differ.',
+        show_default=False,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help='How text is stored in CSV files, such as "cp1252"; default: UTF-8.', show_default=False),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        help='The mark before the cents, "," or ".", where amounts are written as "1.234,56 €" or "$1,234.56".',
+        show_default=False,
+    ),
+]
+Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
+TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
+ObservationEnd = Annotated[
+    str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
+]
+Refunds = Annotated[str, typer.Option(help="Negative amounts: net, same_period, drop or error.")]
+Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
+Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of transactions, and how they are read."""
+
+    customer_id: CustomerId = "customer_id"
+    date: Date = "date"
+    amount: Amount = "amount"
+    date_format: DateFormat = None
+    time_zone: TimeZone = None
+    encoding: Encoding = None
+    decimal: Decimal = None
+    observation_end: ObservationEnd = None
+    refunds: Refunds = "net"
+
+
+@dataclass(frozen=True)
+class Rows(Columns):
+    """Transactions, and what becomes of them."""
+
+    period: Period = "D"
+    time_unit: TimeUnit = "W"
+    duplicates: Duplicates = "keep"
+    currency: Currency = None
+
+    def settings(self) -> dict[str, Any]:
+        """These, as `rfm_summary` and its like take them."""
+        settings = {**vars(self), "amount": self.amount or None}
+        del settings["encoding"]  # goes with the files: `encoded`
+        return settings
+
+
+def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
+    """A command that takes the fields of its dataclasses as options: those that commands share are written once."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+    options: list[inspect.Parameter] = []
+    for one in own:
+        if one.name in groups:
+            # In the order of the fields; a field's annotation is what typer reads.
+            options += inspect.signature(groups[one.name], eval_str=True).parameters.values()
+        else:
+            options.append(one)
+    options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in options]
+
+    @wraps(command)
+    def run(**given: Any) -> R:
+        taken = {}
+        for name, group in groups.items():
+            taken[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        return command(**given, **taken)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run
+
+
+def read_rfm(
+    path: Path,
+    columns: Columns,
+    period: str | None,
+    time_unit: str | None,
+    currency: str | None,
+    default_period: str | None = None,
+    units_of: str | None = None,
+) -> RFM:
+    """The RFM table in a file, or the one made from the transactions in it: then the period must be known.
+
+    `units_of` : whose units these are, if the user did not give them; said of a table that does not say its own.
+    """
+    from lifeworth.cli import terminal
+    from lifeworth.periods import UNIT_NAMES
+    from lifeworth.rfm import RFM, RFM_COLUMNS, metadata_of, rfm_summary
+    from lifeworth.tables import column_names
+
+    data = encoded(path, columns.encoding)
+    names = column_names(data)
+    if not set(RFM_COLUMNS) <= set(names):
+        counted = period or default_period
+        if counted is None:
+            raise UsageError(
+                f"{path} holds transactions, and the model does not say within which period purchases are one: make "
+                "an RFM table of them with lifeworth rfm, and give that."
+            )
+        rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
+        with terminal.progress(terminal.console(stderr=True)) as report:
+            return rfm_summary(data, **rows.settings(), progress=report)
+    _refuse_settings_of_transactions(path, columns)
+    if time_unit is None and metadata_of(data).time_unit is None:
+        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
+    table = RFM.from_frame(data, time_unit, columns.observation_end, period, currency)  # type: ignore[arg-type]
+    if units_of is not None:
+        unit = f"{UNIT_NAMES[table.time_unit]}s"
+        typer.echo(
+            f"lifeworth: {path} does not say its units: recency and T are taken in {unit}, as {units_of}'s.", err=True
+        )
+    return table
+
+
+def encoded(path: Path, encoding: str | None) -> Path | Files:
+    """The files that a path names, where their encoding is known; the path, where it is the usual one."""
+    from lifeworth.tables import find_files
+
+    return path if encoding is None else find_files(path, encoding)
+
+
+def check_rfm_files(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> bool:
+    """Whether these files are an RFM table that says its units; settings that contradict it are refused."""
+    from lifeworth.rfm import rfm_metadata
+
+    metadata = rfm_metadata(encoded(path, columns.encoding))
+    if metadata is None:
+        return False
+    _refuse_settings_of_transactions(path, columns)
+    metadata.combined(str(path), time_unit, columns.observation_end, None, currency)
+    return True
+
+
+def _refuse_settings_of_transactions(path: Path, columns: Columns) -> None:
+    usual = Columns()
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("customer_id", "date", "date_format", "time_zone", "decimal", "refunds")
+        if getattr(columns, name) != getattr(usual, name)
+    ]
+    if given:
+        raise UsageError(f"{path} is an RFM table already: {' and '.join(given)} would change nothing; leave it away.")

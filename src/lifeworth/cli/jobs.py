@@ -1,0 +1,58 @@
+"""Commands for jobs: `lifeworth init`, `lifeworth run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifeworth.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (init, run):
+        app.command()(command)
+
+
+def init(
+    job: Annotated[Path, typer.Argument(help="The file to write.")] = Path("job.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a job file with a comment on every key, to be filled in and run."""
+    from importlib.resources import files
+
+    from lifeworth.atomic_files import replacing
+
+    if job.exists() and not force:
+        raise UsageError(f"{job} exists: choose another name, or replace it with --force.")
+    with replacing(job) as temporary:
+        temporary.write_bytes(files("lifeworth.jobs").joinpath("template.toml").read_bytes())
+    typer.echo(f"{job} is written: fill it in, then try lifeworth run {job} --dry-run")
+
+
+def run(
+    job: Annotated[Path, typer.Argument(help="A job file; lifeworth init writes one.", show_default=False)],
+    run_id: Annotated[
+        str | None,
+        typer.Option(help="By which a sink that appends knows these rows; default: the last day.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
+    log: Annotated[str, typer.Option(help="The log on stderr: none, human or json; it is in a file anyway.")] = "none",
+) -> None:
+    """Run a job: transactions to scores, from a source to a sink, all or nothing. Silent where nobody watches."""
+    from lifeworth import jobs
+    from lifeworth.cli import terminal
+
+    if log not in {"none", "human", "json"}:
+        raise UsageError(f"--log {log} must be none, human or json.")
+    found = jobs.read_job(job)
+    if dry_run:
+        typer.echo("\n".join(jobs.dry_run(found, run_id)))
+        return
+    with terminal.progress(terminal.console(stderr=True)) as report:
+        done = jobs.run_job(found, run_id, shown=None if log == "none" else log, progress=report)  # type: ignore[arg-type]
+    if sys.stdout.isatty():
+        typer.echo(str(done))

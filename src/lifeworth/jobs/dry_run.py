@@ -1,0 +1,75 @@
+"""What a job would do."""
+
+from __future__ import annotations
+
+from lifeworth.jobs.job import Job
+from lifeworth.jobs.overwriting import check_places
+from lifeworth.jobs.registry import Registry
+from lifeworth.model import load
+from lifeworth.redaction import redacting
+
+
+def dry_run(job: Job, run_id: str | None = None) -> list[str]:
+    """What a run would do, a sentence a step; places are looked at, and nothing is written.
+
+    A query is run for the names and types of its columns, and can only read; one with `unrestricted_sql` is not run.
+
+    Raises
+    ------
+    UsageError, DataError, SourceError : what would stop it, as far as can be told without reading all rows.
+    """
+    with redacting(job.secrets):
+        return _sentences(job, run_id)
+
+
+def _sentences(job: Job, run_id: str | None) -> list[str]:
+    check_places(job, run_id)
+    section, model, scores = job.source, job.model, job.scores
+    source, sink = section.place(job.root), job.sink.place(job.root)
+    names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
+    names += [] if model.by is None or model.by in names else [model.by]
+    if section.unrestricted_sql:
+        sentences = [f"Read {source.label}, which is not tried here: source.unrestricted_sql lets it write."]
+    else:
+        with source.reader(names) as rows:
+            kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
+        sentences = [f"Read {source.label}: {kinds}."]
+    end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date there is"
+    sentences.append(f'Count purchases by "{job.rfm.period}", {end}, in the unit "{job.rfm.time_unit}".')
+    if job.rfm.incremental:
+        sentences.append("Count anew only customers that files new since the last run speak of.")
+    registry = Registry(job.root / model.registry)
+    if model.fits:
+        money = "" if model.spend == "none" or not section.amount else f" and {model.spend}"
+        sentences.append(f"Fit {model.purchases}{money} ({model.method}, {model.draws:,} draws, seed {model.seed}).")
+        if model.by is not None:
+            sentences.append(
+                f"Fit each {model.by} by itself that has {model.least_per_segment:,} customers who came back; the "
+                "others, and customers of several, get the fit of all."
+            )
+    else:
+        path = job.root / model.saved if model.saved else registry.path(str(model.registered), model.version)
+        load(path)
+        sentences.append(f"Take the model {path}.")
+    worst = '"ok"' if job.gate.accept == "ok" else '"ok" or "warn"'
+    sentences.append(f"Go on if its verdict is {worst}.")
+    if job.gate.backtest is not None:
+        sentences.append(
+            f"Hold back the last {job.gate.backtest}, and go on if the purchases foretold for them are within "
+            f"{job.gate.most_bias:.0%} of those made."
+        )
+    if model.register_as is not None:
+        then = "and promote it once its scores are out" if model.promote else "and leave the champion as it is"
+        sentences.append(f"Register it as {model.register_as!r} in {registry.folder}, {then}.")
+    sentences.append(
+        f"Score customers over {scores.horizon} (uncertainty {scores.uncertainty}, seed {scores.seed}), "
+        f"{scores.rows_per_block:,} at a time."
+    )
+    there = sink.exists(run_id or "run")
+    if job.sink.mode == "append":
+        sentences.append(f"Append the scores to {sink.label} under the run id {run_id or 'of the last day observed'}.")
+    else:
+        sentences.append(
+            f"Write the scores to {sink.label}, {'in place of what is there' if there else 'which is new'}."
+        )
+    return sentences

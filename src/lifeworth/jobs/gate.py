@@ -1,0 +1,135 @@
+"""Whether a new model may take a champion's place: by its diagnostics, and by what it would have foretold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifeworth.errors import DataError, FitError, UsageError
+from lifeworth.evaluate.holdout import score
+from lifeworth.jobs.job import GateSection, ModelSection
+from lifeworth.jobs.models import Models, Progress, fit_models
+from lifeworth.jobs.segments import Segments
+from lifeworth.periods import UNIT_NAMES, TimeUnit, add_months, horizon_length, period_end
+from lifeworth.rfm import RFM
+
+# Gives the RFM table up to a date, and what its customers did after it.
+Split = Callable[[pd.Timestamp], tuple[RFM, pd.DataFrame]]
+_FAILED = "The model did not pass its backtest"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a model may be used.
+
+    Attributes
+    ----------
+    refusal : why not, in a few words; empty if it may.
+    reasons : sentences behind it.
+    backtest : what was foretold of held-out time, if it was asked for.
+    """
+
+    refusal: str = ""
+    reasons: tuple[str, ...] = ()
+    backtest: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.refusal}: {' '.join(self.reasons)}".removesuffix(": ")
+
+
+def judge_diagnostics(models: Models, gate: GateSection) -> Judgement:
+    """What diagnostics and `gate.accept` say."""
+    if models.verdict == "fail":
+        return Judgement("The model failed its diagnostics", tuple(models.reasons))
+    if models.verdict == "warn" and gate.accept == "ok":
+        return Judgement('The model has the verdict "warn", and gate.accept is "ok"', tuple(models.reasons))
+    return Judgement()
+
+
+def judge_by_backtest(
+    gate: GateSection,
+    section: ModelSection,
+    rfm: RFM,
+    segments: Segments | None,
+    champion: Models | None,
+    split: Split,
+    progress: Progress,
+) -> Judgement:
+    """Fit what the job fits on all but the last `gate.backtest`, and hold what it foretells against what happened.
+
+    This is the one place where a job meets held-out time. The champion foretells the same customers' purchases beside
+    it; it may have learned from some of the time held out, which speaks for it.
+    """
+    assert gate.backtest is not None
+    if rfm.observation_end is None:
+        return Judgement(_FAILED, ("No end of observation is known, so that no time can be held out.",))
+    edge = _before(rfm.observation_end, gate.backtest, rfm.period or "D")
+    try:
+        calibration, holdout = split(edge)
+        own = None if segments is None else segments.follow(rfm, calibration)
+        candidate, _ = fit_models(calibration, own, section, None, progress)
+        found: dict[str, Any] = {
+            "train_end": f"{edge:%Y-%m-%d}",
+            "length": holdout.attrs["length"],
+            "time_unit": calibration.time_unit,
+            "candidate": _scored(candidate, calibration, own, holdout),
+        }
+    except (DataError, FitError) as error:
+        return Judgement(_FAILED, (f"It could not be made: {error}",))
+    if champion is not None:
+        try:
+            found["champion"] = _scored(champion, calibration, own, holdout)
+        except UsageError:  # in another unit of time: not to be compared
+            found["champion"] = None
+    reasons = tuple(_against(found, gate))
+    return Judgement(_FAILED if reasons else "", reasons, found)
+
+
+def _before(end: pd.Timestamp, length: str, period: TimeUnit) -> pd.Timestamp:
+    """A date in the last period of calibration, when so much is held out before the end of observation."""
+    number, unit = float(length[:-1]), length[-1]
+    if unit in ("M", "Y") and number.is_integer():
+        edge = add_months(period_end(end, period), -int(number) * (12 if unit == "Y" else 1))
+        return pd.Timestamp(edge - np.timedelta64(1, "s"))
+    return end - pd.Timedelta(hours=round(horizon_length(length, "h", argument="gate.backtest")))
+
+
+def _scored(models: Models, calibration: RFM, segments: Segments | None, holdout: pd.DataFrame) -> dict[str, Any]:
+    terms = {"horizon": float(holdout.attrs["length"]), "uncertainty": None}
+    frame, _ = models.predict_both(calibration, segments if models.own else None, terms)
+    purchases = score(frame["expected_purchases"].to_numpy(), holdout["frequency"].to_numpy())
+    told = {"purchases": _plain(asdict(purchases))}
+    if "clv" in frame and "spend" in holdout:
+        told["spend"] = _plain(asdict(score(frame["clv"].to_numpy(), holdout["spend"].to_numpy())))
+    return told
+
+
+def _plain(scores: dict[str, Any]) -> dict[str, Any]:
+    """Without what cannot be said: an account holds no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in scores.items()}
+
+
+def _against(found: dict[str, Any], gate: GateSection) -> list[str]:
+    span = f"the {found['length']:g} {UNIT_NAMES[found['time_unit']]}s after {found['train_end']}"
+    purchases = found["candidate"]["purchases"]
+    if purchases["bias"] is None:
+        return [f"Nobody bought in {span}, so that the backtest says nothing."]
+    reasons = []
+    if abs(purchases["bias"]) > gate.most_bias:
+        more = "more" if purchases["bias"] > 0 else "fewer"
+        reasons.append(
+            f"Of {span} it would have foretold {abs(purchases['bias']):.0%} {more} purchases than there were, and "
+            f"gate.most_bias is {gate.most_bias:g}."
+        )
+    champion = (found.get("champion") or {}).get("purchases")
+    if champion is not None and purchases["mae"] > champion["mae"] * (1 + gate.most_worse):
+        reasons.append(
+            f"Of {span} its error per customer is {purchases['mae'] / champion['mae'] - 1:.0%} above the champion's, "
+            f"and gate.most_worse is {gate.most_worse:g}."
+        )
+    return reasons

@@ -1,0 +1,507 @@
+"""A job as a file says it: checked whole before anything is read, every mistake named by its key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from lifeworth.errors import SourceError, UsageError
+from lifeworth.jobs.connections import ConnectionString, Secret
+from lifeworth.jobs.databases import MEMORY
+from lifeworth.jobs.job_errors import sentences
+from lifeworth.jobs.sinks import DuckDBSink, FilesSink, PostgreSQLSink, Sink
+from lifeworth.jobs.sources import DuckDBSource, FilesSource, PostgreSQLSource, Source
+from lifeworth.redaction import redact
+from lifeworth.value import Terms
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_CHARACTERS = 1000
+_PLACES = ("path", "duckdb", "postgresql")
+Unit = Literal["h", "D", "W", "M"]
+_DURATION = r"^\d+(\.\d+)?[hDWMY]$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class Section(BaseModel):
+    """A table of a job file: no key that is not known, and no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _plain_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        query = info.field_name == "query"
+        if any(0xD800 <= ord(character) < 0xE000 for character in value):
+            raise ValueError("has a character that is no text (half of a surrogate pair)")
+        if "\0" in value or (not query and _CONTROL.search(value)):
+            raise ValueError("has a control character in it, such as a line break or a null character")
+        if not query and len(value) > _MOST_CHARACTERS:
+            raise ValueError(f"has more than {_MOST_CHARACTERS:,} characters")
+        return value
+
+
+def _connection_string(value: Any) -> Any:
+    return (ConnectionString(value) if value.strip() else None) if isinstance(value, str) else value
+
+
+class PlaceKeys(Section):
+    """The keys of a place, of which there is one."""
+
+    path: str | None = None
+    duckdb: str | None = None
+    postgresql: Annotated[ConnectionString | None, BeforeValidator(_connection_string)] = None
+    table: str | None = Field(default=None, min_length=1)
+    database_schema: str | None = Field(default=None, alias="schema", min_length=1)
+
+    @property
+    def _where(self) -> str:
+        given = [name for name in _PLACES if getattr(self, name)]
+        if len(given) != 1:
+            found = "none is given" if not given else f"{' and '.join(given)} are given"
+            raise ValueError(f"needs one of path, duckdb and postgresql; {found}")
+        if given[0] == "path":
+            lost = [k for k in ("table", "schema", "query", "parameters") if k in self._given]
+            if lost:
+                raise ValueError(f"has a path, and {' and '.join(lost)}, which only databases have")
+        return given[0]
+
+    @property
+    def _given(self) -> set[str]:
+        return {"schema" if name == "database_schema" else name for name in self.model_fields_set}
+
+
+class SourceSection(PlaceKeys):
+    """Where transactions are."""
+
+    query: str | None = None
+    parameters: list[Any] = []
+    unrestricted_sql: bool = False
+    customer_id: str = "customer_id"
+    date: str = "date"
+    amount: str = "amount"
+    date_format: str | None = None
+    time_zone: str | None = None
+    decimal: Literal[",", "."] | None = None
+    encoding: str | None = None
+
+    @field_validator("parameters", mode="after")
+    @classmethod
+    def _plain_parameters(cls, values: list[Any]) -> list[Any]:
+        for number, value in enumerate(values, 1):
+            if not isinstance(value, (str, int, float, bool, dt.date, dt.time, Secret)):
+                raise ValueError(f"has a value that is no text, number, date or boolean: ${number}")
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise ValueError(f"has a number of more than 64 bits: ${number}")
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"has a text with a null character: ${number}")
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.unrestricted_sql and (not self.duckdb or self.query is None):
+            raise ValueError("has unrestricted_sql, which only a query of DuckDB can make use of")
+        if self._where != "path":
+            if self.encoding is not None:
+                raise ValueError("has an encoding, which only files have")
+            if (self.table is None) == (self.query is None):
+                raise ValueError("reads a database by table or by query: give one of the two")
+            if self.parameters and self.query is None:
+                raise ValueError("has parameters, and no query for them")
+            if self.query is not None and self.database_schema is not None:
+                raise ValueError("has a schema beside a query, which names its own")
+            if self.duckdb == MEMORY and self.query is None:
+                raise ValueError('reads ":memory:", which holds no tables: give a query')
+        return self
+
+    def place(self, root: Path) -> Source:
+        """What reads it; paths are seen from `root`."""
+        values = tuple(value.get_secret_value() if isinstance(value, Secret) else value for value in self.parameters)
+        asked = (self.table, self.database_schema, self.query, values)
+        secrets = tuple(value.get_secret_value() for value in self.parameters if isinstance(value, Secret))
+        if self.postgresql is not None:
+            return PostgreSQLSource(self.postgresql, *asked, secrets=secrets)
+        if self.duckdb:
+            return DuckDBSource(_from(root, self.duckdb), *asked, str(root), self.unrestricted_sql, secrets)
+        assert self.path is not None
+        return FilesSource(_from(root, self.path), self.encoding)
+
+
+class RFMSection(Section):
+    """How transactions are counted: arguments of `rfm_summary`."""
+
+    period: Unit = "D"
+    time_unit: Unit = "W"
+    observation_end: str | dt.date | None = None
+    refunds: Literal["net", "same_period", "drop", "error"] = "net"
+    duplicates: Literal["keep", "drop"] = "keep"
+    currency: str | None = None
+    memory_limit: str | None = None
+    threads: int | None = Field(default=None, ge=1)
+    incremental: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments of `rfm_summary`."""
+        return self.model_dump(exclude={"incremental"})
+
+
+class ModelSection(Section):
+    """What is fitted, or which fit is taken."""
+
+    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
+    by: str | None = Field(default=None, min_length=1)
+    least_per_segment: int = Field(default=500, ge=1)
+    spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
+    method: Literal["auto", "laplace", "nuts", "map"] = "auto"
+    draws: int = Field(default=1000, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    saved: str | None = None
+    registered: str | None = Field(default=None, pattern=_NAME)
+    version: int | Literal["champion"] = "champion"
+    register_as: str | None = Field(default=None, pattern=_NAME)
+    promote: bool = True
+    registry: str = "models"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
+        taken = [name for name in ("saved", "registered") if getattr(self, name)]
+        if len(taken) == 2:
+            raise ValueError("has both saved and registered: take a model from one place")
+        if taken and (lost := sorted(fitting & self.model_fields_set)):
+            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would change nothing")
+        if "version" in self.model_fields_set and self.registered is None:
+            raise ValueError("has a version, and no registered model that it would be of")
+        if "promote" in self.model_fields_set and self.register_as is None:
+            raise ValueError("has promote, and no register_as: there is nothing to promote")
+        if "least_per_segment" in self.model_fields_set and self.by is None:
+            raise ValueError("has least_per_segment, and no by: there are no segments")
+        if self.by is not None and len(self.register_as or "") > 40:
+            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
+        return self
+
+    @property
+    def fits(self) -> bool:
+        """Whether a model is fitted."""
+        return self.saved is None and self.registered is None
+
+
+class GateSection(Section):
+    """What must hold before anything is published."""
+
+    accept: Literal["ok", "warn"] = "warn"
+    least_customers: int = Field(default=1, ge=1)
+    most_left_out: float = Field(default=1.0, ge=0, le=1)
+    backtest: str | None = Field(default=None, pattern=_DURATION)
+    most_bias: float = Field(default=0.25, gt=0)
+    most_worse: float = Field(default=0.1, ge=0)
+    otherwise: Literal["stop", "champion"] = "stop"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
+        if lost and self.backtest is None:
+            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
+        return self
+
+
+class ScoresSection(Section):
+    """Terms of the scores: arguments of `CLV.predict`."""
+
+    horizon: str | float
+    discount_rate: float = 0.0
+    margin: float = Field(default=1.0, ge=0)
+    cost_per_order: float = Field(default=0.0, ge=0)
+    cost_per_active_year: float = Field(default=0.0, ge=0)
+    acquisition_cost: float | None = Field(default=None, ge=0)
+    inflation: float = 0.0
+    interval: float = 0.9
+    uncertainty: Literal["customer", "mean", "none"] = "customer"
+    seed: int = Field(default=0, ge=0)
+    rows_per_block: int = Field(default=250_000, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        Terms(**self.terms()).clock("W", None)  # its sentences name the key
+        return self
+
+    def terms(self) -> dict[str, Any]:
+        """Arguments of `CLV.predict`."""
+        given = self.model_dump(exclude={"rows_per_block"})
+        return given | {"uncertainty": None if self.uncertainty == "none" else self.uncertainty}
+
+
+class SinkSection(PlaceKeys):
+    """Where scores go."""
+
+    mode: Literal["replace", "append"] = "replace"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self._where != "path" and self.table is None:
+            raise ValueError("writes to a database, and names no table")
+        if self.duckdb == MEMORY:
+            raise ValueError('writes to ":memory:", which is gone when the job ends: give a file')
+        self.place(Path())
+        return self
+
+    def place(self, root: Path) -> Sink:
+        """What writes to it; paths are seen from `root`."""
+        if self.path:
+            return FilesSink(_from(root, self.path), self.mode)
+        assert self.table is not None
+        if self.duckdb:
+            return DuckDBSink(_from(root, self.duckdb), self.table, self.database_schema, self.mode)
+        assert self.postgresql is not None
+        return PostgreSQLSink(self.postgresql, self.table, self.database_schema, self.mode)
+
+
+class RecordsSection(Section):
+    """Where a run leaves its account."""
+
+    folder: str = "runs"
+    metrics: str | None = None
+    report: bool = False
+
+
+class Job(Section):
+    """A job: from a source to a sink. `read_job` makes it of a file.
+
+    Connection strings are kept out of its text, of its JSON and of its pickle: a job that comes out of a pickle cannot
+    reach its databases.
+
+    Raises
+    ------
+    UsageError : every mistake, each by its key, in one sentence that repeats no value.
+
+    Examples
+    --------
+    >>> import lifeworth as lw
+    >>> job = lw.Job(name="nightly", source={"path": "orders"}, scores={"horizon": "12M"}, sink={"path": "out.parquet"})
+    >>> job.model.purchases, job.gate.accept
+    ('bg_nbd', 'warn')
+    """
+
+    name: str = Field(pattern=_NAME)
+    source: SourceSection
+    rfm: RFMSection = RFMSection()
+    model: ModelSection = ModelSection()
+    gate: GateSection = GateSection()
+    scores: ScoresSection
+    sink: SinkSection
+    records: RecordsSection = RecordsSection()
+    _root: Path = PrivateAttr(default=Path())
+    _file: Path | None = PrivateAttr(default=None)
+    _written: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, /, **content: Any) -> None:
+        try:
+            super().__init__(**content)
+        except ValidationError as error:
+            problems = sentences(error, _KEYS, _known, _DURATION)
+        else:
+            return
+        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """Check a job that is given as a mapping of its sections."""
+        if isinstance(obj, cls):
+            return obj
+        if settings or not isinstance(obj, Mapping) or not all(isinstance(key, str) for key in obj):
+            raise UsageError("A job is checked from a mapping of its sections, without further settings.")
+        return cls(**obj)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
+        """Not offered: a job file is TOML."""
+        raise UsageError("A job is read from TOML: use read_job.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model.fits and self.model.method == "map" and self.gate.accept == "ok":
+            raise ValueError(
+                'gate.accept = "ok" and model.method = "map" exclude each other: a point has no diagnostics'
+            )
+        if self.gate.backtest is not None and not self.model.fits:
+            raise ValueError("gate.backtest is for models that are fitted: one that is taken is not fitted again")
+        if self.gate.otherwise == "champion" and self.model.register_as is None:
+            raise ValueError('gate.otherwise = "champion" needs model.register_as, whose champion it would be')
+        if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
+            raise ValueError("model.by must be a column of its own, beside customers and dates")
+        if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
+            raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
+        if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":
+            raise ValueError('source.amount = "" and model.spend exclude each other: there is no money to learn from')
+        if self.source.path is not None and self.source.path == self.sink.path:
+            raise ValueError("sink.path is source.path: the scores would replace the transactions")
+        same = [
+            getattr(self.source, k) == getattr(self.sink, k)
+            for k in ("duckdb", "postgresql", "table", "database_schema")
+        ]
+        if self.source.table is not None and all(same):
+            raise ValueError("sink.table is source.table: the scores would replace the transactions")
+        return self
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths in the file are seen from: its own."""
+        return self._root
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the job was read from; None for one made in Python."""
+        return self._file
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The job as its file has it, variables by their names and without passwords."""
+        return self._written
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no message, log or manifest of this job may repeat."""
+        places = [place.postgresql for place in (self.source, self.sink) if place.postgresql is not None]
+        found = {value.get_secret_value() for value in self.source.parameters if isinstance(value, Secret)}
+        return sorted(found.union(*(place.secrets for place in places)), key=len, reverse=True)
+
+
+def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
+    r"""Read and check a job file.
+
+    Parameters
+    ----------
+    path : a TOML file; paths in it are seen from its folder.
+    variables : what ${NAME} stands for; default, the environment.
+
+    Raises
+    ------
+    UsageError : every mistake of the file, each by its key, in one sentence.
+    SourceError : a file that cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "job.toml"
+    >>> text = '[source]\npath = "orders"\n[scores]\nhorizon = "12M"\n[sink]\npath = "out.parquet"'
+    >>> _ = path.write_text(f'name = "nightly"\n{text}')
+    >>> read_job(path).scores.horizon
+    '12M'
+    """
+    path = Path(path)
+    problem: UsageError | SourceError | None = None
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = SourceError(redact(f"{path} could not be read: {error.strerror or error}."))
+    except UnicodeDecodeError:
+        problem = UsageError(f"{path} is not text in UTF-8.")
+    except RecursionError:
+        problem = UsageError(f"{path} is nested too deeply.")
+    except ValueError as error:  # of tomllib; and of a path with a null character, or a number too long to be read
+        text = str(error).partition(":")[0] if "integer string" in str(error) else str(error)
+        problem = UsageError(redact(f"{path} is not TOML: {text[:1].lower()}{text[1:]}."))
+    if problem is not None:
+        raise problem  # outside of the block: what it would come from holds the content of the file
+    problems: list[str] = []
+    filled = _filled(content, os.environ if variables is None else variables, "", problems)
+    if problems:
+        raise UsageError(redact(f"{path}: {'; '.join(problems)}."))
+    try:
+        job = Job.model_validate(filled)
+    except UsageError as error:
+        error.args = (f"{path}: {error}",)
+        raise
+    job._root, job._file = path.parent, path
+    job._written = _without_passwords(content)
+    return job
+
+
+def _from(root: Path, path: str) -> str:
+    try:
+        return path if path == MEMORY else str(root / Path(path).expanduser())
+    except RuntimeError:
+        user = Path(path).parts[0]
+    raise UsageError(f"There is no home folder {user} on this machine: write the whole path.")
+
+
+def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:
+    """The content of a file with variables in place of their names."""
+    if isinstance(value, dict):
+        return {k: _filled(v, variables, f"{key}.{k}".lstrip("."), problems) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, variables, key, problems) for one in value]
+    if not isinstance(value, str):
+        return value
+    names = _VARIABLE.findall(value)
+    if names and key == "source.query":
+        problems.append(
+            f"source.query holds ${{{names[0]}}}: values belong in source.parameters, as $1, $2 in the query"
+        )
+        return value
+    unset = [name for name in dict.fromkeys(names) if name not in variables]
+    problems += [f"{key} needs the environment variable {name!r}, which is not set" for name in unset]
+    text = _VARIABLE.sub(lambda found: variables.get(found[1], ""), value)
+    return Secret(text) if names and key == "source.parameters" else text
+
+
+def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a file as a manifest shows it: of a connection string its place alone."""
+
+    def shown(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {redact(k): shown(k, v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [shown(key, one) for one in value]
+        if isinstance(value, str):
+            if key == "postgresql" and not _VARIABLE.fullmatch(value):
+                return _place_of(value)
+            return redact(value)
+        return value.isoformat() if isinstance(value, (dt.date, dt.time)) else value
+
+    return {key: shown(key, value) for key, value in content.items()}
+
+
+def _place_of(text: str) -> str:
+    try:
+        return ConnectionString(text).place
+    except UsageError:
+        return "PostgreSQL"  # with variables in it, which make it whole
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "source": SourceSection,
+    "rfm": RFMSection,
+    "model": ModelSection,
+    "gate": GateSection,
+    "scores": ScoresSection,
+    "sink": SinkSection,
+    "records": RecordsSection,
+}
+
+
+def _known(steps: list[str]) -> list[str]:
+    fields = (_SECTIONS[steps[0]] if steps else Job).model_fields
+    return [field.alias or name for name, field in fields.items()]
+
+
+_KEYS = set(_known([])) | {key for name in _SECTIONS for key in _known([name])}

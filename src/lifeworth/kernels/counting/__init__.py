@@ -1,0 +1,1 @@
+"""Kernels that read rows and count purchases."""

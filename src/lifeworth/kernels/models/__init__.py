@@ -1,0 +1,1 @@
+"""Kernels of the model families and of simulation."""

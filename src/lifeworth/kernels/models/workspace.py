@@ -1,0 +1,73 @@
+"""Room for the futures of one customer: arrays that a thread fills for one customer after the other."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lifeworth.kernels._jit import inner
+from lifeworth.kernels.models.variates import named
+
+_LEAST = 1024  # purchases that are listed at a time, if so many are there
+
+
+class Room(NamedTuple):
+    """Room for the futures of one customer, for all that are not silent side by side, and for some of their purchases.
+
+    Where nothing else is said, the k-th number belongs to the k-th future that is not silent, which is that of the
+    draw `draw[k]`.
+    """
+
+    customer: np.ndarray  # (4,), whom `begun` is of: x, t_x, T, length
+    parameters: np.ndarray  # (parameters, draws), of the customer's group
+    begun: np.ndarray  # (beginnings, draws), all of them
+    draw: np.ndarray
+    names: np.ndarray
+    counts: np.ndarray
+    ends: np.ndarray
+    leaves: np.ndarray  # 1 where the last purchase is known to be the last of all
+    shapes: np.ndarray
+    scales: np.ndarray
+    values: np.ndarray
+    some: np.ndarray  # (draws + 1,), whatever there is just now
+    own_names: np.ndarray
+    # Of purchases: whose they are, their number among those of that future, when they are made.
+    whose: np.ndarray
+    number: np.ndarray
+    time: np.ndarray
+    purchase_names: np.ndarray
+    amounts: np.ndarray
+    worth: np.ndarray
+
+
+@inner
+def make_room(draws: int, parameters: int, beginnings: int) -> Room:
+    """Room for the futures of so many draws of a family."""
+    size = max(2 * draws, _LEAST)
+    return Room(
+        np.full(4, np.nan),
+        np.empty((parameters, draws)),
+        np.empty((beginnings, draws)),
+        np.empty(draws, dtype=np.uint64),
+        np.empty(draws, dtype=np.uint64),
+        np.empty(draws),
+        np.empty(draws),
+        np.empty(draws),
+        np.empty(draws),
+        np.empty(draws),
+        np.empty(draws),
+        np.empty(draws + 1),
+        np.empty(draws, dtype=np.uint64),
+        np.empty(size, dtype=np.uint64),
+        np.empty(size, dtype=np.int64),
+        np.empty(size),
+        np.empty(size, dtype=np.uint64),
+        np.empty(size),
+        np.empty(size),
+    )
+
+
+@inner
+def fill_names(names: np.ndarray, number: int, size: int, out: np.ndarray) -> None:
+    """Fill out[:size] with the names of the number-th of what each future has."""
+    for k in range(size):
+        out[k] = named(names[k], number)

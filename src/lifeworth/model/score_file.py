@@ -1,0 +1,161 @@
+"""Scoring from file to file: block by block, so that memory does not grow with the number of customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifeworth.atomic_files import replacing
+from lifeworth.errors import DataError, UsageError
+from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
+from lifeworth.tables import Files, check_output, find_files, id_type, to_arrow_with_ids
+from lifeworth.value import Totals
+from lifeworth.value.terms import PER_CUSTOMER_TERMS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from lifeworth.display.progress import Report
+    from lifeworth.model.clv import CLV
+
+# A customer takes about a kilobyte while it is scored: columns in, key and columns out, and their copies.
+_ROWS_PER_BLOCK = 250_000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What `CLV.score` has written.
+
+    Attributes
+    ----------
+    path : the file.
+    customers : how many are in it.
+    totals : what they will do together; None where uncertainty is None.
+    """
+
+    path: Path
+    customers: int
+    totals: Totals | None
+
+
+def score(
+    clv: CLV,
+    source: Any,
+    out: str | Path,
+    horizon: str | float,
+    rows_per_block: int | None,
+    progress: Report | None,
+    **terms: Any,
+) -> Scored:
+    """`CLV.score`."""
+    path = Path(out)
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv"):
+        raise UsageError(f"{path}: scores are written to a file that ends in .parquet or .csv.")
+    if rows_per_block is not None and (not isinstance(rows_per_block, int) or rows_per_block < 1):
+        raise UsageError(f"rows_per_block={rows_per_block!r} must be a whole number of at least 1.")
+    check_output(path, source.read_from if isinstance(source, RFM) else source)
+    blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
+    done, totals = 0, None
+    with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source)) as writer:
+        for frame, rfm in blocks:
+            own = {name: _column(frame, value) for name, value in terms.items() if name in PER_CUSTOMER_TERMS}
+            scores, block_totals = clv.predict_both(rfm, horizon, **{**terms, **own})
+            writer.write(scores)
+            totals = block_totals if totals is None or block_totals is None else totals + block_totals
+            done += len(rfm)
+            if progress is not None:
+                progress("valuing customers", done / expected if expected else 0.0)
+    return Scored(path, done, totals)
+
+
+def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
+    """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
+    unit = clv.purchases.time_unit
+    if isinstance(source, (str, Path, Files)):
+        files = find_files(source)
+        told = (rfm_metadata(files) or RFMMetadata()).units
+        told = told if told.time_unit is not None else replace(told, time_unit=unit)
+        batches: Any = files.batches(files.schema(None), rows)
+        frames: Any = (batch.to_pandas() for batch in batches)
+        return ((frame, RFM.from_metadata(frame, told)) for frame in frames if len(frame)), files.rows()
+    if isinstance(source, RFM):
+        pieces = (source.take(_range(start, rows, len(source))) for start in range(0, len(source), rows))
+        return ((piece.to_pandas(), piece) for piece in pieces), len(source)
+    return ((rfm.to_pandas(), rfm) for rfm in _agreeing(clv.purchases._rfm(block) for block in source)), None
+
+
+def _id_type(source: Any) -> pa.DataType | None:
+    """The type in which ids are written, where more is known of it than the first block tells."""
+    import pyarrow as pa
+
+    if isinstance(source, RFM):
+        return id_type(source.customer_id)
+    if isinstance(source, (str, Path, Files)):
+        kind = find_files(source).schema(["customer_id"]).field(0).type
+        return kind if pa.types.is_decimal(kind) else None
+    return None
+
+
+def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
+    """RFM tables that are parts of one: of the same units, period and end."""
+    first: RFMMetadata | None = None
+    for number, table in enumerate(tables, 1):
+        own = table.metadata.units
+        first = own if first is None else first
+        if own != first:
+            names = [field.name for field in fields(own) if getattr(own, field.name) != getattr(first, field.name)]
+            values = [" and ".join(str(getattr(one, name)) for name in names) for one in (first, own)]
+            raise DataError(
+                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, and "
+                f"{values[1]} in block {number}; score them apart."
+            )
+        yield table
+
+
+def _column(frame: pd.DataFrame, value: Any) -> Any:
+    """A column by customer, where a name is given; numbers as they are."""
+    if not isinstance(value, str):
+        return value
+    if value == "customer_id":
+        raise UsageError("customer_id names the customers: give a number, or another column of the RFM table.")
+    if value not in frame.columns:
+        raise DataError(f"The RFM table has no column {value!r}; it has: {', '.join(map(str, frame.columns))}.")
+    return frame.set_index("customer_id")[value]
+
+
+def _range(start: int, rows: int, size: int) -> Any:
+    import numpy as np
+
+    return np.arange(start, min(start + rows, size))
+
+
+class _Writer:
+    """Appends frames of the same columns to a Parquet or CSV file."""
+
+    def __init__(self, path: Path, kind: str, ids: pa.DataType | None) -> None:
+        self.path, self.kind, self.ids = path, kind, ids
+        self.file: Any = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append a block; its types are those of the first."""
+        import pyarrow.parquet as pq
+
+        if self.kind == ".csv":
+            frame.to_csv(self.path, index=False, mode="a", header=not self.path.exists())
+            return
+        table = to_arrow_with_ids(frame, self.ids)
+        if self.file is None:
+            self.ids = table.schema.field("customer_id").type
+            self.file = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        self.file.write_table(table)
