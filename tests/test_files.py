@@ -61,8 +61,8 @@ def test_a_new_file_takes_the_place_of_the_old(tmp_path):
 
 KILLED = """
 import os, pathlib, signal, sys
-from lifeworth import files
-from lifeworth.files import replacing
+from lifeworth import atomic_files as files
+from lifeworth.atomic_files import replacing
 move = pathlib.Path.replace
 if sys.argv[2] == "between":  # the one moment when the name is free, where folders cannot be exchanged
     files.exchange = lambda *_: False
@@ -116,7 +116,7 @@ def test_this_file_system_exchanges_folders(tmp_path):
 
 WRITER = """
 import sys
-from lifeworth import files
+from lifeworth import atomic_files as files
 if sys.argv[2] == "aside":
     files.exchange = lambda *_: False
 number = 0

@@ -353,9 +353,9 @@ def test_a_failed_write_leaves_the_old_model_in_place(clv, tmp_path, monkeypatch
 SAVER = """
 import sys
 import lifeworth as lw
-from lifeworth import files
+from lifeworth import atomic_files
 if sys.argv[2] == "aside":
-    files.exchange = lambda *_: False
+    atomic_files.exchange = lambda *_: False
 clv, number = lw.load(sys.argv[1]), 0
 print("started", flush=True)
 while True:

@@ -17,7 +17,7 @@ from lifeworth.jobs import read_job, run_job
 # Runs a job, and kills itself once `left` blocks are scored.
 KILLED = """
 import os, signal, sys
-from lifeworth.batch import blocks, read_job, run_job
+from lifeworth.jobs import blocks, read_job, run_job
 left = int(sys.argv[2])
 def write_mark(mark, files, write=blocks.write_mark):
     global left
