@@ -36,7 +36,7 @@ def watch(event, arguments):
         if seen == left:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(watch)
-from lifeworth.batch import read_job, run_job
+from lifeworth.jobs import read_job, run_job
 run_job(read_job(sys.argv[1]))
 print(seen)
 """

@@ -115,7 +115,7 @@ def test_rows_that_are_read_by_another_thread(postgresql, tmp_path):
     code = """
 import os, signal, sys, threading
 import lifeworth as lw
-from lifeworth.batch.sources import PostgreSQLSource
+from lifeworth.jobs.sources import PostgreSQLSource
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 text = "SELECT k AS customer_id, date '2024-01-01' AS date, 1.0::float8 AS amount FROM generate_series(1, 2000000) k "
 text += "WHERE k < 1500000 OR pg_sleep(600) IS NOT NULL"

@@ -417,7 +417,12 @@ def test_no_other_room_names_a_familys_parameters():
     source = Path(lw.__file__).parent
     # The command line's help and default name families, and the demo quotes published estimates.
     rooms = ("inference", "model", "evaluate", "report", "plots", "predict.py", "value", "cli")
-    said = {"model/models.py": names, "cli/demo.py": names, "cli/__init__.py": set(FAMILIES), "cli/evaluate.py": set(FAMILIES)}
+    said = {
+        "model/models.py": names,
+        "cli/demo.py": names,
+        "cli/__init__.py": set(FAMILIES),
+        "cli/evaluate.py": set(FAMILIES),
+    }
     found = []
     for path in source.rglob("*.py"):
         place = path.relative_to(source)
