@@ -71,7 +71,9 @@ class FreeOrders:
             return np.array([self.share])
         share, weights = self._weights
         even = (np.arange(number) + 0.5) / number
-        return np.random.default_rng([seed, 0xF4EE]).permutation(np.interp(even, np.cumsum(weights), share))
+        return np.random.default_rng([seed, 0xF4EE]).permutation(
+            np.interp(even, np.cumsum(weights) - weights / 2, share)
+        )
 
     def paid(self, rows: Rows) -> Rows:
         """Rows as a model of paid orders takes them: expected numbers of paid orders, and means of those.
