@@ -101,9 +101,9 @@ def test_distinct_rows_weigh_as_much_as_the_customers_behind_them(sample):
 @pytest.mark.parametrize(("unit", "factor"), [("D", 7.0), ("h", 168.0)])
 def test_the_unit_of_time_changes_no_prediction(sample, unit, factor):
     """The default priors know no unit, so the mode moves with it exactly; the optimiser stops within 1e-7."""
-    converted = lw.RFM.from_frame(
-        sample.to_pandas().assign(recency=sample.recency * factor, T=sample.T * factor), unit, "1997-09-30"
-    )
+    frame = sample.to_pandas().assign(recency=sample.recency * factor, T=sample.T * factor)
+    frame.attrs.clear()  # they say that times are in weeks
+    converted = lw.RFM.from_frame(frame, unit, "1997-09-30")
     weeks = lw.BetaGeo().fit(sample, method="map")
     other = lw.BetaGeo().fit(converted, method="map")
     np.testing.assert_allclose(
