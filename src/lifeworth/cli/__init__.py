@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
-import os
 import signal
 import sys
 import threading
@@ -21,7 +17,7 @@ import typer.main
 from lifeworth import __version__
 from lifeworth.cli import evaluate, jobs, models
 from lifeworth.cli.inputs import Columns, Currency, Rows, Seed, check_rfm_files, encoded, read_rfm, with_options
-from lifeworth.errors import DataError, DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
+from lifeworth.errors import DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
 from lifeworth.redaction import environment_secrets, redact
 
 if TYPE_CHECKING:
@@ -39,8 +35,6 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 evaluate.register(app)
 
-# How a write to the standard output fails: nobody reads it, the disk is full, or it is closed.
-_OUTPUT_FAILED = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
 
 # The class of all wrong usage, of whichever click typer brings along.
@@ -54,14 +48,6 @@ Input = Annotated[
 ]
 PeriodOfInput = Annotated[
     str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
-]
-
-EscapeFormulas = Annotated[
-    bool,
-    typer.Option(
-        "--escape-formulas",
-        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets take for formulas.",
-    ),
 ]
 
 
@@ -95,13 +81,12 @@ def rfm(
     audit: Annotated[
         Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
     ] = None,
-    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
     from lifeworth.atomic_files import replacing
     from lifeworth.cli import terminal
     from lifeworth.rfm import rfm_summary
-    from lifeworth.tables import check_apart, check_output, warn_of_formulas, write_csv
+    from lifeworth.tables import check_apart, check_output
 
     kind = _output_kind(out)
     check_output(out, input, name="--out")
@@ -118,14 +103,12 @@ def rfm(
         )
     if audit is not None:
         with replacing(audit) as temporary:
-            formulas = write_csv(table.audit.to_pandas(), temporary, escape_formulas=escape_formulas)
-        warn_of_formulas(formulas, audit)
+            table.audit.to_pandas().to_csv(temporary, index=False)
     if kind == ".parquet":
         table.to_parquet(out)
     else:
         with replacing(out) as temporary:
-            formulas = write_csv(table.to_pandas(), temporary, escape_formulas=escape_formulas)
-        warn_of_formulas(formulas, out)
+            table.to_pandas().to_csv(temporary, index=False)
     if table.audit.left_out:
         _show_audit(table.audit)
     typer.echo(f"{table.audit}\n{out}: {table.headline}")
@@ -210,7 +193,6 @@ def predict(
     uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
-    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
     from lifeworth.cli import terminal
@@ -248,7 +230,6 @@ def predict(
             interval=interval,
             uncertainty=None if uncertainty == "none" else uncertainty,
             seed=seed,
-            escape_formulas=escape_formulas,
         )
     if table is not None:
         typer.echo(str(table.audit))
@@ -311,15 +292,8 @@ def main() -> None:
     sys.excepthook = _show_unexpected if debug else _one_line
     warnings.showwarning = _show_warning
     _end_in_order()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be Unicode
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        try:
-            code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
-        except SystemExit as stopped:  # so ends click itself where nobody reads its output any more
-            raise OSError(errno.EPIPE, os.strerror(errno.EPIPE)) from stopped
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
     except WrongUsage as error:
         if error.format_message():  # without any argument the help has been shown, and there is no message
             _say(error.format_message() + _hint(error))
@@ -329,13 +303,6 @@ def main() -> None:
     except Exception as error:
         if is_interruption(error):
             code = INTERRUPTED
-        elif isinstance(error, OSError) and error.errno in _OUTPUT_FAILED and error.filename is None:
-            _discard(sys.stdout)
-            _say(f"The standard output cannot be written: {error.strerror}.")
-            sys.exit(SourceError.exit_code)
-        elif isinstance(error, UnicodeError) and not debug:
-            _say(f"Text that is not Unicode cannot be used ({' '.join(str(error).split())}).")
-            sys.exit(DataError.exit_code)
         else:
             told = _told(error)
             if told is None:
@@ -374,20 +341,9 @@ def _hint(error: Any) -> str:
 
 
 def _say(text: str) -> None:
-    """Write one line to stderr, whatever the text holds."""
+    """One line, whatever is in it."""
     line = "\\n".join(redact(text, environment_secrets()).splitlines())
-    try:
-        typer.echo(f"lifeworth: {line}", err=True)
-    except OSError:  # nobody can be told; the exit code says it
-        _discard(sys.stderr)
-
-
-def _discard(stream: Any) -> None:
-    """Write what a stream still holds to nowhere: flushed at the end, it would change the exit code."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    typer.echo(f"lifeworth: {line}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
