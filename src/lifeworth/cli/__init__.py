@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import os
 import signal
 import sys
 import threading
@@ -17,7 +21,7 @@ import typer.main
 from lifeworth import __version__
 from lifeworth.cli import evaluate, jobs, models
 from lifeworth.cli.inputs import Columns, Currency, Rows, Seed, check_rfm_files, encoded, read_rfm, with_options
-from lifeworth.errors import DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
+from lifeworth.errors import DataError, DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
 from lifeworth.redaction import environment_secrets, redact
 
 if TYPE_CHECKING:
@@ -35,6 +39,8 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 evaluate.register(app)
 
+# How a write to the standard output fails: nobody reads it, the disk is full, or it is closed.
+_OUTPUT_FAILED = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
 
 # The class of all wrong usage, of whichever click typer brings along.
@@ -48,6 +54,14 @@ Input = Annotated[
 ]
 PeriodOfInput = Annotated[
     str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
+]
+
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option(
+        "--escape-formulas",
+        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets take for formulas.",
+    ),
 ]
 
 
@@ -81,12 +95,13 @@ def rfm(
     audit: Annotated[
         Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
     ] = None,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Summarise transactions to frequency, recency, T and monetary value per customer."""
     from lifeworth.atomic_files import replacing
     from lifeworth.cli import terminal
     from lifeworth.rfm import rfm_summary
-    from lifeworth.tables import check_apart, check_output
+    from lifeworth.tables import check_apart, check_output, warn_of_formulas, write_csv
 
     kind = _output_kind(out)
     check_output(out, input, name="--out")
@@ -103,12 +118,14 @@ def rfm(
         )
     if audit is not None:
         with replacing(audit) as temporary:
-            table.audit.to_pandas().to_csv(temporary, index=False)
+            formulas = write_csv(table.audit.to_pandas(), temporary, escape_formulas=escape_formulas)
+        warn_of_formulas(formulas, audit)
     if kind == ".parquet":
         table.to_parquet(out)
     else:
         with replacing(out) as temporary:
-            table.to_pandas().to_csv(temporary, index=False)
+            formulas = write_csv(table.to_pandas(), temporary, escape_formulas=escape_formulas)
+        warn_of_formulas(formulas, out)
     if table.audit.left_out:
         _show_audit(table.audit)
     typer.echo(f"{table.audit}\n{out}: {table.headline}")
@@ -193,6 +210,7 @@ def predict(
     uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
+    escape_formulas: EscapeFormulas = False,
 ) -> None:
     """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
     from lifeworth.cli import terminal
@@ -230,6 +248,7 @@ def predict(
             interval=interval,
             uncertainty=None if uncertainty == "none" else uncertainty,
             seed=seed,
+            escape_formulas=escape_formulas,
         )
     if table is not None:
         typer.echo(str(table.audit))
@@ -292,8 +311,15 @@ def main() -> None:
     sys.excepthook = _show_unexpected if debug else _one_line
     warnings.showwarning = _show_warning
     _end_in_order()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be Unicode
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
+        try:
+            code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
+        except SystemExit as stopped:  # so ends click itself where nobody reads its output any more
+            raise OSError(errno.EPIPE, os.strerror(errno.EPIPE)) from stopped
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except WrongUsage as error:
         if error.format_message():  # without any argument the help has been shown, and there is no message
             _say(error.format_message() + _hint(error))
@@ -323,6 +349,11 @@ def _told(error: Exception) -> LifeworthError | None:
         return error
     if isinstance(error, OSError) and error.filename is not None:
         return SourceError(f"{error.filename} could not be read or written: {error.strerror or error}.")
+    if isinstance(error, OSError) and error.errno in _OUTPUT_FAILED:
+        _discard(sys.stdout)
+        return SourceError(f"The standard output cannot be written: {error.strerror}.")
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return DataError(f"Text that is not Unicode cannot be used ({error}).")
     return None
 
 
@@ -342,8 +373,19 @@ def _hint(error: Any) -> str:
 
 def _say(text: str) -> None:
     """One line, whatever is in it."""
-    line = "\\n".join(redact(text, environment_secrets()).splitlines())
-    typer.echo(f"lifeworth: {line}", err=True)
+    try:
+        line = "\\n".join(redact(text, environment_secrets()).splitlines())
+        typer.echo(f"lifeworth: {line}", err=True)
+    except OSError:  # nobody can be told; the exit code says it
+        _discard(sys.stderr)
+
+
+def _discard(stream: Any) -> None:
+    """Write what a stream still holds to nowhere: flushed at the end, it would change the exit code."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:

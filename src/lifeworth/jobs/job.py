@@ -254,9 +254,12 @@ class SinkSection(PlaceKeys):
     """Where scores go."""
 
     mode: Literal["replace", "append"] = "replace"
+    escape_formulas: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if "escape_formulas" in self.model_fields_set and not (self.path or "").lower().endswith(".csv"):
+            raise ValueError("has escape_formulas, which only a path that ends in .csv has")
         if self._where != "path" and self.table is None:
             raise ValueError("writes to a database, and names no table")
         if self.duckdb == MEMORY:
@@ -267,7 +270,7 @@ class SinkSection(PlaceKeys):
     def place(self, root: Path) -> Sink:
         """What writes to it; paths are seen from `root`."""
         if self.path:
-            return FilesSink(_from(root, self.path), self.mode)
+            return FilesSink(_from(root, self.path), self.mode, escape_formulas=self.escape_formulas)
         assert self.table is not None
         if self.duckdb:
             return DuckDBSink(_from(root, self.duckdb), self.table, self.database_schema, self.mode)

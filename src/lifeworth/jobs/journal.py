@@ -46,7 +46,7 @@ class Journal:
         if self.path is not None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
+                with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(line + "\n")
             except OSError as error:
                 raise SourceError(f"{self.path} cannot be written: {error.strerror or error}.") from error
@@ -86,7 +86,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an account, whole or not at all."""
     with replacing(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # A path that is not Unicode is written as JSON escapes it.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def write_metrics(path: Path, manifest: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from lifeworth.jobs.owned import (
     storable,
     stored_as,
 )
+from lifeworth.tables.writing import escaped_batch, formulas_in, warn_of_formulas
 
 Mode = Literal["replace", "append"]
 RUN_ID = "run_id"
@@ -68,11 +69,15 @@ def check_run_id(run_id: str) -> str:
 
 @dataclass(frozen=True)
 class FilesSink:
-    """A Parquet or CSV file; to append, a folder of them, with a file for each run."""
+    """A Parquet or CSV file; to append, a folder of them, with a file for each run.
+
+    In CSV, `escape_formulas` puts an apostrophe before text that a spreadsheet would take for a formula.
+    """
 
     path: str
     mode: Mode = "replace"
     kind: Literal["parquet", "csv"] | None = None
+    escape_formulas: bool = False
 
     def __post_init__(self) -> None:
         suffix = Path(self.path).suffix.lower()
@@ -102,11 +107,19 @@ class FilesSink:
         rows = _of_run(rows, run_id) if self.mode == "append" else rows
         problems: list[BaseException] = []
         rows = watched(rows, problems)
-        written = 0
-        with replacing(path) as temporary, rethrown(problems), _writer(temporary, path.suffix, rows.schema) as writer:
+        written = formulas = 0
+        with (
+            replacing(path) as temporary,
+            rethrown(problems),
+            _writer(temporary, path.suffix.lower(), rows.schema) as writer,
+        ):
             for batch in rows:
+                if path.suffix.lower() == ".csv":
+                    formulas += 0 if self.escape_formulas else formulas_in(batch)
+                    batch = escaped_batch(batch, self.escape_formulas)
                 writer.write_batch(batch)
                 written += len(batch)
+        warn_of_formulas(formulas, path)
         return written
 
 

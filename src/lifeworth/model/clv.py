@@ -331,6 +331,7 @@ class CLV(Answers):
         rows_per_block: int | None = None,
         force: bool = False,
         progress: Progress | None = None,
+        escape_formulas: bool = False,
         **terms: Any,
     ) -> Scored:
         """Value every customer of a table that need not fit in memory, and write the scores to a file.
@@ -344,6 +345,8 @@ class CLV(Answers):
         rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
         force : predict from a fit that failed its diagnostics.
         progress : as in `predict`; told after every block.
+        escape_formulas : in CSV, put an apostrophe before ids that begin with = + - @, a tab or a carriage return,
+            which spreadsheets take for formulas. lifeworth reads them as they were. Default: a warning.
 
         Returns
         -------
@@ -365,7 +368,7 @@ class CLV(Answers):
         if self.spend is not None:
             self.spend.check(force)
         with watched(progress) as report:
-            return score(self, source, out, horizon, rows_per_block, report, force=force, **terms)
+            return score(self, source, out, horizon, rows_per_block, report, escape_formulas, force=force, **terms)
 
     @helpful
     def new_customer(

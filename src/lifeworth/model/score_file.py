@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from lifeworth.atomic_files import replacing
 from lifeworth.errors import DataError, UsageError
 from lifeworth.rfm import RFM, RFMMetadata, rfm_metadata
-from lifeworth.tables import Files, check_output, find_files, id_type, to_arrow_with_ids
+from lifeworth.tables import (
+    Files,
+    arrow_table,
+    check_output,
+    check_unicode,
+    find_files,
+    id_type,
+    warn_of_formulas,
+    write_csv,
+)
 from lifeworth.value import Totals
 from lifeworth.value.terms import PER_CUSTOMER_TERMS
 
@@ -48,6 +57,7 @@ def score(
     horizon: str | float,
     rows_per_block: int | None,
     progress: Report | None,
+    escape_formulas: bool = False,
     **terms: Any,
 ) -> Scored:
     """`CLV.score`."""
@@ -60,7 +70,7 @@ def score(
     check_output(path, source.read_from if isinstance(source, RFM) else source)
     blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
     done, totals = 0, None
-    with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source)) as writer:
+    with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source), escape_formulas) as writer:
         for frame, rfm in blocks:
             own = {name: _column(frame, value) for name, value in terms.items() if name in PER_CUSTOMER_TERMS}
             scores, block_totals = clv.predict_both(rfm, horizon, **{**terms, **own})
@@ -69,6 +79,7 @@ def score(
             done += len(rfm)
             if progress is not None:
                 progress("valuing customers", done / expected if expected else 0.0)
+    warn_of_formulas(writer.formulas, path)
     return Scored(path, done, totals)
 
 
@@ -80,7 +91,7 @@ def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFra
         told = (rfm_metadata(files) or RFMMetadata()).units
         told = told if told.time_unit is not None else replace(told, time_unit=unit)
         batches: Any = files.batches(files.schema(None), rows)
-        frames: Any = (batch.to_pandas() for batch in batches)
+        frames: Any = map(_to_frame, batches)
         return ((frame, RFM.from_metadata(frame, told)) for frame in frames if len(frame)), files.rows()
     if isinstance(source, RFM):
         pieces = (source.take(_range(start, rows, len(source))) for start in range(0, len(source), rows))
@@ -116,6 +127,12 @@ def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
         yield table
 
 
+def _to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
+    check_unicode(batch)
+    frame: pd.DataFrame = batch.to_pandas()
+    return frame
+
+
 def _column(frame: pd.DataFrame, value: Any) -> Any:
     """A column by customer, where a name is given; numbers as they are."""
     if not isinstance(value, str):
@@ -136,8 +153,9 @@ def _range(start: int, rows: int, size: int) -> Any:
 class _Writer:
     """Appends frames of the same columns to a Parquet or CSV file."""
 
-    def __init__(self, path: Path, kind: str, ids: pa.DataType | None) -> None:
+    def __init__(self, path: Path, kind: str, ids: pa.DataType | None, escape_formulas: bool) -> None:
         self.path, self.kind, self.ids = path, kind, ids
+        self.escape_formulas, self.formulas = escape_formulas, 0
         self.file: Any = None
 
     def __enter__(self) -> _Writer:
@@ -152,9 +170,10 @@ class _Writer:
         import pyarrow.parquet as pq
 
         if self.kind == ".csv":
-            frame.to_csv(self.path, index=False, mode="a", header=not self.path.exists())
+            append = self.path.exists()
+            self.formulas += write_csv(frame, self.path, append=append, escape_formulas=self.escape_formulas)
             return
-        table = to_arrow_with_ids(frame, self.ids)
+        table = arrow_table(frame, self.ids)
         if self.file is None:
             self.ids = table.schema.field("customer_id").type
             self.file = pq.ParquetWriter(self.path, table.schema, compression="zstd")

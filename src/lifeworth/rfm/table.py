@@ -17,7 +17,7 @@ from lifeworth.migration_hints import Answers, helpful
 from lifeworth.periods import UNIT_NAMES, TimeUnit
 from lifeworth.rfm.alignment import by_customer
 from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
-from lifeworth.tables import check_output, read_table
+from lifeworth.tables import arrow_table, check_output, read_table
 from lifeworth.transactions import Audit, factorise_ids
 
 RFM_COLUMNS = ("customer_id", "frequency", "recency", "T")
@@ -305,12 +305,13 @@ class RFM(Answers):
 
         Raises
         ------
+        DataError
+            Ids that cannot be written, or text that is not Unicode.
         UsageError
             The file is one of those from which the transactions were read, or lies among them.
         SourceError
             The file cannot be written.
         """
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         check_output(path, self.read_from)
@@ -318,7 +319,7 @@ class RFM(Answers):
         if self.past_spend is not None:
             frame["past_spend"] = self.past_spend
         frame.attrs = {}
-        table = pa.Table.from_pandas(frame, preserve_index=False)
+        table = arrow_table(frame)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **self.metadata.to_schema_metadata()})
         with replacing(path) as temporary:
             pq.write_table(table, temporary)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from lifeworth.errors import DataError, LifeworthError
 from lifeworth.tables.checks import Beside, check_columns, readable
+from lifeworth.tables.writing import unescaped
 
 _MISSING_VALUES = [
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
@@ -183,7 +184,8 @@ def _strict_options(path: Path, names: list[str], kind: str, encoding: str | Non
 def _strictly(path: Path, names: list[str], kind: str, encoding: str | None) -> pa.Table:
     import pyarrow.csv as strict
 
-    return strict.read_csv(path, **_strict_options(path, names, kind, encoding, _BLOCK))
+    table = strict.read_csv(path, **_strict_options(path, names, kind, encoding, _BLOCK))
+    return pa.table({name: unescaped(table.column(name)) for name in table.column_names})
 
 
 def _strict_batches(
@@ -192,7 +194,8 @@ def _strict_batches(
     import pyarrow.csv as strict
 
     with strict.open_csv(path, **_strict_options(path, names, kind, encoding, block)) as reader:
-        yield from reader
+        for batch in reader:
+            yield pa.RecordBatch.from_arrays([unescaped(column) for column in batch.columns], names=batch.schema.names)
 
 
 def _lenient(names: list[str], kind: str, encoding: str | None) -> dict[str, Any]:
@@ -226,7 +229,8 @@ def _refuse_long_lines(path: Path, kind: str, encoding: str | None) -> None:
 
 
 def _as_text(frame: pd.DataFrame, names: list[str]) -> pa.Table:
-    return pa.table({name: pa.chunked_array([pa.array(frame[name], _TEXT, from_pandas=True)]) for name in names})
+    columns = {name: pa.array(frame[name], _TEXT, from_pandas=True) for name in names}
+    return pa.table({name: pa.chunked_array([unescaped(column)]) for name, column in columns.items()})
 
 
 def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from lifeworth.errors import DataError
 from lifeworth.tables.checks import Beside, check_columns
 from lifeworth.tables.paths import Files, find_files
+from lifeworth.tables.writing import check_unicode
 
 
 def read_table(data: Any, columns: Iterable[str] | None = None, beside: Beside | None = None) -> pd.DataFrame:
@@ -160,6 +161,7 @@ def _to_arrow(data: Any, wanted: list[str] | None, beside: Beside | None = None)
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """A PyArrow table as pandas: whole numbers stay whole beside missing ones, no column becomes an index."""
+    check_unicode(table)
     for place, field in enumerate(table.schema):
         table = table.set_column(place, field.name, _in_full(table.column(place)))
     whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.tables.writing import not_unicode
 from lifeworth.transactions.date_formats import (
     CLEAR,
     EXCEL,
@@ -217,7 +218,10 @@ def factorise_ids(ids: pd.Series[Any], name: str) -> tuple[npt.NDArray[np.int64]
     `ids` has no missing values. Raises a `DataError` for values that cannot be customer ids.
     """
     if isinstance(ids.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(ids.dtype):
-        ids = ids.astype(object).infer_objects()
+        try:
+            ids = ids.astype(object).infer_objects()
+        except UnicodeError as error:
+            raise not_unicode(f"Column {name!r}") from error
     if times := _times_in(ids):
         raise times_as_ids(name, times)
     if pd.api.types.is_float_dtype(ids.dtype):
