@@ -250,5 +250,7 @@ def test_any_words_are_a_result_or_one_sentence(shop, tmp_path, seed):
     assert "This is a bug" not in text, (arguments, text)
     if done.returncode and "--debug" not in arguments:
         lines = [line for line in text.splitlines() if not line.startswith("lifeworth: warning: ")]
+        if not lines and b"Usage:" in done.stdout:  # a group of commands without one of them shows its help
+            return
         assert len(lines) == 1, (arguments, text)
         assert lines[0].startswith("lifeworth: "), (arguments, text)

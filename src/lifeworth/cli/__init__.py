@@ -396,7 +396,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any, 
 
 def _show_traceback(error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
-    typer.echo(redact(text, environment_secrets()), err=True, nl=False)
+    try:
+        typer.echo(redact(text, environment_secrets()), err=True, nl=False)
+    except OSError:  # nobody can be told; the exit code says it
+        _discard(sys.stderr)
 
 
 def _show_unexpected(kind: type[BaseException], error: BaseException, trace: Any) -> None:

@@ -95,7 +95,7 @@ class Files:
                     one = {name: [] for name in schema.names}
                     text = [name for name in one if _is_text(schema, name)] if rows and not number else []
                     batch = next(file.iter_batches(rows, columns=text), None) if text else None
-                    one |= batch.to_pydict() if batch is not None else {}
+                    one |= {} if batch is None else {name: _shown(batch.column(name)) for name in text}
             found = {**one, **found}
         return found
 
@@ -225,6 +225,15 @@ def check_encoding(encoding: str | None) -> None:
             f'encoding={encoding!r} is not the name of an encoding of text, such as "utf-8", "cp1252" (Windows, '
             'Western Europe), "cp1250" (Windows, Central Europe) or "utf-16".'
         ) from error
+
+
+def _shown(column: pa.Array) -> list[Any]:
+    """Values of a column of text; none where they are not UTF-8, which is reported when they are read."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        return []
+    return values
 
 
 def _is_text(schema: pa.Schema, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,17 +49,20 @@ def write_csv(frame: pd.DataFrame, path: Path, *, append: bool = False, escape_f
     with _writable(frame):
         columns: dict[Any, Any] = {}
         formulas = 0
+        quoting = csv.QUOTE_MINIMAL
         for name, column in frame.items():
             if not _is_text(column):
                 continue
             text = pa.array(column, pa.large_string(), from_pandas=True)
             formulas += pc.sum(pc.match_substring_regex(text, _FORMULA)).as_py() or 0
+            if pc.any(pc.match_substring(text, "\r")).as_py():
+                quoting = csv.QUOTE_NONNUMERIC  # Python quotes no carriage return, and reads it as the end of a line
             pattern = _FORMULA if escape_formulas else _ESCAPED
             if pc.any(pc.match_substring_regex(text, pattern)).as_py():
                 replaced = escaped(text, escape_formulas)
                 columns[name] = pd.Series(replaced.to_pandas().to_numpy(object), index=column.index)
         mode: Any = "a" if append else "w"
-        frame.assign(**columns).to_csv(path, index=False, mode=mode, header=not append)
+        frame.assign(**columns).to_csv(path, index=False, mode=mode, header=not append, quoting=quoting)
         return 0 if escape_formulas else formulas
 
 
