@@ -230,9 +230,9 @@ def test_calibrations_show_what_was_learned(clv):
     assert "Calibration of bg_nbd" in said
     assert f"4 cut-offs, {bt.cutoffs[0]:%Y-%m-%d} to {bt.cutoffs[3]:%Y-%m-%d}; 4 windows of 6W apart" in said
     size = 100 * learned.calibration.totals["purchases"].size
-    assert f"purchases of all with a drift of ± {size:.0f} % between past and window" in said
-    assert "Intervals calibrated" in Page(learned._repr_html_()).words
-    assert "Intervals calibrated" not in Page(clv._repr_html_()).words
+    assert f"with a drift of ± {size:.0f} % between past and window" in said
+    assert "expectations multiplied by" in Page(learned._repr_html_()).words
+    assert "expectations multiplied by" not in Page(clv._repr_html_()).words
 
 
 def test_growing_tables_and_registries_show_what_they_hold(clv, tmp_path):

@@ -258,10 +258,10 @@ def test_incremental_nights_are_those_of_whole_ones(make, shelf, tmp_path):
     assert run_job(read_job(make(**grown))).manifest["incremental"]["from_the_start"]
     (days / "2.parquet").unlink()
     assert run_job(read_job(make(**grown))).manifest["incremental"]["from_the_start"]
-    monthly = {"incremental": True, "period": "M"}
-    ran = run_job(read_job(make(**grown | {"rfm": monthly})))
+    dropped = {"incremental": True, "refunds": "drop"}
+    ran = run_job(read_job(make(**grown | {"rfm": dropped})))
     assert ran.manifest["incremental"]["from_the_start"]
-    assert ran.manifest["rfm"]["customers"] == len(lw.rfm_summary(days, period="M"))
+    assert ran.manifest["rfm"]["customers"] == len(lw.rfm_summary(days, refunds="drop"))
 
 
 def test_a_file_of_the_same_size_and_time_is_noticed(make, tmp_path):

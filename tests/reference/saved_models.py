@@ -35,7 +35,8 @@ def predictions(model: lw.Fit | lw.CLV) -> dict[str, list[float]]:
 
     table = lw.RFM.from_frame(pd.DataFrame(CUSTOMERS), "W")
     if isinstance(model, lw.CLV):
-        frame = model.predict(table, "39W", uncertainty=None).drop(columns="customer_id")
+        # Formats before 4 were kept when a calibration did not move expectations yet.
+        frame = replace(model, calibration=None).predict(table, "39W", uncertainty=None).drop(columns="customer_id")
         learned = {} if model.calibration is None else {"windows": [model.calibration.windows]}
         return {name: frame[name].tolist() for name in frame} | learned
     if model.family.kind == "spend":

@@ -26,7 +26,7 @@ from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream
 from lifeworth.rfm.table import RFM
-from lifeworth.tables import kept_source
+from lifeworth.tables import check_unicode_ids, kept_source
 from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
@@ -383,6 +383,7 @@ def _summarise(
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
+    check_unicode_ids(seen.customer_id, settings.customer_id)
     born = seen.column("born")
     fill_ages(born, until, clock.scale(settings.time_unit), run)
     spent = seen.column("past_spend") if settings.amount is not None else None

@@ -17,5 +17,6 @@ from lifeworth.tables.paths import Files as Files
 from lifeworth.tables.paths import find_files as find_files
 from lifeworth.tables.writing import arrow_table as arrow_table
 from lifeworth.tables.writing import check_unicode as check_unicode
+from lifeworth.tables.writing import check_unicode_ids as check_unicode_ids
 from lifeworth.tables.writing import warn_of_formulas as warn_of_formulas
 from lifeworth.tables.writing import write_csv as write_csv

@@ -132,6 +132,15 @@ def check_unicode(table: pa.Table | pa.RecordBatch) -> None:
                 raise not_unicode(f"Column {name!r}") from error
 
 
+def check_unicode_ids(ids: pd.Index[Any], name: str) -> None:
+    """Raise a `DataError` for ids held as Arrow text that is not UTF-8; `name` is their column."""
+    if isinstance(ids.dtype, pd.StringDtype):
+        try:
+            pa.table({name: pa.array(ids.array)}).validate(full=True)
+        except (UnicodeError, pa.ArrowException) as error:
+            raise not_unicode(f"Column {name!r}") from error
+
+
 def not_unicode(what: str) -> DataError:
     """The error for text that is not Unicode."""
     return DataError(

@@ -107,7 +107,10 @@ def refuse_dates(pieces: list[Any], name: str) -> None:
         head = pa.chunked_array([first[:_SAMPLE]])
         if not (pa.types.is_temporal(head.type) or is_textual(head.type) or pa.types.is_dictionary(head.type)):
             return
-        values = [value for value in head.to_pylist() if value is not None]
+        try:
+            values = [value for value in head.to_pylist() if value is not None]
+        except UnicodeDecodeError:  # reported where ids are read
+            return
     elif isinstance(first, pd.Series) and getattr(first.dtype, "kind", "O") in "OmM":
         values = first.iloc[:_SAMPLE].dropna().tolist()
     else:
