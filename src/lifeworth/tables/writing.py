@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -49,7 +49,7 @@ def write_csv(frame: pd.DataFrame, path: Path, *, append: bool = False, escape_f
     with _writable(frame):
         columns: dict[Any, Any] = {}
         formulas = 0
-        quoting = csv.QUOTE_MINIMAL
+        quoting: Literal[0, 2] = csv.QUOTE_MINIMAL
         for name, column in frame.items():
             if not _is_text(column):
                 continue
