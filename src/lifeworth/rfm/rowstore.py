@@ -80,6 +80,12 @@ class Piece:
     def __len__(self) -> int:
         return len(self.period)
 
+    def sizes(self) -> tuple[Integers, Integers]:
+        """Return the codes of its customers and how many rows each has."""
+        for name in ("codes", "starts"):
+            self.files[name].verify()
+        return np.asarray(self.codes), np.diff(self.starts)
+
     def rows(self, codes: Integers | None = None) -> Rows:
         """Return the rows of some customers, by ascending code; of all, if None."""
         if codes is None:

@@ -256,7 +256,9 @@ class RFMState:
             audit=self._audit(),
         )
         until = facts.end == facts.last and not facts.given and not self._gap()
-        return with_notes(table, rows=self._row_checks(), until=until)
+        with self._home.reading():
+            checks = self._row_checks()
+        return with_notes(table, rows=checks, until=until)
 
     def _nobody(self, facts: Facts) -> DataError:
         assert facts.end is not None
@@ -409,7 +411,8 @@ class RFMState:
         checks = RowChecks()
         sizes = np.zeros(self._facts.customers, dtype=np.int64)
         for piece in self._pieces:
-            sizes[piece.codes] += np.diff(piece.starts)
+            codes, own = piece.sizes()
+            sizes[codes] += own
         checks.see_sizes(sizes)
         # If the rows of a sample of customers do not repeat, the others are not checked.
         for codes in (np.unique(np.linspace(0, len(sizes) - 1, _SAMPLE, dtype=np.int64)), None):
