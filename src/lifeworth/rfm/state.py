@@ -411,8 +411,8 @@ class RFMState:
         checks = RowChecks()
         sizes = np.zeros(self._facts.customers, dtype=np.int64)
         for piece in self._pieces:
-            codes, own = piece.sizes()
-            sizes[codes] += own
+            customers, rows_of_each = piece.sizes()
+            sizes[customers] += rows_of_each
         checks.see_sizes(sizes)
         # If the rows of a sample of customers do not repeat, the others are not checked.
         for codes in (np.unique(np.linspace(0, len(sizes) - 1, _SAMPLE, dtype=np.int64)), None):
