@@ -108,3 +108,25 @@ def test_what_a_killed_process_left_goes_with_the_next_change(tmp_path):
     (tmp_path / "shop/.1.something").mkdir()
     assert registry.add("shop", model()) == 1
     assert sorted(path.name for path in (tmp_path / "shop").iterdir()) == [".1.something", ".lock", "1"]
+
+
+def test_readers_find_a_whole_champion_while_models_are_added(registry):
+    """Readers and a writer that adds and promotes versions side by side."""
+    registry.add("shop", model(0.1))
+    registry.promote("shop", 1)
+    done = threading.Event()
+
+    def write():
+        for number in range(2, 30):
+            registry.promote("shop", registry.add("shop", model(number / 10)))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        seen.append(float(registry.load("shop").purchases.draws["r"][0]))
+    writer.join()
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+    assert registry.load("shop").purchases.draws["r"][0] == 2.9

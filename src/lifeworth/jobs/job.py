@@ -258,7 +258,7 @@ class SinkSection(PlaceKeys):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if "escape_formulas" in self.model_fields_set and not (self.path or "").lower().endswith(".csv"):
+        if self.escape_formulas and not (self.path or "").lower().endswith(".csv"):
             raise ValueError("has escape_formulas, which only a path that ends in .csv has")
         if self._where != "path" and self.table is None:
             raise ValueError("writes to a database, and names no table")
