@@ -204,6 +204,31 @@ def test_from_transactions_to_scores_as_in_one_process(shop, cdnow_sample):
     rfm.frame.unpersist()
 
 
+def test_units_and_every_term_are_those_of_one_process(shop, cdnow_sample):
+    rfm = on_spark.rfm_summary(shop, observation_end="1997-09-30", currency="USD")
+    rfm.frame.cache()
+    wanted = lw.rfm_summary(cdnow_sample, observation_end="1997-09-30", currency="USD")
+    spend = lw.GammaGamma().from_parameters({"p": 6.25, "q": 3.74, "v": 15.44})
+    parameters = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+    clv = lw.CLV(lw.BetaGeo().from_parameters(parameters, "W"), spend)
+    terms = {"cost_per_order": 1.0, "cost_per_active_year": 2.0, "acquisition_cost": 9.0, "uncertainty": None}
+    scores = local(on_spark.predict(clv, rfm, "12M", **terms))
+    pd.testing.assert_frame_equal(scores, clv.predict(wanted, "12M", **terms), check_exact=True)
+    for units, says in (
+        (("W", "EUR"), "money in EUR and this RFM table in USD"),
+        (("D", "USD"), 'time in "D" and this RFM table in "W"'),
+        (("W", "USD", "M"), 'counted by "M"'),
+    ):
+        with pytest.raises(UsageError, match=says):
+            on_spark.predict(lw.CLV(lw.BetaGeo().from_parameters(parameters, *units)), rfm, "12M")
+    for name, wrong in (("margin", [0.3]), ("acquisition_cost", 1e308), ("cost_per_active_year", -1.0)):
+        with pytest.raises(UsageError, match=name):
+            on_spark.predict(clv, rfm, "12M", **{name: wrong})
+    with pytest.raises(UsageError, match="a DataFrame alone does not say its unit of time"):
+        on_spark.predict(clv, rfm.frame, "12M")
+    rfm.frame.unpersist()
+
+
 def test_a_backtest_as_in_one_process(shop, cdnow_sample):
     calibration, holdout = on_spark.train_test_split(shop, train_end="1997-09-30")
     wanted, after = lw.train_test_split(cdnow_sample, train_end="1997-09-30")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.holdout import score
-from lifeworth.jobs.job import GateSection, ModelSection
+from lifeworth.jobs.job_sections import GateSection, ModelSection
 from lifeworth.jobs.models import Models, Progress, fit_models
 from lifeworth.jobs.segments import Segments
 from lifeworth.periods import UNIT_NAMES, TimeUnit, add_months, horizon_length, period_end

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -26,38 +23,22 @@ from lifeworth.errors import SourceError, UsageError
 from lifeworth.jobs.connections import ConnectionString, Secret
 from lifeworth.jobs.databases import MEMORY
 from lifeworth.jobs.job_errors import sentences
+from lifeworth.jobs.job_sections import (
+    DURATION,
+    NAME,
+    GateSection,
+    ModelSection,
+    RecordsSection,
+    RFMSection,
+    ScoresSection,
+    Section,
+)
 from lifeworth.jobs.sinks import DuckDBSink, FilesSink, PostgreSQLSink, Sink
 from lifeworth.jobs.sources import DuckDBSource, FilesSource, PostgreSQLSource, Source
 from lifeworth.redaction import redact
-from lifeworth.value import Terms
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MOST_CHARACTERS = 1000
 _PLACES = ("path", "duckdb", "postgresql")
-Unit = Literal["h", "D", "W", "M"]
-_DURATION = r"^\d+(\.\d+)?[hDWMY]$"
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
-class Section(BaseModel):
-    """A table of a job file: no key that is not known, and no value of another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _plain_text(cls, value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(value, str):
-            return value
-        query = info.field_name == "query"
-        if any(0xD800 <= ord(character) < 0xE000 for character in value):
-            raise ValueError("has a character that is no text (half of a surrogate pair)")
-        if "\0" in value or (not query and _CONTROL.search(value)):
-            raise ValueError("has a control character in it, such as a line break or a null character")
-        if not query and len(value) > _MOST_CHARACTERS:
-            raise ValueError(f"has more than {_MOST_CHARACTERS:,} characters")
-        return value
 
 
 def _connection_string(value: Any) -> Any:
@@ -94,7 +75,7 @@ class SourceSection(PlaceKeys):
     """Where transactions are."""
 
     query: str | None = None
-    parameters: list[Any] = []
+    parameters: list[Any] = Field(default_factory=list)
     unrestricted_sql: bool = False
     customer_id: str = "customer_id"
     date: str = "date"
@@ -146,110 +127,6 @@ class SourceSection(PlaceKeys):
         return FilesSource(_from(root, self.path), self.encoding)
 
 
-class RFMSection(Section):
-    """How transactions are counted: arguments of `rfm_summary`."""
-
-    period: Unit = "D"
-    time_unit: Unit = "W"
-    observation_end: str | dt.date | None = None
-    refunds: Literal["net", "same_period", "drop", "error"] = "net"
-    duplicates: Literal["keep", "drop"] = "keep"
-    currency: str | None = None
-    memory_limit: str | None = None
-    threads: int | None = Field(default=None, ge=1)
-    incremental: bool = False
-
-    def settings(self) -> dict[str, Any]:
-        """Arguments of `rfm_summary`."""
-        return self.model_dump(exclude={"incremental"})
-
-
-class ModelSection(Section):
-    """What is fitted, or which fit is taken."""
-
-    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
-    by: str | None = Field(default=None, min_length=1)
-    least_per_segment: int = Field(default=500, ge=1)
-    spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
-    method: Literal["auto", "laplace", "nuts", "map"] = "auto"
-    draws: int = Field(default=1000, ge=1, le=1_000_000)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    saved: str | None = None
-    registered: str | None = Field(default=None, pattern=_NAME)
-    version: int | Literal["champion"] = "champion"
-    register_as: str | None = Field(default=None, pattern=_NAME)
-    promote: bool = True
-    registry: str = "models"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
-        taken = [name for name in ("saved", "registered") if getattr(self, name)]
-        if len(taken) == 2:
-            raise ValueError("has both saved and registered: take a model from one place")
-        if taken and (lost := sorted(fitting & self.model_fields_set)):
-            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would change nothing")
-        if "version" in self.model_fields_set and self.registered is None:
-            raise ValueError("has a version, and no registered model that it would be of")
-        if "promote" in self.model_fields_set and self.register_as is None:
-            raise ValueError("has promote, and no register_as: there is nothing to promote")
-        if "least_per_segment" in self.model_fields_set and self.by is None:
-            raise ValueError("has least_per_segment, and no by: there are no segments")
-        if self.by is not None and len(self.register_as or "") > 40:
-            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
-        return self
-
-    @property
-    def fits(self) -> bool:
-        """Whether a model is fitted."""
-        return self.saved is None and self.registered is None
-
-
-class GateSection(Section):
-    """What must hold before anything is published."""
-
-    accept: Literal["ok", "warn"] = "warn"
-    least_customers: int = Field(default=1, ge=1)
-    most_left_out: float = Field(default=1.0, ge=0, le=1)
-    backtest: str | None = Field(default=None, pattern=_DURATION)
-    most_bias: float = Field(default=0.25, gt=0)
-    most_worse: float = Field(default=0.1, ge=0)
-    otherwise: Literal["stop", "champion"] = "stop"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
-        if lost and self.backtest is None:
-            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
-        return self
-
-
-class ScoresSection(Section):
-    """Terms of the scores: arguments of `CLV.predict`."""
-
-    horizon: str | float
-    discount_rate: float = 0.0
-    margin: float = Field(default=1.0, ge=0)
-    cost_per_order: float = Field(default=0.0, ge=0)
-    cost_per_active_year: float = Field(default=0.0, ge=0)
-    acquisition_cost: float | None = Field(default=None, ge=0)
-    inflation: float = 0.0
-    interval: float = 0.9
-    uncertainty: Literal["customer", "mean", "none"] = "customer"
-    seed: int = Field(default=0, ge=0)
-    rows_per_block: int = Field(default=250_000, ge=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        Terms(**self.terms()).clock("W", None)  # its sentences name the key
-        return self
-
-    def terms(self) -> dict[str, Any]:
-        """Arguments of `CLV.predict`."""
-        given = self.model_dump(exclude={"rows_per_block"})
-        return given | {"uncertainty": None if self.uncertainty == "none" else self.uncertainty}
-
-
 class SinkSection(PlaceKeys):
     """Where scores go."""
 
@@ -278,14 +155,6 @@ class SinkSection(PlaceKeys):
         return PostgreSQLSink(self.postgresql, self.table, self.database_schema, self.mode)
 
 
-class RecordsSection(Section):
-    """Where a run leaves its account."""
-
-    folder: str = "runs"
-    metrics: str | None = None
-    report: bool = False
-
-
 class Job(Section):
     """A job: from a source to a sink. `read_job` makes it of a file.
 
@@ -304,7 +173,7 @@ class Job(Section):
     ('bg_nbd', 'warn')
     """
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     source: SourceSection
     rfm: RFMSection = RFMSection()
     model: ModelSection = ModelSection()
@@ -320,7 +189,7 @@ class Job(Section):
         try:
             super().__init__(**content)
         except ValidationError as error:
-            problems = sentences(error, _KEYS, _known, _DURATION)
+            problems = sentences(error, _KEYS, _known, DURATION)
         else:
             return
         raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords

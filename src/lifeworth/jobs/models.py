@@ -18,7 +18,7 @@ import pandas as pd
 from lifeworth.checksums import is_marked, write_mark
 from lifeworth.errors import DataError, DataWarning, FitError
 from lifeworth.jobs import fingerprints
-from lifeworth.jobs.job import ModelSection
+from lifeworth.jobs.job_sections import ModelSection
 from lifeworth.jobs.segments import Segments
 from lifeworth.model import CLV, fit_clv, load
 from lifeworth.model.models import purchase_model

@@ -119,7 +119,7 @@ def predict(
         "currency": rfm.currency,
     }
     Terms(**terms).clock(rfm.time_unit, rfm.observation_end, rfm.period)
-    one = RFM.from_frame(_nobody_scored(rfm.has_money), **about)  # type: ignore[arg-type]
+    one = RFM.from_frame(_nobody_scored(rfm.frame.columns), **about)  # type: ignore[arg-type]
     columns = clv.predict(one, **terms, force=force).columns
     needed = [name for name in rfm.frame.columns if name != "past_spend" or acquisition_cost is not None]
     known = rfm.frame.select(*needed)
@@ -234,7 +234,7 @@ def _stay_on_own_cores() -> None:
         numba.set_num_threads(min(task.cpus(), numba.config.NUMBA_NUM_THREADS))
 
 
-def _nobody_scored(money: bool) -> pd.DataFrame:
-    """One customer: what cannot be asked of anybody is found out before anything is sent to Spark."""
+def _nobody_scored(names: list[str]) -> pd.DataFrame:
+    """One customer with the columns of a table: what cannot be predicted fails before anything is sent to Spark."""
     table = {"customer_id": [0], "frequency": [0], "recency": [0.0], "T": [0.0]}
-    return pd.DataFrame({**table, **({"monetary_value": [0.0], "past_spend": [0.0]} if money else {})})
+    return pd.DataFrame({**table, **{name: [0.0] for name in ("monetary_value", "past_spend") if name in names}})
