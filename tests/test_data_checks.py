@@ -12,6 +12,7 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.errors import DataError
+from lifeworth.transactions.data_notes import Column, DataNotes
 
 # ---- duplicates -------------------------------------------------------------------------------------------------
 
@@ -513,3 +514,22 @@ def test_real_logs_have_no_notes(name):
     form = "%m/%d/%Y" if name == "donations" else None
     rfm = lw.rfm_summary(rows, "cust", amount=None, date_format=form)
     assert rfm.audit.notes == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["EUR"] * 5, ["aa", "", "a", "a"], ["", ""], ["a", "aa"], ["ab", "ba"], ["EUR", None, "EUR"], [None, None], ["x"]],
+)
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_values_of_further_columns_are_counted(values, kind):
+    """A column of one value throughout is recognised by its memory: that must not take others for one."""
+    whole = pa.array(["first", *values, "last"], pa.string())
+    for array in (pa.array(values, pa.string()), whole.slice(1, len(values))):
+        array = array.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else array.cast(kind)
+        notes = DataNotes({"currency": Column("currency")})
+        notes.add(pa.table({"currency": array}))
+        present = [value for value in values if value is not None]
+        assert notes.columns["currency"].counts == {value: present.count(value) for value in present}
+        assert notes.columns["currency"].rows == len(values)

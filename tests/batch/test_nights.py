@@ -308,3 +308,52 @@ def test_ids_that_only_look_like_numbers_tonight(make, tmp_path, shelf):
     assert not ran.manifest["incremental"]["from_the_start"]
     assert ran.manifest["rfm"]["audit"] == lw.rfm_summary(days).audit.to_dict()
     assert scores(tmp_path)["customer_id"].tolist() == ["7", "8", "a9"]
+
+
+def test_nights_have_the_notes_of_a_whole_count(make, shelf, tmp_path):
+    table = pd.read_parquet(shelf / "tx.parquet")
+    days = tmp_path / "days"
+    days.mkdir()
+    first, second = table[table["date"] < "1997-06-01"], table[table["date"] >= "1997-06-01"]
+    grown = {"source": {"path": "days"}, "rfm": {"incremental": True}, "model": {"saved": str(shelf / "good")}}
+
+    def notes_after(name, rows):
+        rows.to_parquet(days / f"{name}.parquet")
+        ran = run_job(read_job(make(**grown))).manifest
+        assert not ran["incremental"]["from_the_start"] or name == "a"
+        assert sorted(ran["rfm"]["audit"]["notes"]) == sorted(lw.rfm_summary(days).audit.notes)
+        return " ".join(ran["rfm"]["audit"]["notes"])
+
+    assert notes_after("a", first) == ""
+    currency = np.where(np.arange(len(second)) == 7, "CHF", "USD")
+    assert "'order_currency' names several currencies" in notes_after("b", second.assign(order_currency=currency))
+    assert "File c.parquet has the same contents as a.parquet" in notes_after("c", first)
+
+
+@pytest.mark.parametrize("kind", ["table", "query", "duckdb"])
+def test_databases_have_the_notes_of_files(kind, shelf, tmp_path, postgresql):
+    table = pd.read_parquet(shelf / "tx.parquet")
+    n = len(table)
+    table = table.assign(
+        order_currency=np.where(np.arange(n) == n - 9, "CHF", "USD"),
+        status=np.where(np.arange(n) == n - 5, "refunded", "paid"),
+        remark="nothing",
+    )
+    table.to_parquet(tmp_path / "tx.parquet")
+    if kind == "duckdb":
+        source = DuckDBSource(":memory:", query=f"SELECT * FROM '{tmp_path}/tx.parquet'")
+    else:
+        import adbc_driver_postgresql.dbapi as driver
+        import pyarrow as pa
+
+        with driver.connect(postgresql) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest("tx", pa.Table.from_pandas(table, preserve_index=False))
+            connection.commit()
+        asked = {"query": "SELECT * FROM tx WHERE amount >= $1;", "parameters": (0.0,)} if kind == "query" else {}
+        source = PostgreSQLSource(postgresql, None if asked else "tx", **asked)
+    wanted = lw.rfm_summary(tmp_path / "tx.parquet").audit.notes
+    assert len(wanted) == 2
+    with source.transactions(["customer_id", "date", "amount"]) as rows:
+        if kind != "duckdb":
+            assert "remark" not in rows.schema.names  # only what there are notes on is read
+        assert lw.rfm_summary(rows).audit.notes == wanted

@@ -360,9 +360,41 @@ def facts_of_columns(
     days = _DAYS_OF_MONTH if unit == "M" else hours_per(unit) / 24.0
     if end is not None and period in ("h", "D") and unit != "M":
         _month_ends(facts, customer, frequency, spent, T, recency, days, end)
-    if end is not None and (not whole or float(T.max()) * days >= _GAP):
-        facts.first, facts.last = _by_day(end, T, None, days), _by_day(end, T, recency, days)
+    if end is None:
+        return facts
+    if not whole or _may_begin_apart(T, days, end):
+        facts.first = _by_day(end, T, None, days)
+    if not whole or _may_end_apart(T, recency, days):
+        facts.last = _by_day(end, T, recency, days)
     return facts
+
+
+def _may_begin_apart(T: Floats, days: float, end: int) -> bool:
+    """Whether first purchases may stand apart below all others: not where too many lie within the gap after the first.
+
+    All of these would come before any gap.
+    """
+    oldest = float(T.max())
+    if oldest * days < _GAP:
+        return False
+    if end - int(oldest * days + 1e-6) in _DEFAULTS:
+        return True
+    return int(np.count_nonzero(oldest - (_GAP - 1) / days < T)) <= max(1, _FEW * len(T))
+
+
+def _may_end_apart(T: Floats, recency: Floats, days: float) -> bool:
+    """`_may_begin_apart` for last purchases, above all others."""
+    if float(T.max()) * days < _GAP:
+        return False
+    pieces = [slice(start, start + _PIECE) for start in range(0, len(T), _PIECE)]
+    latest = min(float((T[piece] - recency[piece]).min()) for piece in pieces)
+    edge, most = latest + (_GAP - 1) / days, max(1, _FEW * len(T))
+    near = 0
+    for piece in pieces:  # most tables have enough customers in the first
+        near += int(np.count_nonzero(T[piece] - recency[piece] < edge))
+        if near > most:
+            return False
+    return True
 
 
 def _month_ends(

@@ -357,6 +357,7 @@ def _summarise(
     last: int | None = None
     settings.report(READING)
     beside = settings.data_notes(data)
+    beside.run = run
     with closing(_read(data, settings, run, beside)) as parts:
         for columns in parts:
             if not seen.rows:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +48,7 @@ _ZERO = r"^[-+]?0*([.,]0*)?$"
 _MOST_VALUES = 500
 _HEAD = 50
 _PIECE = 1 << 20
+_CACHED = 1 << 15
 _LISTED = 4
 Run = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
@@ -99,6 +102,7 @@ class DataNotes:
 
     columns: dict[str, Column] = field(default_factory=dict)
     equal_files: list[tuple[str, str]] = field(default_factory=list)
+    run: Run = field(default=map, repr=False, compare=False)
 
     @classmethod
     def of(cls, data: Any, used: Iterable[str | None], amount: str | None, currency: str | None = None) -> DataNotes:
@@ -123,13 +127,13 @@ class DataNotes:
         """Names of the columns to check."""
         return list(self.columns)
 
-    def add(self, table: pa.Table | pd.DataFrame, run: Run = map) -> None:
+    def add(self, table: pa.Table | pd.DataFrame) -> None:
         """Check the columns in some rows, as far as they exist."""
         there = table.column_names if isinstance(table, pa.Table) else list(table.columns)
         for name in [name for name in self.columns if name in there]:
             kind = self.columns[name].kind
             pieces = [part for piece in pieces_of(table, name) for part in _parts(_as_arrow(piece))]
-            for seen in run(lambda piece, kind=kind: _seen(piece, kind), pieces):
+            for seen in self.run(lambda piece, kind=kind: _seen(piece, kind), pieces):
                 self.columns[name].merge(seen)
 
     def merge(self, other: DataNotes) -> None:
@@ -285,11 +289,46 @@ def _seen(piece: pa.Array, kind: Kind) -> Column:
         return Column(kind, None, len(piece))  # exchange rates, or times
     if types.is_nested(piece.type):
         return Column(kind, None, len(piece))
+    if types.is_string_view(piece.type):
+        piece = piece.cast(pa.large_string())  # PyArrow counts what is missing in a view as empty text
+    if len(piece) and _is_constant(piece):
+        value = piece[0].as_py()
+        return Column(kind, {} if value is None else {str(value): len(piece)}, len(piece))
     counts = pc.value_counts(piece)
     if len(counts) > _MOST_VALUES:
         return Column(kind, None, len(piece))
     found = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
     return Column(kind, {str(value): rows for value, rows in found if value is not None}, len(piece))
+
+
+def _is_constant(piece: pa.Array) -> bool:
+    """Whether text has one value throughout, as most columns of currencies have; a glance at its memory tells."""
+    types = pa.types
+    if piece.null_count:
+        return False
+    if types.is_dictionary(piece.type):
+        edges = pc.min_max(piece.indices)
+        return bool(edges["min"] == edges["max"])
+    if not (types.is_string(piece.type) or types.is_large_string(piece.type)):
+        return False
+    long = types.is_large_string(piece.type)
+    offsets: npt.NDArray[Any] = np.frombuffer(piece.buffers()[1], dtype=np.int64 if long else np.int32)
+    offsets = offsets[piece.offset : piece.offset + len(piece) + 1]
+    width = int(offsets[1] - offsets[0])
+    if int(offsets[-1] - offsets[0]) != width * len(piece):
+        return False
+    for start in range(0, len(piece), _CACHED):
+        part = offsets[start : start + _CACHED + 1]
+        if not (part[1:] - part[:-1] == width).all():
+            return False
+    if not width:
+        return True
+    data = np.frombuffer(piece.buffers()[2], dtype=np.uint8)[int(offsets[0]) : int(offsets[-1])]
+    for start in range(0, len(data) - width, _CACHED):
+        part = data[start : start + _CACHED + width]
+        if not (part[width:] == part[:-width]).all():
+            return False
+    return True
 
 
 def _marked(piece: pa.Array) -> tuple[int, bool]:
