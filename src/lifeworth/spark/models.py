@@ -237,4 +237,5 @@ def _stay_on_own_cores() -> None:
 def _nobody_scored(names: list[str]) -> pd.DataFrame:
     """One customer with the columns of a table: what cannot be predicted fails before anything is sent to Spark."""
     table: dict[str, list[float]] = {"customer_id": [0], "frequency": [0], "recency": [0.0], "T": [0.0]}
-    return pd.DataFrame({**table, **{name: [0.0] for name in ("monetary_value", "past_spend") if name in names}})
+    table |= {name: [0.0] for name in ("monetary_value", "past_spend") if name in names}
+    return pd.DataFrame(table)
