@@ -23,6 +23,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 REFERENCE = Path(__file__).parent / "reference"
 
 
+@pytest.fixture(autouse=True)
+def default_ctrl_c() -> None:
+    """Undo what an earlier test left behind: a Spark context installs a handler of its own for Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def cdnow_sample() -> pd.DataFrame:
     return lw.load_cdnow(sample=True)
