@@ -42,12 +42,13 @@ def examined(
             doubtful += _against_prior(variable, values)
         if variable.support == "unit" and not _EDGE < np.median(values) < 1 - _EDGE:
             doubtful.append(f"{variable.name} is at the edge of its support: {np.median(values):.2g}.")
+    remedy = "put a narrower prior on it" if all(v.prior is not None for v in parametrisation.variables) else ""
     for definition in family.definitions:
         values = draws[definition.name].ravel()
         low, high = np.quantile(values, [0.05, 0.95])
         if definition.support == "positive" and not high < _RUNAWAY_WARN * low:
             found = f"{definition.name} runs away: it may as well be {low:.2g} as {high:.2g}"
-            (doubtful if high < _RUNAWAY_FAIL * low else failed).append(f"{found}; put a prior on it.")
+            (doubtful if high < _RUNAWAY_FAIL * low else failed).append(f"{found}; {remedy or 'put a prior on it'}.")
         if definition.no_mean_below is not None:
             share = float(np.mean(values <= definition.no_mean_below))
             if share > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,10 +17,11 @@ from lifeworth.families.parameters import Parametrisation
 from lifeworth.inference.diagnostics import Diagnostics, judge_laplace
 from lifeworth.inference.findings import examined
 from lifeworth.inference.laplace import sample_laplace
-from lifeworth.inference.mode import find_mode
+from lifeworth.inference.mode import Mode, find_mode
 from lifeworth.inference.nuts import Progress, sample_nuts
 from lifeworth.inference.priors import UnknownDensityError
-from lifeworth.inference.ridges import Ridge, find_ridge
+from lifeworth.inference.ridges import Ridge, find_highest
+from lifeworth.inference.target import Target
 
 Method = Literal["auto", "laplace", "nuts", "map"]
 METHODS: tuple[Method, ...] = ("auto", "laplace", "nuts", "map")
@@ -61,17 +63,7 @@ def infer(
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise UsageError(f"seed={seed!r} must be a whole number of at least 0.")
     if method == "map":
-        reasons = ["A single point: it says nothing about how sure we are."]
-        try:
-            parameters = find_mode(family, rows, parametrisation)
-        except FitError:
-            ridge = _stable_ridge(family, rows, parametrisation)
-            if ridge is None:
-                raise
-            parameters = dict(zip(family.parameters, ridge.parameters, strict=True))
-            reasons.append(ridge.reason)
-        point = {name: np.asarray(value)[None, None] for name, value in parameters.items()}
-        return Inference(point, Diagnostics("map", "warn", tuple(reasons)))
+        return _single_point(family, rows, parametrisation)
     doubt = ""
     if method != "nuts":
         try:
@@ -92,6 +84,25 @@ def infer(
     return Inference(kept, diagnostics, stats)
 
 
+def _single_point(family: Family, rows: Rows, parametrisation: Parametrisation) -> Inference:
+    """The maximum, or the limit model where the likelihood has none."""
+    reasons = ["A single point: it says nothing about how sure we are."]
+    try:
+        found: Mode | Ridge = find_mode(family, rows, parametrisation)
+    except FitError:
+        highest = _highest(family, rows, parametrisation)
+        if highest is None:
+            raise
+        found = highest
+    if isinstance(found, Ridge):
+        parameters: Mapping[str, npt.ArrayLike] = found.parameters
+        reasons.append(found.reason)
+    else:
+        parameters = Target(family, rows, parametrisation).named_parameters(found.position)
+    point = {name: np.asarray(value)[None, None] for name, value in parameters.items()}
+    return Inference(point, Diagnostics("map", "warn", tuple(reasons)))
+
+
 def of_all_orders(found: Inference, free: FreeOrders, seed: int) -> Inference:
     """Turn draws of Gamma-Gamma for paid orders into draws for all orders, and keep the share of free ones."""
     diagnostics = replace(found.diagnostics, reasons=(*found.diagnostics.reasons, free.note))
@@ -103,18 +114,20 @@ def _fast(
 ) -> tuple[Inference, Parametrisation]:
     """Draws by importance sampling, of the limit model where the posterior has a ridge instead of a mode."""
     found, doubtful = sample_laplace(family, rows, parametrisation, draws, seed), []
+    names = [variable.name for variable in parametrisation.variables]
+    flat = [variable.name for variable in parametrisation.variables if variable.prior is None]
     if found is None:
-        ridge = _stable_ridge(family, rows, parametrisation)
-        if ridge is not None:
-            found, doubtful = sample_laplace(family, rows, ridge.parametrisation, draws, seed), [ridge.reason]
-            parametrisation = ridge.parametrisation
+        highest = _highest(family, rows, parametrisation)
+        if isinstance(highest, Ridge):
+            found, doubtful = sample_laplace(family, rows, highest.parametrisation, draws, seed), [highest.reason]
+            parametrisation = highest.parametrisation
     if found is None:
-        flat = [variable.name for variable in parametrisation.variables if variable.prior is None]
         remedy = (
             f"flat priors on {', '.join(flat)} leave it infinite mass where customers are all alike: use the default "
             'priors, or method="map" for maximum likelihood.'
             if flat
-            else 'method="nuts" does not need one.'
+            else f"neither the data nor the priors say enough about {', '.join(names)}: use the default priors, or "
+            "narrower ones than these."
         )
         raise FitError(
             f"{family.label}: the posterior of these {rows.customers:,} customers has no mode to start from; {remedy}"
@@ -123,17 +136,19 @@ def _fast(
     return Inference(found.draws, judged), parametrisation
 
 
-def _stable_ridge(family: Family, rows: Rows, parametrisation: Parametrisation) -> Ridge | None:
-    """The ridge of a likelihood without a maximum, or None where there is none.
+def _highest(family: Family, rows: Rows, parametrisation: Parametrisation) -> Mode | Ridge | None:
+    """Where the likelihood is highest if the usual search finds no maximum, as `find_highest`.
 
     Raises
     ------
-    FitError : predictions change along the ridge.
+    FitError : it rises towards a limit that nothing is predicted from.
     """
-    ridge = find_ridge(family, rows, parametrisation)
-    if ridge is not None and not ridge.stable:
+    found = find_highest(family, rows, parametrisation)
+    if isinstance(found, Ridge) and not found.answers:
+        raise FitError(f"{family.label}: no maximum was found on these {rows.customers:,} customers. {found.reason}")
+    if isinstance(found, Ridge) and not found.stable:
         raise FitError(
-            f"{family.label}: {ridge.reason} Predictions still change along the way (by {ridge.change:.0%} over "
+            f"{family.label}: {found.reason} Predictions still change along the way (by {found.change:.0%} over "
             "the last hundredfold), so that none are given: put priors on these parameters (the default has them)."
         )
-    return ridge
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -112,8 +113,13 @@ def _mended(curvature: Array, step: Array, change: Array) -> Array:
     return curvature + np.outer(change, change) / along - np.outer(before, before) / float(step @ before)
 
 
-def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> dict[str, Array]:
-    """Parameters, () or (groups,), at the maximum of log likelihood plus log prior density of the variables.
+def is_peak(mode: Mode | None) -> TypeGuard[Mode]:
+    """Whether this is a maximum whose variables the density tells, and not a place where it is flat."""
+    return mode is not None and bool(np.linalg.eigvalsh(mode.curvature)[0] > 1 / FLAT**2)
+
+
+def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> Mode:
+    """Find the maximum of log likelihood plus log prior density of the variables.
 
     The search runs over the logs (logits) of the variables; densities are those of the variables
     themselves, so that flat priors give the maximum-likelihood estimate.
@@ -123,13 +129,13 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
     FitError : no maximum was found.
     """
     mode = climb(Target(family, rows, parametrisation, on_line=False))
-    if mode is None or np.linalg.eigvalsh(mode.curvature)[0] <= 1 / FLAT**2:
-        where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
-        raise FitError(
-            f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
-            'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
-        )
-    return Target(family, rows, parametrisation).named_parameters(mode.position)
+    if is_peak(mode):
+        return mode
+    where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
+    raise FitError(
+        f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
+        'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
+    )
 
 
 def _listed(family: Family, rows: Rows, parametrisation: Parametrisation, mode: Mode) -> str:
