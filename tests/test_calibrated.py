@@ -209,6 +209,19 @@ def test_drift_of_a_world_that_stands_still_is_small():
     assert np.log(moving.factors(1000, 0)).std() > 10 * np.log(still.factors(1000, 0)).std()
 
 
+def test_factors_have_the_moments_of_the_drifts_posterior():
+    """A quantile of a size lies in the middle of the size's own weight: half a step lower is 4 % of so small a drift."""
+    drift = Drift(np.tile([0.02, -0.02], 10), np.full(20, 1e-6), 20)
+    weights, sizes = drift.weights(), np.linspace(0.0, 3.0, 1501)
+    logs = np.log(drift.factors(200_000, 0))
+    # sizes and normal quantiles in independent orders: 200,000 squares with a coefficient of variation of 1.6
+    assert np.mean(logs**2) == pytest.approx(weights @ sizes**2, rel=4.5 * 1.6 / np.sqrt(200_000))
+    at = np.searchsorted(np.cumsum(weights), 0.5)
+    below, within = np.cumsum(weights)[at] - weights[at], weights[at]
+    # The posterior's median lies in the bin of size `at`, 0.002 wide, around it.
+    assert drift.size == pytest.approx(sizes[at] + 0.002 * ((0.5 - below) / within - 0.5), abs=2e-4)
+
+
 def test_overlapping_windows_are_less_sure():
     errors = np.random.default_rng(2).normal(0, 0.1, 12)
     sure, unsure = (Drift(errors, np.zeros(12) + 1e-5, windows) for windows in (12, 2))

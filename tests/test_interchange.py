@@ -13,7 +13,7 @@ from arviz_base import from_dict
 from pymc_marketing import clv
 
 import lifeworth as lw
-from lifeworth.errors import DataError, UsageError
+from lifeworth.errors import DataError, DataWarning, UsageError
 from lifeworth.model.models import MODELS
 
 PURCHASES = [name for name, model in MODELS.items() if model.family.kind == "purchases"]
@@ -59,6 +59,21 @@ def test_their_model_of_spend_with_our_draws_expects_what_we_do(few, fits):
     assert (theirs.data["frequency"] > 0).all()
     found = theirs.expected_customer_spend(few.to_pandas()).stack(s=("chain", "draw"))
     np.testing.assert_allclose(found.to_numpy(), fit.expected_spend(few, draws=True), rtol=1e-9)
+
+
+def test_their_model_of_a_fit_with_free_orders_expects_what_we_do(few):
+    """pymc-marketing refuses customers with a mean spend of 0: they are counted, and expectations are the same."""
+    frame = few.to_pandas()
+    repeat = np.flatnonzero(few.frequency > 0)[:10]
+    frame.loc[frame.index[repeat], "monetary_value"] = 0.0
+    rfm = lw.RFM.from_frame(frame, "W")
+    fit = lw.GammaGamma().fit(rfm, "laplace", draws=100)
+    assert "free_share" in fit.samples
+    with pytest.warns(DataWarning, match="10 repeat customers with a mean spend of 0 are not in the data of the model"):
+        theirs = fit.to_pymc_marketing(rfm)
+    assert len(theirs.data) == (few.frequency > 0).sum() - 10
+    found = theirs.expected_customer_spend(rfm.to_pandas()).stack(s=("chain", "draw"))
+    np.testing.assert_allclose(found.to_numpy(), fit.expected_spend(rfm, draws=True), rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["bg_nbd", "gamma_gamma"])

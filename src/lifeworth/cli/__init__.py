@@ -311,8 +311,9 @@ def main() -> None:
     sys.excepthook = _show_unexpected if debug else _one_line
     warnings.showwarning = _show_warning
     _end_in_order()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be Unicode
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be Unicode
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)

@@ -161,7 +161,8 @@ class Fit(Answers):
         Parameters
         ----------
         rfm : customers to build it on, such as the table of the fit; a model of spend takes those with a repeat
-            purchase.
+            purchase and a positive mean spend, and warns of others (`DataWarning`): what it expects of customers
+            is the same, free orders included.
 
         Returns
         -------

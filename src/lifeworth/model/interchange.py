@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lifeworth.errors import DataError, UsageError
+from lifeworth.errors import DataError, DataWarning, UsageError
 from lifeworth.families import Family
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import SPEND
@@ -43,6 +44,15 @@ def to_pymc_marketing(fit: Fit, rfm: RFM) -> Any:
     columns = ["customer_id", "frequency", "recency", "T"]
     if fit.family.statistic is SPEND:
         fit.family.rows(table)  # refuses a table without spend
+        free = int(((table.frequency > 0) & (table.monetary_value == 0)).sum())
+        if free:
+            warnings.warn(
+                f"{free:,} repeat customers with a mean spend of 0 are not in the data of the model, since "
+                "pymc-marketing takes positive amounts only; its parameters are those of this fit, so what it expects "
+                "of a table of customers is the same.",
+                DataWarning,
+                stacklevel=3,
+            )
         table = table.take(SPEND.mask(table))
         columns = ["customer_id", "frequency", "monetary_value"]
     flat = {name: Prior("HalfFlat") for name in fit.family.parameters}

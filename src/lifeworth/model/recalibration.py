@@ -123,13 +123,18 @@ class Drift:
         rng = np.random.default_rng([seed, 0xD21F7])
         # Both spread evenly, and in random order: the ends of intervals then hardly depend on the seed.
         even = (np.arange(draws) + 0.5) / draws
-        sizes = np.interp(rng.permutation(even), np.cumsum(self.weights()), _DRIFT_SIZES)
+        sizes = self._quantiles(rng.permutation(even))
         return np.asarray(np.exp(sizes * _normal_quantiles(rng.permutation(even))))
+
+    def _quantiles(self, probabilities: Array) -> Array:
+        """Quantiles of the size; each size of the grid lies in the middle of its weight."""
+        weights = self.weights()
+        return np.interp(probabilities, np.cumsum(weights) - weights / 2, _DRIFT_SIZES)
 
     @property
     def size(self) -> float:
         """Posterior median of the drift's standard deviation, as a share of the total."""
-        return float(np.interp(0.5, np.cumsum(self.weights()), _DRIFT_SIZES))
+        return float(self._quantiles(np.array(0.5)))
 
 
 def _normal_quantiles(probabilities: Array) -> Array:
