@@ -210,7 +210,7 @@ def test_drift_of_a_world_that_stands_still_is_small():
 
 
 def test_factors_have_the_moments_of_the_drifts_posterior():
-    """A quantile of a size lies in the middle of the size's own weight: half a step lower is 4 % of so small a drift."""
+    """A quantile of a size lies in the middle of the size's own weight: half a step matters here."""
     drift = Drift(np.tile([0.02, -0.02], 10), np.full(20, 1e-6), 20)
     weights, sizes = drift.weights(), np.linspace(0.0, 3.0, 1501)
     logs = np.log(drift.factors(200_000, 0))

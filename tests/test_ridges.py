@@ -108,6 +108,15 @@ def test_data_without_dropout_are_refused_and_it_is_said_why(model, path):
     assert model().fit(rfm).expected_purchases(rfm, "5W").sum() > 0  # the default priors, which the message names
 
 
+def test_a_mode_at_the_edge_under_the_default_priors_names_the_method_that_answers():
+    """The default prior of the mean chance to drop out is uniform, and its mode here is 0; laplace needs none."""
+    steady = {"frequency": [5] * 20, "recency": [5.0] * 20, "T": [5.0] * 20}
+    rfm = lw.RFM.from_frame(pd.DataFrame({"customer_id": range(20), **steady}), "W")
+    with pytest.raises(FitError, match=r'method="laplace" \(the default\) or "nuts" may still give an answer'):
+        lw.BetaGeo().fit(rfm, method="map")
+    assert lw.BetaGeo().fit(rfm, method="laplace").expected_purchases(rfm, "5W").sum() > 0
+
+
 def test_nearly_flat_priors_are_named(alike):
     """Priors so wide that the data have the last word, on data that do not have one."""
     wide = {name: Prior("LogNormal", mu=0.0, sigma=100.0) for name in ("r", "alpha", "a", "b")}

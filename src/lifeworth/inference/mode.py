@@ -132,9 +132,11 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> M
     if is_peak(mode):
         return mode
     where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
+    flat = any(variable.prior is None for variable in parametrisation.variables)
+    remedy = 'Priors (the default) or method="nuts"' if flat else 'method="laplace" (the default) or "nuts"'
     raise FitError(
         f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
-        'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
+        f"the data may be too few or too alike. {remedy} may still give an answer."
     )
 
 

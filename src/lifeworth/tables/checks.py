@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,10 @@ def readable(path: Path) -> Iterator[None]:
             f"{path} could not be read: it is not text in UTF-8 ({error.reason}). Save it as UTF-8, or say how it is "
             'stored with --encoding (in a job, encoding), such as "cp1252", which is Windows in Western Europe; in '
             "Python, pandas.read_csv takes encoding, and dtype=str keeps ids as they are."
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise SourceError(
+            f"{path} could not be read: what is compressed in it is cut off or damaged ({error})."
         ) from error
     except (OSError, ValueError) as error:  # pyarrow's and the CSV parser's errors are among these
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

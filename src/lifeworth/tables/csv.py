@@ -1,13 +1,16 @@
 """CSV files: every column as text, or as whole numbers where all of it is; fast, and lenient where it must be.
 
 PyArrow reads what is plain. Whatever it refuses (short lines, another encoding, quotes that do not end) goes to
-pandas, which is slower and forgives more; both take the same values for missing ones. Lines with more values than the
+pandas, which is slower and forgives more; both take the same values for missing ones. Both unpack files compressed by
+gzip, whose names end in .gz, as they read them. Lines with more values than the
 header has names are refused: which value belongs to which name is nowhere to be read.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import mmap
 import re
 from collections.abc import Iterator
@@ -148,7 +151,7 @@ def _kind_of(path: Path, kind: str) -> str:
     """The kind of a file, or another separator: spreadsheets of half the world put semicolons into a .csv."""
     if kind != "csv" or not path.is_file():  # a pipe is read once, and not looked into
         return kind
-    with readable(path), path.open("rb") as file:
+    with readable(path), _opened(path) as file:
         header = re.sub(rb'"[^"]*"', b"", file.readline(1 << 20))  # a name in quotes may hold any of them
     counts = {mark: header.count(mark.encode()) for mark in ",;\t|"}
     return "csv" if counts.pop(",") or not any(counts.values()) else max(counts, key=counts.__getitem__)
@@ -165,10 +168,9 @@ def _strict_options(path: Path, names: list[str], kind: str, encoding: str | Non
         raise _UnusualError  # a line without anything is a value there
     if not path.is_file():
         raise _UnusualError  # a pipe is read once, and not looked into
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"\0") >= 0:
-            raise _UnusualError
-        quoted = content.find(b'"') >= 0
+    null, quoted = _contains(path, b"\0", b'"')
+    if null:
+        raise _UnusualError
     return {
         "read_options": strict.ReadOptions(block_size=block, encoding=encoding or "utf8"),
         "parse_options": strict.ParseOptions(delimiter=_separator(kind), newlines_in_values=quoted),
@@ -181,10 +183,37 @@ def _strict_options(path: Path, names: list[str], kind: str, encoding: str | Non
     }
 
 
+def is_packed(path: Path) -> bool:
+    """Whether the content of a file is compressed by gzip, as its name says."""
+    return path.suffix.lower() == ".gz"
+
+
+def _opened(path: Path) -> Any:
+    """The content of a file, unpacked where it is compressed."""
+    return gzip.open(path) if is_packed(path) else path.open("rb")
+
+
+def _stream(path: Path) -> Any:
+    """The same as PyArrow reads it."""
+    return pa.input_stream(str(path), compression="gzip") if is_packed(path) else path
+
+
+def _contains(path: Path, *bytes_: bytes) -> list[bool]:
+    """Which of these bytes are somewhere in a file."""
+    if not is_packed(path):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [content.find(byte) >= 0 for byte in bytes_]
+    found = [False] * len(bytes_)
+    with gzip.open(path) as unpacked:
+        while block := unpacked.read(_BLOCK):
+            found = [before or byte in block for before, byte in zip(found, bytes_, strict=True)]
+    return found
+
+
 def _strictly(path: Path, names: list[str], kind: str, encoding: str | None) -> pa.Table:
     import pyarrow.csv as strict
 
-    table = strict.read_csv(path, **_strict_options(path, names, kind, encoding, _BLOCK))
+    table = strict.read_csv(_stream(path), **_strict_options(path, names, kind, encoding, _BLOCK))
     return pa.table({name: unescaped(table.column(name)) for name in table.column_names})
 
 
@@ -193,7 +222,7 @@ def _strict_batches(
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow.csv as strict
 
-    with strict.open_csv(path, **_strict_options(path, names, kind, encoding, block)) as reader:
+    with strict.open_csv(_stream(path), **_strict_options(path, names, kind, encoding, block)) as reader:
         for batch in reader:
             yield pa.RecordBatch.from_arrays([unescaped(column) for column in batch.columns], names=batch.schema.names)
 
@@ -209,7 +238,7 @@ def _refuse_long_lines(path: Path, kind: str, encoding: str | None) -> None:
     long, first = 0, (0, 0)
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with path.open(encoding=encoding or "utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(_opened(path), encoding=encoding or "utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=_separator(kind))
             names = next((line for line in lines if line), [])
             for line in lines:
@@ -243,7 +272,7 @@ def _check(path: Path, wanted: list[str] | None, kind: str, encoding: str | None
 
 
 def _first_lines(path: Path, kind: str, encoding: str | None, rows: int) -> pd.DataFrame:
-    with readable(path), path.open("rb") as file:
+    with readable(path), _opened(path) as file:
         # A pipe may keep us waiting: here, where Ctrl-C is heard, and not in pandas' parser, which can miss it.
         file.peek(1)
         how: dict[str, Any] = {"keep_default_na": False, "sep": _separator(kind), "encoding": encoding or "utf-8"}

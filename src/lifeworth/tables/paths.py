@@ -17,6 +17,9 @@ from lifeworth.tables.checks import Beside, check_columns, readable
 from lifeworth.tables.listing import Listing
 
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".txt": "csv", ".tsv": "tsv"}
+# Archives and compressed files that are not unpacked, and how much larger the content of gzip's can be.
+_PACKED = {".gz", ".zip", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".tar", ".tgz"}
+_UNPACKED = 1032
 # What a file is read in at a time, so that a row group of any size is never in memory as a whole.
 _BUFFER = 1 << 22
 _ROWS = 1 << 20
@@ -130,11 +133,11 @@ class Files:
         return total
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files; of compressed CSV, the most that it may be unpacked."""
         total = 0
         for path in self.paths:
             with readable(path):
-                total += path.stat().st_size
+                total += path.stat().st_size * (_UNPACKED if csv.is_packed(path) else 1)
         return total
 
     def batches(self, schema: pa.Schema, rows: int, beside: Beside | None = None) -> Iterator[pa.RecordBatch]:
@@ -195,7 +198,9 @@ def find_files(path: str | Path | Files, encoding: str | None = None) -> Files:
         raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
     kinds: dict[str, Path] = {}
     for file in found:
-        kind = _KINDS.get(file.suffix.lower())
+        kind = _kind(file)
+        if kind is None and file.suffix.lower() in _PACKED:
+            raise UsageError(f"{file} is compressed, and only .csv.gz is read so: unpack it first.")
         if kind is None and len(found) == 1 and file == root:
             raise UsageError(f"{path}: give a .parquet or .csv file.")
         if kind is None:
@@ -214,6 +219,14 @@ def find_files(path: str | Path | Files, encoding: str | None = None) -> Files:
     if kind == "parquet" and encoding is not None:
         raise UsageError(f"{path} is Parquet, whose text has one encoding: leave encoding={encoding!r} away.")
     return Files(tuple(found), kind, encoding)
+
+
+def _kind(path: Path) -> str | None:
+    """The kind of a file by its name; of a compressed one, if it is text."""
+    if not csv.is_packed(path):
+        return _KINDS.get(path.suffix.lower())
+    kind = _KINDS.get(path.with_suffix("").suffix.lower())
+    return None if kind == "parquet" else kind
 
 
 def check_encoding(encoding: str | None) -> None:
