@@ -97,7 +97,7 @@ def make(folder: Path, sample: bool = False) -> None:
     with replacing(folder, folder=True) as whole:
         tracking = track_purchases(model.clv.purchases, cut.rfm, purchases)
         lw.plots.save(lw.plots.plot_tracking_both(tracking, train_end=TRAIN_END), whole / "tracking.png", scale=1.5)
-        write_clv(model.clv, whole)
+        write_clv({"purchases": model.clv.purchases, "spend": model.clv.spend}, model.clv.calibration, whole)
         card = render_card("CDNOW 1/10 sample" if sample else "CDNOW", model.clv, cut.rfm, judged)
         (whole / "README.md").write_text(card, encoding="utf-8")
 

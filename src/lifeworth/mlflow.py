@@ -18,7 +18,6 @@ import pandas as pd
 from lifeworth.errors import SourceError, UsageError
 from lifeworth.evaluate import Backtest
 from lifeworth.model import CLV, Fit, load
-from lifeworth.model.cards import prior_text
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
@@ -168,7 +167,7 @@ def _log_fit(mlflow: Any, fit: Fit, prefix: str, rfm: RFM | None) -> None:
     if isinstance(origin.priors, str):
         params["priors"] = origin.priors
     elif origin.priors is not None:
-        params |= {f"prior.{name}": prior_text(prior) for name, prior in origin.priors.items()}
+        params |= {f"prior.{name}": str(prior) for name, prior in origin.priors.items()}
     mlflow.log_params({prefix + key: value for key, value in params.items() if value is not None})
     metrics = {key: getattr(found, key) for key in _FIGURES}
     for parameter, draws in fit.draws.items():

@@ -13,8 +13,9 @@ from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer
 from lifeworth.inference.target import Target
 from lifeworth.kernels.models.futures import future_rows
-from lifeworth.model.fit import Origin, fit_class
+from lifeworth.model.fit import fit_class
 from lifeworth.model.models import MODELS
+from lifeworth.model.provenance import Origin
 
 PARAMETERS = {
     "bg_nbd": ([0.243, 4.414, 0.793, 2.426], [0.5, 7.0, 1.2, 3.0], [0.3, 2.0, 0.4, 1.0]),

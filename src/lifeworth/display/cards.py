@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,12 @@ from lifeworth.display.palette import DARK, LIGHT
 _ROLES: Final = ("paper", "wash", "hair", "ink", "muted", "model", "good", "careful", "bad")
 _VERDICTS: Final = {"ok": "good", "warn": "careful", "fail": "bad"}
 _BINS, _WIDTH, _HEIGHT = 24, 96, 20
+
+
+@singledispatch
+def show(thing: object) -> str:
+    """An object as a card; packages register a function for each class, in a module that their `__init__` imports."""
+    raise NotImplementedError(f"There is no card for {type(thing).__name__}.")
 
 
 class Markup(str):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.display import cards
 from lifeworth.errors import UsageError
 from lifeworth.evaluate import recalibration, scoring
 from lifeworth.evaluate.forecasts import Cut
@@ -77,9 +78,7 @@ class Backtest:
         )
 
     def _repr_html_(self) -> str:
-        from lifeworth.evaluate.cards import backtest_card
-
-        return backtest_card(self)
+        return cards.show(self)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

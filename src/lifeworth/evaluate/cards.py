@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lifeworth.display import cards
 from lifeworth.display.cards import Markup
-
-if TYPE_CHECKING:
-    from lifeworth.evaluate.backtest_result import Backtest
-    from lifeworth.evaluate.comparison import ClvComparison
+from lifeworth.evaluate.backtest_result import Backtest
+from lifeworth.evaluate.comparison import ClvComparison
 
 _WHAT = {"value": "Spend of each customer", "purchases": "Purchases of each customer", "spend": "Spend per purchase"}
 
 
+@cards.show.register
 def backtest_card(bt: Backtest) -> str:
     """Who was right: the methods beside each other, the most accurate first, a table for each target."""
     targets = [target for target in ("value", "purchases", "spend") if target in set(bt.scores["target"])]
@@ -59,6 +58,7 @@ def _scores(bt: Backtest, target: str) -> Markup:
     return cards.join([cards.table(columns, rows), *notes])
 
 
+@cards.show.register
 def comparison_card(found: ClvComparison) -> str:
     """What following each ranking would have earned, and the four corners of past and future."""
     parts: list[object] = []

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.display import cards
 from lifeworth.display.progress import Progress, Report, silent, watched
 from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate.baselines import Known, baselines_of, checked
@@ -84,9 +85,7 @@ class ClvComparison:
         return f"ClvComparison({len(self.customers):,} customers at {self.train_end:%Y-%m-%d}, {judged})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.evaluate.cards import comparison_card
-
-        return comparison_card(self)
+        return cards.show(self)
 
     @property
     def rankings(self) -> list[str]:

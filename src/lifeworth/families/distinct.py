@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.families.free_orders import FreeOrders
 from lifeworth.kernels.models.groups import ONE_GROUP
-
-if TYPE_CHECKING:
-    from lifeworth.families.free_orders import FreeOrders
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -41,6 +39,16 @@ class Rows:
     def customers(self) -> int:
         """Customers behind the rows."""
         return int(self.counts.sum())
+
+    @property
+    def paid(self) -> Rows:
+        """The rows as a model of paid orders takes them; themselves where no orders are free."""
+        if self.free is None:
+            return self
+        x, z = self.columns["x"], self.columns["z"]
+        number, mean = self.free.paid(x, z)
+        scale = float((x * z * self.counts).sum() / (number * self.counts).sum())
+        return replace(self, columns={"x": number, "z": mean}, scale=scale, free=None)
 
 
 def distinct(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:

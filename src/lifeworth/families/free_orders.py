@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from lifeworth.families.distinct import Rows
 
 Array = npt.NDArray[np.float64]
 
@@ -76,18 +72,13 @@ class FreeOrders:
             np.interp(even, np.cumsum(weights) - weights / 2, share)
         )
 
-    def paid(self, rows: Rows) -> Rows:
-        """Rows as a model of paid orders takes them: expected numbers of paid orders, and means of those.
+    def paid(self, x: Array, z: Array) -> tuple[Array, Array]:
+        """Expected numbers of paid orders, and their means, of customers with x orders of mean z.
 
         Of x orders of a customer who paid for some, x (1 - f) / (1 - f^x) are expected to be paid if a share f is free.
         """
-        from lifeworth.families.distinct import Rows
-
-        share = self.share
-        paid = rows.columns["x"] * _paid_share(share, rows.columns["x"])
-        total = rows.columns["x"] * rows.columns["z"]
-        scale = float((total * rows.counts).sum() / (paid * rows.counts).sum())
-        return Rows({"x": paid, "z": total / paid}, rows.counts, scale, group=rows.group)
+        number = x * _paid_share(self.share, x)
+        return number, x * z / number
 
     def all_orders(self, draws: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Draws of Gamma-Gamma for all orders, from those for paid ones; the share of free ones is among them.

@@ -23,6 +23,11 @@ class PriorSpec:
     distribution: str
     arguments: dict[str, float]
 
+    def __str__(self) -> str:
+        """The prior as one types it."""
+        arguments = [f"{name}={value:g}" for name, value in self.arguments.items()]
+        return f"Prior({', '.join([repr(self.distribution), *arguments])})"
+
     def to_dict(self) -> dict[str, Any]:
         """The form `pymc_extras.prior.Prior.from_dict` reads."""
         return {"dist": self.distribution, "kwargs": dict(self.arguments)}

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lifeworth.display import cards
 from lifeworth.display.cards import Markup
+from lifeworth.model.clv import CLV
+from lifeworth.model.fit import Fit
+from lifeworth.model.models import Model
+from lifeworth.model.recalibration import Calibration
 from lifeworth.periods import UNIT_NAMES
 
-if TYPE_CHECKING:
-    from lifeworth.model.clv import CLV
-    from lifeworth.model.fit import Fit
-    from lifeworth.model.models import Model
-    from lifeworth.model.recalibration import Calibration
 
-
+@cards.show.register
 def fit_card(fit: Fit) -> str:
     """A fit: what it was made from, the parameters with their spread, the verdict with its reasons."""
     return cards.card(f"{fit.family.label} fit", _facts(fit), _body(fit), mark=_mark(fit))
 
 
+@cards.show.register
 def clv_card(clv: CLV) -> str:
     """The two fits of a CLV, one below the other."""
     parts: list[Markup] = []
@@ -36,6 +36,7 @@ def clv_card(clv: CLV) -> str:
     return cards.card(title, _facts(clv.purchases), *parts)
 
 
+@cards.show.register
 def calibration_card(calibration: Calibration) -> str:
     """What past cut-offs taught about intervals."""
     return cards.card(f"Calibration of {calibration.model}", [], _learned(calibration))
@@ -63,6 +64,7 @@ def _learned(calibration: Calibration) -> Markup:
     )
 
 
+@cards.show.register(Model)
 def model_card(model: Model[Any]) -> str:
     """A model before any data: its parameters, and the priors on its variables."""
     family, variables = model.family, model._parametrisation.variables
@@ -71,15 +73,9 @@ def model_card(model: Model[Any]) -> str:
         ["parameter", "meaning"], [(p.name, p.describe(unit[p.dimension])) for p in family.definitions]
     )
     priors = cards.table(
-        ["variable", "prior"], [(v.name, "flat" if v.prior is None else prior_text(v.prior)) for v in variables]
+        ["variable", "prior"], [(v.name, "flat" if v.prior is None else str(v.prior)) for v in variables]
     )
     return cards.card(f"{family.label}, not fitted yet", [family.source], parameters, priors)
-
-
-def prior_text(prior: Any) -> str:
-    """A prior as one types it."""
-    arguments = [f"{name}={value:g}" for name, value in prior.arguments.items()]
-    return f"Prior({', '.join([repr(prior.distribution), *arguments])})"
 
 
 def _mark(fit: Fit) -> Markup:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lifeworth import migration_hints
+from lifeworth.display import cards
 from lifeworth.display.progress import Progress, Report, watched
 from lifeworth.errors import UsageError
 from lifeworth.migration_hints import Answers, described, helpful
+from lifeworth.model import score_file, store
 from lifeworth.model.fit import PurchaseFit, SpendFit
 from lifeworth.model.models import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.model.recalibration import Calibration, Teacher
+from lifeworth.model.valuation import value_customers
 from lifeworth.rfm import RFM
 from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_value
-
-if TYPE_CHECKING:
-    from lifeworth.model.score_file import Scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +64,7 @@ class CLV(Answers):
         return f"CLV({self.purchases!r}, {self.spend!r}{learned})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.cards import clv_card
-
-        return clv_card(self)
+        return cards.show(self)
 
     @property
     def verdict(self) -> str:
@@ -247,8 +245,6 @@ class CLV(Answers):
         -------
         frame, totals : the second is None where `uncertainty` is None.
         """
-        from lifeworth.model.valuation import value_customers
-
         terms = Terms(
             horizon,
             discount_rate,
@@ -262,7 +258,7 @@ class CLV(Answers):
             seed,
             period,
         )
-        return value_customers(self, rfm, terms, by, force, progress)
+        return value_customers(self.purchases, self.spend, self.calibration, rfm, terms, by, force, progress)
 
     def calibrate(self, backtest: Teacher, method: str | None = None) -> CLV:
         """Learn from past cut-offs how far expectations were off, and how wide intervals have to be.
@@ -333,7 +329,7 @@ class CLV(Answers):
         progress: Progress | None = None,
         escape_formulas: bool = False,
         **terms: Any,
-    ) -> Scored:
+    ) -> score_file.Scored:
         """Value every customer of a table that need not fit in memory, and write the scores to a file.
 
         Parameters
@@ -362,13 +358,22 @@ class CLV(Answers):
         >>> lw.CLV(purchases).score(calibration, out, "39W", uncertainty=None).customers
         2357
         """
-        from lifeworth.model.score_file import score
-
         self.purchases.check(force)
         if self.spend is not None:
             self.spend.check(force)
         with watched(progress) as report:
-            return score(self, source, out, horizon, rows_per_block, report, escape_formulas, force=force, **terms)
+            return score_file.score(
+                self.purchases,
+                self.predict_both,
+                source,
+                out,
+                rows_per_block,
+                report,
+                escape_formulas,
+                horizon=horizon,
+                force=force,
+                **terms,
+            )
 
     @helpful
     def new_customer(
@@ -458,9 +463,7 @@ class CLV(Answers):
 
     def save(self, path: str | Path) -> None:
         """Write both fits, and what `calibrate` has learned, to a folder; `lifeworth.load` reads it."""
-        from lifeworth.model.store import save_clv
-
-        save_clv(self, path)
+        store.save_clv({"purchases": self.purchases, "spend": self.spend}, self.calibration, path)
 
 
 @helpful

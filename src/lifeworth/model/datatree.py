@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,17 +16,17 @@ from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.inference import checks
 from lifeworth.inference.loo import log_likelihoods
 from lifeworth.inference.priors import PriorTable
+from lifeworth.model.fit_data import Array, FitData
+from lifeworth.model.interchange import with_record
 from lifeworth.predict import expected_purchases_new_customer
 
 if TYPE_CHECKING:
     import xarray
 
     from lifeworth.families import Family
-    from lifeworth.model.fit import Fit, Priors
-    from lifeworth.periods import Horizon
+    from lifeworth.model.provenance import Priors
     from lifeworth.rfm import RFM
 
-Array = npt.NDArray[np.float64]
 By = Literal["customer", "row"]
 
 # Customers made up under each draw from the priors: enough for a picture.
@@ -37,18 +38,16 @@ _MOST_CELLS = 100_000_000
 
 
 def datatree(
-    fit: Fit,
+    fit: FitData,
     rfm: RFM | None,
     by: By,
     prior: int,
     posterior_predictive: int,
-    predictions: Horizon | None,
+    predict: Callable[[RFM], dict[str, Array]] | None,
     seed: int,
 ) -> xarray.DataTree:
-    """The groups of `Fit.to_datatree`."""
+    """The groups of `Fit.to_datatree`; `predict` gives those of "predictions", (customers, draws) each."""
     from arviz_base import from_dict
-
-    from lifeworth.model.interchange import with_record
 
     groups: dict[str, Any] = {"posterior": dict(fit.samples)}
     dims: dict[str, list[str]] = {}
@@ -62,11 +61,13 @@ def datatree(
         groups["prior"] = {name: values[None] for name, values in drawn.items()}
     if rfm is not None:
         _of_table(fit, rfm, by, posterior_predictive, seed, groups, dims, coords)
-        if predictions is not None:
-            groups["predictions"] = _predictions(fit, rfm, by, predictions)
+        if predict is not None:
+            if by != "customer":
+                raise UsageError('predictions are those of customers: take by="customer".')
+            groups["predictions"] = {name: values.T.reshape(*fit.shape, -1) for name, values in predict(rfm).items()}
             dims |= {key: ["customer_id"] for key in groups["predictions"]}
-    elif posterior_predictive or predictions is not None:
-        asked = "predictions" if predictions is not None else "posterior_predictive"
+    elif posterior_predictive or predict is not None:
+        asked = "predictions" if predict is not None else "posterior_predictive"
         raise UsageError(f"{asked} needs the RFM table as well: fit.to_datatree(rfm, ...).")
     tree = from_dict(groups, dims=dims, coords=coords, pred_dims=dims, pred_coords=coords)
     tree["posterior"].attrs |= {
@@ -75,24 +76,6 @@ def datatree(
         "method": fit.diagnostics.method,
     }
     return with_record(tree, fit)
-
-
-def _predictions(fit: Fit, rfm: RFM, by: By, horizon: Horizon) -> dict[str, Array]:
-    """What is expected of each customer of the likelihood under each draw: (chains, draws, customers)."""
-    from lifeworth.model.fit import PurchaseFit, SpendFit
-
-    if by != "customer":
-        raise UsageError('predictions are those of customers: take by="customer".')
-    if isinstance(fit, PurchaseFit):
-        found = {
-            "probability_alive": fit.probability_alive(rfm, draws=True),
-            "expected_purchases": fit.expected_purchases(rfm, horizon, draws=True),
-        }
-    else:
-        assert isinstance(fit, SpendFit)
-        found = {"expected_spend": fit.expected_spend(rfm.take(SPEND.mask(rfm)), draws=True)}
-    shape = fit.shape
-    return {name: values.T.reshape(*shape, -1) for name, values in found.items()}
 
 
 def prior_draws(
@@ -107,7 +90,7 @@ def prior_draws(
     return values | parametrisation.to_parameters(values, scale)
 
 
-def rows_of(fit: Fit, rfm: RFM) -> Rows:
+def rows_of(fit: FitData, rfm: RFM) -> Rows:
     """Distinct rows of the table a fit was made from; refuse another table."""
     rows = fit.family.rows(fit._rfm(rfm), fit.posterior.design)
     if fit.origin.customers not in (0, rows.customers):
@@ -119,7 +102,7 @@ def rows_of(fit: Fit, rfm: RFM) -> Rows:
 
 
 def _of_table(
-    fit: Fit,
+    fit: FitData,
     rfm: RFM,
     by: By,
     posterior_predictive: int,
@@ -177,7 +160,7 @@ def _spend(rfm: RFM) -> Array:
     return rfm.monetary_value
 
 
-def predictive_tables(fit: Fit, rfm: RFM, replicates: int, interval: float, seed: int) -> dict[str, Any]:
+def predictive_tables(fit: FitData, rfm: RFM, replicates: int, interval: float, seed: int) -> dict[str, Any]:
     """The tables of `Fit.predictive_check`."""
     if not isinstance(replicates, (int, np.integer)) or replicates < 2:
         raise UsageError(f"replicates={replicates!r} must be a whole number of at least 2.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,16 +9,14 @@ import numpy as np
 import pandas as pd
 
 from lifeworth import migration_hints, predict
-from lifeworth.errors import FitError, UsageError
+from lifeworth.display import cards
+from lifeworth.errors import UsageError
 from lifeworth.families import Family
-from lifeworth.families.parameters import PriorSpec
-from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
-from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.migration_hints import Answers, helpful
-from lifeworth.periods import Duration, Horizon, TimeUnit, horizon_interval, horizon_length, is_duration
-from lifeworth.rfm import RFM, metadata_of
-from lifeworth.transactions import Audit
+from lifeworth.model.fit_data import FitData
+from lifeworth.periods import Duration, Horizon, horizon_interval, horizon_length
+from lifeworth.rfm import RFM
 
 if TYPE_CHECKING:
     import xarray
@@ -28,35 +24,9 @@ if TYPE_CHECKING:
     from lifeworth.inference.loo import ELPD
 
 Array = predict.Array
-Priors = Mapping[str, PriorSpec] | Literal["flat"]
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a fit was made from: everything of the RFM table but its customers.
-
-    Attributes
-    ----------
-    customers : customers behind the likelihood.
-    scale : the typical time between purchases, or typical spend, that scaled priors refer to.
-    period, observation_end, audit : as in the RFM table.
-    priors : variable -> prior; "flat" for maximum likelihood; None for parameters given by hand.
-    created : when, in UTC.
-    versions : of lifeworth and the libraries that made the draws.
-    """
-
-    customers: int = 0
-    scale: float = 1.0
-    period: TimeUnit | None = None
-    observation_end: pd.Timestamp | None = None
-    audit: Audit | None = None
-    priors: Priors | None = None
-    created: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Fit(Answers):
+class Fit(FitData, Answers):
     """A fitted model.
 
     Attributes
@@ -76,42 +46,17 @@ class Fit(Answers):
     ('ok', (1000,), 'W')
     """
 
-    posterior: Posterior
-    diagnostics: Diagnostics
-    origin: Origin = field(default_factory=Origin)
-    samples: Mapping[str, Array] = field(default_factory=dict)
-    sample_stats: Mapping[str, Array] = field(default_factory=dict)
-
-    @property
-    def family(self) -> Family:
-        """The model family."""
-        return self.posterior.family
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Chains, and draws of each."""
-        chains, draws = next(iter(self.samples.values())).shape[:2]
-        return chains, draws
-
-    @property
-    def draws(self) -> dict[str, Array]:
-        """Parameter -> (draws,) float64, or (draws, groups), in the RFM table's unit of time and of money."""
-        return self.posterior.draws
-
-    @property
-    def time_unit(self) -> TimeUnit | None:
-        """Unit of time of the parameters; None for a model of spend."""
-        return self.posterior.time_unit
-
     def __repr__(self) -> str:
         draws = f"{len(self.posterior):,} draw{'s' if len(self.posterior) > 1 else ''}"
         means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
         return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.cards import fit_card
+        return cards.show(self)
 
-        return fit_card(self)
+    def _predictions(self, rfm: RFM, horizon: Horizon) -> dict[str, Array]:
+        """What the group "predictions" of a DataTree holds: name -> (customers, draws)."""
+        raise UsageError(f"A fit of {self.family.label} has no predictions for a DataTree.")
 
     def to_datatree(
         self,
@@ -153,7 +98,8 @@ class Fit(Answers):
         """
         from lifeworth.model.datatree import datatree
 
-        return datatree(self, rfm, by, prior, posterior_predictive, predictions, seed)
+        predict = None if predictions is None else lambda table: self._predictions(table, predictions)
+        return datatree(self, rfm, by, prior, posterior_predictive, predict, seed)
 
     def to_pymc_marketing(self, rfm: RFM) -> Any:
         """A fitted model of pymc-marketing with these draws, for everything that its models can do.
@@ -258,25 +204,6 @@ class Fit(Answers):
 
         save_fit(self, path)
 
-    def check(self, force: bool = False) -> None:
-        """Refuse a fit that failed its diagnostics, unless forced."""
-        if self.diagnostics.verdict == "fail" and not force:
-            raise FitError(
-                f"The {self.family.label} fit failed its diagnostics: {' '.join(self.diagnostics.reasons)} "
-                "Nothing is predicted from it; force=True would do it all the same."
-            )
-
-    def _rfm(self, rfm: Any) -> RFM:
-        """Any RFM table as an `RFM`: in the units that it says, or, where it says none, in those of the fit."""
-        if isinstance(rfm, RFM):
-            return rfm
-        if isinstance(rfm, str) and is_duration(rfm) and not Path(rfm).exists():
-            raise UsageError(f'"{rfm}" stands where the RFM table belongs: give the table first, and then the horizon.')
-        unit = metadata_of(rfm).time_unit or self.time_unit
-        if unit is None:
-            raise UsageError("Give an RFM table, made by rfm_summary or RFM.from_frame.")
-        return RFM.from_frame(rfm, unit)
-
     def _in_given_order(self, given: Any, rfm: RFM, values: Array) -> Array:
         """Values of the customers of `rfm`, in the order of the table it was made of by `_rfm`."""
         if given is rfm or rfm.row_order is None:
@@ -293,6 +220,12 @@ class PurchaseFit(Fit):
     """
 
     _elsewhere = migration_hints.PURCHASE_FIT
+
+    def _predictions(self, rfm: RFM, horizon: Horizon) -> dict[str, Array]:
+        return {
+            "probability_alive": self.probability_alive(rfm, draws=True),
+            "expected_purchases": self.expected_purchases(rfm, horizon, draws=True),
+        }
 
     def _interval(self, horizon: Horizon, rfm: RFM | None = None) -> tuple[float, float]:
         """When the horizon begins, and its length."""
@@ -468,6 +401,9 @@ class SpendFit(Fit):
 
     _elsewhere = migration_hints.SPEND_FIT
 
+    def _predictions(self, rfm: RFM, horizon: Horizon) -> dict[str, Array]:
+        return {"expected_spend": self.expected_spend(rfm.take(SPEND.mask(rfm)), draws=True)}
+
     @helpful
     def expected_spend(self, rfm: RFM, draws: bool = False, *, force: bool = False) -> Array:
         """Expected spend per future purchase: (customers,) means or, with draws=True, (customers, draws).
@@ -496,6 +432,6 @@ def fit_class(family: Family) -> type[Fit]:
     return _FIT_CLASSES.get(family.statistic.name, Fit)
 
 
-def flattened(samples: Array) -> Array:
-    """Draws of all chains, one after the other: (draws,) of (chains, draws), or (draws, groups)."""
-    return np.ascontiguousarray(samples.reshape(-1, *samples.shape[2:]))
+def as_fit(data: FitData) -> Fit:
+    """The fit with this content, of the class of its family."""
+    return fit_class(data.family)(data.posterior, data.diagnostics, data.origin, data.samples, data.sample_stats)

@@ -15,7 +15,8 @@ from lifeworth.families import Family
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import SPEND
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
-from lifeworth.model.fit import Fit, Origin, fit_class
+from lifeworth.model.fit_data import FitData
+from lifeworth.model.provenance import Origin
 from lifeworth.model.record import from_record, to_record
 from lifeworth.periods import TimeUnit
 from lifeworth.predict import check_units
@@ -31,7 +32,7 @@ RECORD = "lifeworth"
 _DIMS = ("chain", "draw")
 
 
-def to_pymc_marketing(fit: Fit, rfm: RFM) -> Any:
+def to_pymc_marketing(fit: FitData, rfm: RFM) -> Any:
     """The model of `Fit.to_pymc_marketing`."""
     from arviz_base import from_dict
     from pymc_extras.prior import Prior
@@ -69,8 +70,8 @@ def to_pymc_marketing(fit: Fit, rfm: RFM) -> Any:
     return model
 
 
-def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None, currency: str | None) -> Fit:
-    """A fit from a fitted pymc-marketing model, or from what its `fit` returned."""
+def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None, currency: str | None) -> FitData:
+    """The content of a fit from a fitted pymc-marketing model, or from what its `fit` returned."""
     tree = getattr(source, "idata", source)
     if tree is None:
         raise UsageError("This pymc-marketing model has not been fitted: call its fit method first.")
@@ -112,17 +113,17 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
         versions={"pymc-marketing": str(posterior.attrs.get("pymc_marketing_version", "unknown"))},
     )
     diagnostics = _judge({name: samples[name] for name in family.parameters}, sample_stats)
-    return fit_class(family)(given, diagnostics, origin, samples, sample_stats)
+    return FitData(given, diagnostics, origin, samples, sample_stats)
 
 
-def with_record(tree: xarray.DataTree, fit: Fit) -> xarray.DataTree:
+def with_record(tree: xarray.DataTree, fit: FitData) -> xarray.DataTree:
     """A tree that says where its draws are from."""
     tree.attrs[RECORD] = json.dumps(to_record(fit))
     return tree
 
 
-def from_datatree(family: Family, tree: Any) -> Fit:
-    """A fit from what `Fit.to_datatree` gave."""
+def from_datatree(family: Family, tree: Any) -> FitData:
+    """The content of a fit from what `Fit.to_datatree` gave."""
     record, posterior = getattr(tree, "attrs", {}).get(RECORD), _group(tree, "posterior")
     if not isinstance(record, str) or posterior is None:
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 import pandas as pd
 
+from lifeworth.display import cards
 from lifeworth.display.progress import Progress, watched
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
@@ -17,8 +18,9 @@ from lifeworth.families.posterior import Posterior
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer, of_all_orders
 from lifeworth.migration_hints import Answers, helpful
-from lifeworth.model.fit import Fit, Origin, Priors, PurchaseFit, SpendFit, fit_class, flattened
-from lifeworth.model.provenance import Described, now, versions
+from lifeworth.model.fit import Fit, PurchaseFit, SpendFit, as_fit, fit_class
+from lifeworth.model.fit_data import flattened
+from lifeworth.model.provenance import Described, Origin, Priors, now, versions
 from lifeworth.periods import TimeUnit, check_time_unit
 from lifeworth.rfm import RFM
 
@@ -63,15 +65,11 @@ class Model[F: Fit](Answers):
             return f"{type(self).__name__}()"
         if self.priors == "flat":
             return f'{type(self).__name__}(priors="flat")'
-        from lifeworth.model.cards import prior_text
-
-        listed = ", ".join(f'"{name}": {prior_text(prior)}' for name, prior in self.priors.items())
+        listed = ", ".join(f'"{name}": {prior}' for name, prior in self.priors.items())
         return f"{type(self).__name__}(priors={{{listed}}})"
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.cards import model_card
-
-        return model_card(self)
+        return cards.show(self)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The configuration, as scikit-learn asks for it: what the constructor was given.
@@ -220,7 +218,7 @@ class Model[F: Fit](Answers):
         with watched(progress) as report:
             if rows.free is not None and len(rows.group) > 1:
                 raise UsageError(f"{self.family.label} takes free orders and groups of customers apart only.")
-            used = rows if rows.free is None else rows.free.paid(rows)
+            used = rows.paid
             found = infer(self.family, used, self._parametrisation, method, draws, seed, report)
             if rows.free is not None:
                 found = of_all_orders(found, rows.free, seed)
@@ -265,7 +263,7 @@ class Model[F: Fit](Answers):
         """
         from lifeworth.model.interchange import from_datatree
 
-        return cast(F, from_datatree(cls.family, tree))
+        return cast(F, as_fit(from_datatree(cls.family, tree)))
 
     def of_draws(
         self,
@@ -343,7 +341,8 @@ class PurchaseModel(Model[PurchaseFit]):
         """
         from lifeworth.model.interchange import from_pymc_marketing
 
-        return cast(PurchaseFit, from_pymc_marketing(cls.family, source, check_time_unit(time_unit), currency))
+        data = from_pymc_marketing(cls.family, source, check_time_unit(time_unit), currency)
+        return cast(PurchaseFit, as_fit(data))
 
 
 class SpendModel(Model[SpendFit]):
@@ -371,7 +370,7 @@ class SpendModel(Model[SpendFit]):
         """
         from lifeworth.model.interchange import from_pymc_marketing
 
-        return cast(SpendFit, from_pymc_marketing(cls.family, source, None, currency))
+        return cast(SpendFit, as_fit(from_pymc_marketing(cls.family, source, None, currency)))
 
 
 class BetaGeo(PurchaseModel):

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.display import cards
 from lifeworth.errors import DataError, DataWarning
 from lifeworth.periods import UNIT_NAMES, TimeUnit, units_per_year
 from lifeworth.predict import blocks, with_a_mean
@@ -29,7 +30,7 @@ from lifeworth.value.futures import Futures
 from lifeworth.value.terms import per_customer
 
 if TYPE_CHECKING:
-    from lifeworth.model.clv import CLV
+    from lifeworth.families.posterior import Posterior
     from lifeworth.rfm import RFM
 
 Array = npt.NDArray[np.float64]
@@ -192,9 +193,7 @@ class Calibration:
         )
 
     def _repr_html_(self) -> str:
-        from lifeworth.model.cards import calibration_card
-
-        return calibration_card(self)
+        return cards.show(self)
 
     def check_length(self, length: float) -> None:
         """Say so where the horizon asked for is not the one that was learned."""
@@ -227,16 +226,19 @@ def factors(calibration: Calibration | None) -> tuple[float, float]:
 
 
 def recalibrated(
-    clv: CLV, rfm: RFM, terms: Terms, frame: pd.DataFrame, totals: Totals | None
+    calibration: Calibration,
+    purchases: Posterior,
+    spend: Posterior | None,
+    rfm: RFM,
+    terms: Terms,
+    frame: pd.DataFrame,
+    totals: Totals | None,
 ) -> tuple[pd.DataFrame, Totals | None]:
     """Replace the intervals of customers and of the total, whose expectations `factors` has corrected already."""
-    calibration = clv.calibration
-    if calibration is None:
-        return frame, totals
     calibration.check_length(terms.clock(rfm.time_unit, rfm.observation_end, rfm.period).length)
     if terms.uncertainty != "customer":
         return frame, totals
-    frame = frame.assign(**calibrated_intervals(clv, rfm, terms, calibration))
+    frame = frame.assign(**calibrated_intervals(calibration, purchases, spend, rfm, terms))
     return frame, None if totals is None else calibration.of_totals(totals, terms.seed)
 
 
@@ -249,13 +251,14 @@ def central_level(below: Array, upto: Array) -> Array:
     return np.asarray(np.maximum(np.maximum(1 - 2 * upto, 2 * below - 1), 0.0))
 
 
-def calibrated_intervals(clv: CLV, rfm: RFM, terms: Terms, calibration: Calibration) -> dict[str, Array]:
+def calibrated_intervals(
+    calibration: Calibration, purchases: Posterior, spend: Posterior | None, rfm: RFM, terms: Terms
+) -> dict[str, Array]:
     """Columns of `CLV.predict` that a calibration changes: ends of the intervals of customers.
 
     The futures are those of the plain prediction, not shifted: other quantiles of them are taken, which were learned
     from futures that were not shifted either.
     """
-    purchases, spend = clv.purchases.posterior, None if clv.spend is None else clv.spend.posterior
     if spend is not None:
         with warnings.catch_warnings():  # the plain prediction has said it
             warnings.simplefilter("ignore", DataWarning)

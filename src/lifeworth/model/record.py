@@ -17,7 +17,8 @@ from lifeworth.families.design import ONE_FOR_ALL, design_from_record
 from lifeworth.families.parameters import PriorSpec
 from lifeworth.families.posterior import Posterior
 from lifeworth.inference.diagnostics import VERDICTS, Diagnostics
-from lifeworth.model.fit import Fit, Origin, Priors, fit_class, flattened
+from lifeworth.model.fit_data import FitData, flattened
+from lifeworth.model.provenance import Origin, Priors
 from lifeworth.periods import TIME_UNITS
 from lifeworth.transactions import Audit
 
@@ -26,7 +27,7 @@ _INFINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 _COUNTS = ("rows_in", "rows_used", "refunds", "customers", "customers_left_out")
 
 
-def to_record(fit: Fit) -> dict[str, Any]:
+def to_record(fit: FitData) -> dict[str, Any]:
     """Everything of a fit but its draws, as values that JSON knows; no customers, and no examples of their rows."""
     origin = fit.origin
     priors: Any = origin.priors
@@ -54,8 +55,8 @@ def to_record(fit: Fit) -> dict[str, Any]:
     return plain
 
 
-def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Samples, where: str) -> Fit:
-    """A fit from `to_record` and its draws, (chains, draws[, groups]) each; `where` is named in errors.
+def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Samples, where: str) -> FitData:
+    """The content of a fit from `to_record` and its draws, (chains, draws[, groups]) each; `where` is named in errors.
 
     Names of variables with priors are not held against the family, which may come to call them otherwise.
 
@@ -97,7 +98,7 @@ def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Sampl
         posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period, design)
     except UsageError as error:
         raise DataError(f"{where} is damaged: {error}") from error
-    return fit_class(family)(posterior, diagnostics, origin, floats, dict(sample_stats))
+    return FitData(posterior, diagnostics, origin, floats, dict(sample_stats))
 
 
 class _Reader:

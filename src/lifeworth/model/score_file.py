@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lifeworth.display.progress import Report
-    from lifeworth.model.clv import CLV
+    from lifeworth.model.fit_data import FitData
 
 # A customer takes about a kilobyte while it is scored: columns in, key and columns out, and their copies.
 _ROWS_PER_BLOCK = 250_000
@@ -50,17 +50,21 @@ class Scored:
     totals: Totals | None
 
 
+# A function of an RFM table and terms, as `CLV.predict_both`.
+Valuation = Callable[..., tuple["pd.DataFrame", Totals | None]]
+
+
 def score(
-    clv: CLV,
+    purchases: FitData,
+    value: Valuation,
     source: Any,
     out: str | Path,
-    horizon: str | float,
     rows_per_block: int | None,
     progress: Report | None,
     escape_formulas: bool = False,
     **terms: Any,
 ) -> Scored:
-    """`CLV.score`."""
+    """`CLV.score`: `value` of every block of a table that the fit of purchases reads."""
     path = Path(out)
     kind = path.suffix.lower()
     if kind not in (".parquet", ".csv"):
@@ -68,12 +72,12 @@ def score(
     if rows_per_block is not None and (not isinstance(rows_per_block, int) or rows_per_block < 1):
         raise UsageError(f"rows_per_block={rows_per_block!r} must be a whole number of at least 1.")
     check_output(path, source.read_from if isinstance(source, RFM) else source)
-    blocks, expected = _blocks(clv, source, rows_per_block or _ROWS_PER_BLOCK)
+    blocks, expected = _blocks(purchases, source, rows_per_block or _ROWS_PER_BLOCK)
     done, totals = 0, None
     with replacing(path) as temporary, _Writer(temporary, kind, _id_type(source), escape_formulas) as writer:
         for frame, rfm in blocks:
             own = {name: _column(frame, value) for name, value in terms.items() if name in PER_CUSTOMER_TERMS}
-            scores, block_totals = clv.predict_both(rfm, horizon, **{**terms, **own})
+            scores, block_totals = value(rfm, **{**terms, **own})
             writer.write(scores)
             totals = block_totals if totals is None or block_totals is None else totals + block_totals
             done += len(rfm)
@@ -83,9 +87,9 @@ def score(
     return Scored(path, done, totals)
 
 
-def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
+def _blocks(purchases: FitData, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
     """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
-    unit = clv.purchases.time_unit
+    unit = purchases.time_unit
     if isinstance(source, (str, Path, Files)):
         files = find_files(source)
         told = (rfm_metadata(files) or RFMMetadata()).units
@@ -96,7 +100,7 @@ def _blocks(clv: CLV, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFra
     if isinstance(source, RFM):
         pieces = (source.take(_range(start, rows, len(source))) for start in range(0, len(source), rows))
         return ((piece.to_pandas(), piece) for piece in pieces), len(source)
-    return ((rfm.to_pandas(), rfm) for rfm in _agreeing(clv.purchases._rfm(block) for block in source)), None
+    return ((rfm.to_pandas(), rfm) for rfm in _agreeing(purchases._rfm(block) for block in source)), None
 
 
 def _id_type(source: Any) -> pa.DataType | None:

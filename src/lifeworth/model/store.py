@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ import numpy.typing as npt
 
 from lifeworth.atomic_files import read_folder, replacing
 from lifeworth.errors import DataError, LifeworthError, SourceError
-from lifeworth.model.clv import CLV
-from lifeworth.model.fit import Fit, PurchaseFit, SpendFit
-from lifeworth.model.recalibration import from_json, to_json
+from lifeworth.model.fit_data import FitData
+from lifeworth.model.recalibration import Calibration, from_json, to_json
 from lifeworth.model.record import from_record, to_record
 
 # 1: a checksum of the draws. 2: one of the specification too, and clv.json names its parts by theirs. 3: what a
@@ -31,92 +31,78 @@ _STATS = "sample_stats."
 _OWN = "spec_checksum"
 
 
-def save_fit(fit: Fit, path: str | Path) -> None:
-    """Write a fit to a folder that appears whole or not at all; one that stands there is replaced."""
+@dataclass(frozen=True)
+class SavedParts:
+    """What the folder of a model holds: one fit, or the parts of a CLV by name and what it has learned.
+
+    Attributes
+    ----------
+    fits : mapping of str to FitData
+        "fit" alone, or "purchases" and, if there is one, "spend".
+    calibration : Calibration or None
+        What `CLV.calibrate` has learned.
+    """
+
+    fits: Mapping[str, FitData]
+    calibration: Calibration | None = None
+
+
+def save_fit(fit: FitData, path: str | Path) -> None:
+    """Write a fit to a folder that appears whole or not at all, in place of a saved model of that name."""
     refuse_to_replace(Path(path))
     with replacing(path, folder=True) as folder:
         _write_fit(fit, folder)
 
 
-def save_clv(clv: CLV, path: str | Path) -> None:
-    """Write both fits of a CLV to a folder that appears whole or not at all."""
+def save_clv(fits: Mapping[str, FitData | None], calibration: Calibration | None, path: str | Path) -> None:
+    """Write the parts of a CLV to a folder that appears whole or not at all."""
     refuse_to_replace(Path(path))
     with replacing(path, folder=True) as folder:
-        write_clv(clv, folder)
+        write_clv(fits, calibration, folder)
 
 
-def write_clv(clv: CLV, folder: Path) -> None:
-    """Write both fits of a CLV into an existing folder."""
+def write_clv(fits: Mapping[str, FitData | None], calibration: Calibration | None, folder: Path) -> None:
+    """Write the parts of a CLV into an existing folder."""
     parts: dict[str, str] = {}
-    for name in _PARTS:
-        fit = getattr(clv, name)
+    for name, fit in fits.items():
         if fit is not None:
             (folder / name).mkdir()
             parts[name] = _write_fit(fit, folder / name)
     content: dict[str, Any] = {"kind": "clv", "parts": parts}
-    if clv.calibration is not None:
-        content |= {"format": _WITH_CALIBRATION, "calibration": to_json(clv.calibration)}
+    if calibration is not None:
+        content |= {"format": _WITH_CALIBRATION, "calibration": to_json(calibration)}
     _write_json(folder / _CLV, content)
 
 
-def load(path: str | Path) -> Fit | CLV:
-    """Read a saved fit or CLV, of this version of lifeworth or of an earlier one.
-
-    Nothing in the folder is run: it is JSON and Parquet, and all of it is checked before use.
-
-    Parameters
-    ----------
-    path : folder that `Fit.save` or `CLV.save` wrote.
-
-    Returns
-    -------
-    PurchaseFit, SpendFit or CLV, as it was saved.
-
-    Raises
-    ------
-    SourceError : no such folder, or one that cannot be read.
-    DataError : not a saved model, damaged, or written by a newer lifeworth.
-
-    Examples
-    --------
-    >>> import tempfile, lifeworth as lw
-    >>> known = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, time_unit="W")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     known.save(f"{folder}/model")
-    ...     lw.load(f"{folder}/model")
-    BG/NBD fit (r = 0.243, alpha = 4.414, a = 0.793, b = 2.426; 1 draw, ok)
-    """
+def read_parts(path: str | Path) -> SavedParts:
+    """Read and check all that is in the folder of a saved model, or raise a `LifeworthError`."""
     folder = Path(path)
     try:
-        return read_folder(folder, _read_model)
+        return read_folder(folder, _read_parts)
     except LifeworthError:
         raise
     except OSError as error:
         raise SourceError(f"{folder} could not be read: {error.strerror or error}.") from error
 
 
-def _read_model(folder: Path) -> Fit | CLV:
-    """Read what is in the folder of a model, or raise a `LifeworthError`."""
+def _read_parts(folder: Path) -> SavedParts:
     if not os.path.isdir(folder):  # Path.is_dir raises for names that are too long  # noqa: PTH112
         raise SourceError(f"{folder} is not a folder with a saved model.")
     if not (folder / _CLV).exists():
-        return _read_fit(folder)[0]
+        return SavedParts({"fit": _read_fit(folder)[0]})
     content = _read_json(folder / _CLV)
     parts = content.get("parts")
     # A list in format 1; since then, the checksum of each part's specification, so that none is exchanged.
     named = dict.fromkeys(parts) if isinstance(parts, list) and all(isinstance(p, str) for p in parts) else parts
     if not isinstance(named, dict) or "purchases" not in named or not set(named) <= set(_PARTS):
         raise DataError(f"{folder / _CLV} is damaged: it does not name its parts.")
-    fits: dict[str, Fit] = {}
+    fits: dict[str, FitData] = {}
     for name, expected in named.items():
         fits[name], found = _read_fit(folder / name)
         if content["format"] > 1 and found != expected:
             raise DataError(f"{folder / name} is not the model that {_CLV} was written with: it has been exchanged.")
-    purchases, spend = fits["purchases"], fits.get("spend")
-    if not isinstance(purchases, PurchaseFit) or not (spend is None or isinstance(spend, SpendFit)):
-        raise DataError(f"{folder} is damaged: its parts are not a model of purchases and one of spend.")
     learned = content.get("calibration")
-    return CLV(purchases, spend, None if learned is None else from_json(learned, str(folder / _CLV)))
+    return SavedParts(fits, None if learned is None else from_json(learned, str(folder / _CLV)))
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -146,7 +132,7 @@ def _refuse_others(folder: Path, shown: Path) -> None:
         )
 
 
-def _write_fit(fit: Fit, folder: Path) -> str:
+def _write_fit(fit: FitData, folder: Path) -> str:
     """Write a fit into an existing folder; give the checksum of its specification."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -185,7 +171,7 @@ def _grouped(columns: dict[str, npt.NDArray[Any]], path: Path) -> dict[str, npt.
     return {name: np.stack(of, axis=-1) if f"{name}[0]" in columns else of[0] for name, of in found.items()}
 
 
-def _read_fit(folder: Path) -> tuple[Fit, str | None]:
+def _read_fit(folder: Path) -> tuple[FitData, str | None]:
     """A fit and the checksum of its specification (None before there was one)."""
     record = _read_json(folder / _SPEC)
     path = folder / _DRAWS

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from lifeworth.rfm.table import RFM
-
-_SHOWN = 3
+from lifeworth.errors import UsageError
+from lifeworth.rfm.lookup import from_index, looked_up
+from lifeworth.rfm.table import RFM
 
 
 def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.NDArray[Any]:
@@ -44,26 +41,11 @@ def by_customer(values: Any, rfm: RFM, name: str, noun: str = "number") -> npt.N
         Customer ids are missing or duplicated.
     """
     if isinstance(values, Mapping):
-        values = pd.Series(list(values.values()), index=pd.Index(list(values), dtype=object).infer_objects())
-    elif isinstance(values, pd.Series):
-        if isinstance(values.index, pd.RangeIndex) and values.index.name is None and values.index.start == 0:
-            raise UsageError(
-                f"The index of {name} counts rows and does not hold customer ids: set it, as in "
-                f'frame.set_index("customer_id")["{values.name or name}"].'
-            )
-    else:
-        return _in_order(values, rfm, name, noun)
-    if values.index.has_duplicates:
-        twice = values.index[values.index.duplicated()].unique()
-        raise DataError(f"{name} has more than one value for customers such as {_some(twice)}: keep one of each.")
-    place = values.index.get_indexer(rfm.customer_id)
-    absent = place < 0
-    if absent.any():
-        raise DataError(
-            f"{name} is looked up by customer_id in the index, and {int(absent.sum()):,} of {len(rfm):,} customers are "
-            f"not in it ({_some(rfm.customer_id[absent])}): set the index to the ids, in their type."
-        )
-    return np.asarray(values.iloc[place].to_numpy())
+        index = pd.Index(list(values), dtype=object).infer_objects()
+        return from_index(pd.Series(list(values.values()), index=index), rfm.customer_id, name)
+    if isinstance(values, pd.Series):
+        return looked_up(values, rfm.customer_id, name)
+    return _in_order(values, rfm, name, noun)
 
 
 def in_table_order(values: Any, rfm: RFM) -> Any:
@@ -87,8 +69,3 @@ def _in_order(values: Any, rfm: RFM, name: str, noun: str) -> npt.NDArray[Any]:
             f"not clear: give pd.Series({name}, index=ids), or sort the rows by customer_id before RFM.from_frame."
         )
     return array
-
-
-def _some(ids: pd.Index[Any]) -> str:
-    shown = ", ".join(map(str, ids[:_SHOWN]))
-    return shown + (", ..." if len(ids) > _SHOWN else "")

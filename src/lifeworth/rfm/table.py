@@ -15,7 +15,7 @@ from lifeworth.display import cards
 from lifeworth.errors import DataError, UsageError
 from lifeworth.migration_hints import Answers, helpful
 from lifeworth.periods import UNIT_NAMES, TimeUnit
-from lifeworth.rfm.alignment import by_customer
+from lifeworth.rfm.lookup import looked_up
 from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
 from lifeworth.tables import arrow_table, check_output, read_table
 from lifeworth.transactions import Audit, factorise_ids
@@ -283,7 +283,7 @@ class RFM(Answers):
             Table of these customers.
         """
         if isinstance(rows, pd.Series):
-            rows = by_customer(rows, self, "rows", "value")
+            rows = looked_up(rows, self.customer_id, "rows")
         return replace(
             self,
             customer_id=self.customer_id[rows],
