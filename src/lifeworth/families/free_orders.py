@@ -8,7 +8,7 @@ whoever makes it; an RFM table tells only whether all orders of a customer were.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,13 +81,11 @@ class FreeOrders:
 
         Of x orders of a customer who paid for some, x (1 - f) / (1 - f^x) are expected to be paid if a share f is free.
         """
-        from lifeworth.families.distinct import Rows
-
         share = self.share
         paid = rows.columns["x"] * _paid_share(share, rows.columns["x"])
         total = rows.columns["x"] * rows.columns["z"]
         scale = float((total * rows.counts).sum() / (paid * rows.counts).sum())
-        return Rows({"x": paid, "z": total / paid}, rows.counts, scale, group=rows.group)
+        return replace(rows, columns={"x": paid, "z": total / paid}, scale=scale, free=None)
 
     def all_orders(self, draws: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Draws of Gamma-Gamma for all orders, from those for paid ones; the share of free ones is among them.

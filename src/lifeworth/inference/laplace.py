@@ -21,6 +21,7 @@ import numpy.typing as npt
 from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.covariate_target import target_of
 from lifeworth.inference.mode import FLAT, climb
 from lifeworth.inference.psis import smooth_weights
 from lifeworth.inference.target import Target
@@ -68,7 +69,7 @@ def sample_laplace(
     family: Family, rows: Rows, parametrisation: Parametrisation, draws: int, seed: int
 ) -> Weighted | None:
     """Draw from the posterior by importance sampling; None where the posterior has no mode."""
-    target = Target(family, rows, parametrisation)
+    target = target_of(family, rows, parametrisation)
     mode = climb(target)
     if mode is None:
         return None
@@ -121,8 +122,7 @@ class _Round:
     @cached_property
     def ess(self) -> float:
         """How many equally weighted draws these are worth for the mean of a parameter, of the worst one."""
-        values = self.frame.target.parameters(self.positions)
-        values = values.reshape(len(values), -1)
+        values = self.frame.target.measured(self.positions)
         held = self.weights > 0
         values, weights = values[held], self.weights[held]
         spread = (values - weights @ values) ** 2

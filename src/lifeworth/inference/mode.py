@@ -12,6 +12,7 @@ from lifeworth.errors import FitError
 from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.covariate_target import target_of
 from lifeworth.inference.target import Target
 
 Array = npt.NDArray[np.float64]
@@ -122,16 +123,17 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> d
     ------
     FitError : no maximum was found.
     """
-    mode = climb(Target(family, rows, parametrisation, on_line=False))
+    mode = climb(target_of(family, rows, parametrisation, on_line=False))
     if mode is None or np.linalg.eigvalsh(mode.curvature)[0] <= 1 / FLAT**2:
         where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
         raise FitError(
             f"{family.label}: no maximum was found on these {rows.customers:,} customers{where}; "
             'the data may be too few or too alike. Priors (the default) or method="nuts" may still give an answer.'
         )
-    return Target(family, rows, parametrisation).named_parameters(mode.position)
+    return target_of(family, rows, parametrisation).named_parameters(mode.position)
 
 
 def _listed(family: Family, rows: Rows, parametrisation: Parametrisation, mode: Mode) -> str:
-    found = Target(family, rows, parametrisation).parameters(mode.position)[0]
+    named = target_of(family, rows, parametrisation).named_parameters(mode.position)
+    found = [float(np.mean(named[name])) for name in family.parameters]
     return ", ".join(f"{name} = {value:.3g}" for name, value in zip(family.parameters, found, strict=True))

@@ -7,7 +7,7 @@ differenced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -87,6 +87,11 @@ class Target:
         if self.groups == 1:
             found = found[..., 0, :]
         return {name: found[..., k] for k, name in enumerate(self.family.parameters)}
+
+    def measured(self, positions: Array) -> Array:
+        """The numbers whose means draws are judged by, (points, numbers): parameters of all groups."""
+        found = self.parameters(positions)
+        return found.reshape(len(found), -1)
 
     def log_prior(self, positions: Array) -> Array:
         """Log prior density, (...), up to a constant."""
@@ -188,6 +193,12 @@ class Target:
             return
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             yield from pool.map(of_piece, self._slices)
+
+
+def differentiated(function: Callable[[Array], Array], position: Array, step: float) -> tuple[Array, Array]:
+    """A function of positions at one, and its central differences along each axis, (variables, ...)."""
+    around = function(_central(position, step))
+    return function(position), (around[:, 0] - around[:, 1]) / (2 * step)
 
 
 def _central(position: Array, step: float) -> Array:

@@ -81,6 +81,7 @@ class RFM(Answers):
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
+    covariates: pd.DataFrame | None = field(default=None, repr=False)
     row_order: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     _source: Any = field(default=None, repr=False)  # the files of its transactions, which must not be overwritten
 
