@@ -67,8 +67,10 @@ def covariate_columns(rfm: RFM, names: Iterable[str], of_spend: bool) -> pd.Data
         elif of_spend and name == "frequency":
             found[name] = rfm.frequency.astype(np.float64)
         elif name in _OUTCOMES:
-            remedy = "cohort_month, cohort_quarter or cohort_year tell when customers joined" if name == "T" else (
-                "use what was known when the customer joined"
+            remedy = (
+                "cohort_month, cohort_quarter or cohort_year tell when customers joined"
+                if name == "T"
+                else ("use what was known when the customer joined")
             )
             raise DataError(f"{name} is what the model explains, not a covariate of it: {remedy}.")
         elif name in DERIVED:

@@ -172,8 +172,8 @@ def prepared(frame: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> pd.D
         missing = np.asarray(column.isna())
         if missing.any():
             raise DataError(
-                f"The covariate {name} is missing for {int(missing.sum()):,} kinds of customers: fill it in, or give it "
-                'a level of its own with rfm.with_covariates(frame, missing="level").'
+                f"The covariate {name} is missing for {int(missing.sum()):,} kinds of customers: fill it in, or "
+                'give it a level of its own with rfm.with_covariates(frame, missing="level").'
             )
         if name in levels:
             text = as_text(column)
@@ -202,7 +202,7 @@ def is_category(column: pd.Series[Any]) -> bool:
     return (
         isinstance(kind, pd.CategoricalDtype)
         or pd.api.types.is_bool_dtype(kind)
-        or not (pd.api.types.is_numeric_dtype(kind) or isinstance(kind, np.dtype) and kind.kind in "fiu")
+        or not (pd.api.types.is_numeric_dtype(kind) or (isinstance(kind, np.dtype) and kind.kind in "fiu"))
     )
 
 
@@ -220,12 +220,14 @@ def _levels(column: pd.Series[Any], name: str, forced: bool) -> tuple[str, ...] 
         return None
     if column.dtype == object and len({isinstance(v, str) for v in held}) > 1:
         kinds = ", ".join(sorted({type(v).__name__ for v in held}))
-        raise DataError(f"The covariate {name} holds values of several kinds ({kinds}): make them all text or all numbers.")
+        raise DataError(
+            f"The covariate {name} holds values of several kinds ({kinds}): make them all text or all numbers."
+        )
     found = tuple(sorted(set(as_text(held))))
     if len(found) > MOST_LEVELS:
         raise DataError(
-            f"The covariate {name} has {len(found):,} levels, and a category may have {MOST_LEVELS:,}: bring rare levels "
-            "together, or leave it out if it is an id."
+            f"The covariate {name} has {len(found):,} levels, and a category may have {MOST_LEVELS:,}: bring rare "
+            "levels together, or leave it out if it is an id."
         )
     return found
 
@@ -242,7 +244,9 @@ def _redundant(encoding: Encoding, frame: pd.DataFrame) -> Array:
     """Columns of the same formula with one column for every level."""
     from lifeworth.covariates.formulas import evaluate_redundant
 
-    return evaluate_redundant(encoding.formula, prepared(frame[list(encoding.columns)], encoding.levels), encoding.state)
+    return evaluate_redundant(
+        encoding.formula, prepared(frame[list(encoding.columns)], encoding.levels), encoding.state
+    )
 
 
 def _two_values(matrix: Array) -> npt.NDArray[np.bool_]:
@@ -257,8 +261,8 @@ def _refuse_infinite(matrix: Array, names: tuple[str, ...], formula: str) -> Non
     if bad.any():
         column = int(np.flatnonzero(bad.any(axis=0))[0])
         raise DataError(
-            f'{names[column]} in the formula "{formula}" is not finite for some customers: of zero, log1p is finite and '
-            "log is not."
+            f'{names[column]} in the formula "{formula}" is not finite for some customers: of zero, log1p is finite '
+            "and log is not."
         )
 
 

@@ -67,7 +67,8 @@ def check_formula(text: Any, argument: str) -> str:
     """
     if not isinstance(text, str) or not text.strip():
         raise UsageError(
-            f'{argument}={text!r} must be a formula over columns of the RFM table, such as "channel + log(first_spend)".'
+            f"{argument}={text!r} must be a formula over columns of the RFM table, such as "
+            '"channel + log(first_spend)".'
         )
     parse_formula(text)
     return text
@@ -129,7 +130,9 @@ def _evaluated(
 
     formula = parse_formula(text)
     learned: dict[str, Any] = {} if state is None else {name: dict(values) for name, values in state.items()}
-    spec = ModelSpec(formula=formula, output="numpy", na_action="ignore", transform_state=learned, ensure_full_rank=full_rank)
+    spec = ModelSpec(
+        formula=formula, output="numpy", na_action="ignore", transform_state=learned, ensure_full_rank=full_rank
+    )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

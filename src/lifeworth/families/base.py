@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, cast
@@ -72,7 +73,7 @@ class Family:
     distribution: str = ""
     arguments: tuple[str, ...] = ()
     counterpart: str = ""
-    effects: Mapping[str, Link] = field(default_factory=dict)
+    effects: Mapping[str, Link] = dataclasses.field(default_factory=dict)
     cost: float = 1.0
     module: str = ""
 

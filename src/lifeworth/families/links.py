@@ -13,16 +13,17 @@ Array = npt.NDArray[np.float64]
 
 
 class Link(Protocol):
-    """A predictor eta of a group of customers shifts some parameters on a scale of their own.
+    """A predictor eta of a group of customers shifts some parameters on a scale of their own."""
 
-    Attributes
-    ----------
-    parameters : names of the parameters it changes.
-    ratio : what exp(coefficient) is the ratio of.
-    """
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters it changes."""
+        ...
 
-    parameters: tuple[str, ...]
-    ratio: str
+    @property
+    def ratio(self) -> str:
+        """What exp(coefficient) is the ratio of."""
+        ...
 
     def shifted(self, values: Mapping[str, Any], eta: Any) -> dict[str, Any]:
         """The changed parameters, of base values and predictors that broadcast."""

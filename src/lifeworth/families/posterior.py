@@ -13,6 +13,7 @@ import pandas as pd
 from lifeworth.errors import UsageError
 from lifeworth.families.base import Family
 from lifeworth.families.design import ONE_FOR_ALL, Assigned, Covariates, Design
+from lifeworth.kernels.models.groups import ONE_GROUP
 from lifeworth.periods import TimeUnit
 
 _SUPPORTS = {"positive": "positive and finite", "unit": "between 0 and 1", "real": "finite"}
@@ -44,10 +45,13 @@ class Posterior:
 
     def on(self, table: Any) -> Posterior:
         """The posterior of the customers of a table: where covariates have effects, with parameters by group."""
+        return self.on_groups(table).all()
+
+    def on_groups(self, table: Any) -> Groups:
+        """The groups of the customers of a table, whose parameters are made when they are asked for."""
         if not isinstance(self.design, Covariates):
-            return self
-        group, frame = self.design.distinct_rows(table)
-        return self.of_rows(frame, Assigned(group, len(frame)))
+            return Groups(self, ONE_GROUP, None)
+        return Groups(self, *self.design.distinct_rows(table))
 
     def of_rows(self, frame: pd.DataFrame, design: Design) -> Posterior:
         """The posterior of groups with these covariates, a row each."""
@@ -73,10 +77,15 @@ class Posterior:
         self._refuse_covariates()
         return self.design.group_of(table)
 
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates that parameters depend on, in alphabetical order."""
+        return tuple(sorted({name for encoding in self.design.encodings.values() for name in encoding.columns}))
+
     def _refuse_covariates(self) -> None:
         if self.effects:
             raise UsageError(
-                f"This {self.family.label} fit depends on covariates ({', '.join(self.design.columns)}): name them for "
+                f"This {self.family.label} fit depends on covariates ({', '.join(self.covariates)}): name them for "
                 "a new customer, with covariates={...}."
             )
 
@@ -131,9 +140,47 @@ class Posterior:
         return cls(family, draws, time_unit, currency, period, design, _checked_effects(design, effects or {}, number))
 
 
-def _checked_effects(
-    design: Design, effects: Mapping[str, Any], number: int
-) -> dict[str, npt.NDArray[np.float64]]:
+@dataclass(frozen=True)
+class Groups:
+    """Groups of the customers of a table, by covariates.
+
+    Attributes
+    ----------
+    posterior : with effects, or without.
+    group : (customers,), or (1,) without effects.
+    frame : covariates of each group; None without effects.
+    """
+
+    posterior: Posterior
+    group: npt.NDArray[np.int64]
+    frame: pd.DataFrame | None
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return 1 if self.frame is None else len(self.frame)
+
+    @property
+    def size(self) -> int:
+        """How many numbers their parameters are, under all draws."""
+        return self.number * len(self.posterior) * len(self.posterior.family.parameters)
+
+    def all(self) -> Posterior:
+        """The posterior of all of them."""
+        if self.frame is None:
+            return self.posterior
+        return self.posterior.of_rows(self.frame, Assigned(self.group, len(self.frame)))
+
+    def of(self, rows: slice) -> Posterior:
+        """The posterior of the groups of some customers."""
+        if self.frame is None:
+            return self.posterior
+        kept, group = np.unique(self.group[rows], return_inverse=True)
+        frame = self.frame.iloc[kept].reset_index(drop=True)
+        return self.posterior.of_rows(frame, Assigned(group.astype(np.int64), len(frame)))
+
+
+def _checked_effects(design: Design, effects: Mapping[str, Any], number: int) -> dict[str, npt.NDArray[np.float64]]:
     """Coefficients of a design's covariates: as many draws as of the parameters, one for each name."""
     found = {name: np.asarray(values, dtype=np.float64) for name, values in effects.items()}
     wanted = {name: (number, len(encoding.names)) for name, encoding in design.encodings.items()}

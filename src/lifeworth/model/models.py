@@ -46,13 +46,9 @@ class Model[F: Fit](Answers):
         fit = fit_class(cls.family)
         return f"{cls.__name__}().fit(rfm) gives the fit, which answers" if hasattr(fit, name) else fit._answer(name)
 
-    def __init__(
-        self, priors: Mapping[str, Any] | Literal["flat"] | None = None, **formulas: str | None
-    ) -> None:
+    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None, **formulas: str | None) -> None:
         self._given = priors
-        self.formulas = {
-            effect: check_formula(text, effect) for effect, text in formulas.items() if text is not None
-        }
+        self.formulas = {effect: check_formula(text, effect) for effect, text in formulas.items() if text is not None}
         if priors != "flat" if isinstance(priors, str) else not isinstance(priors, Mapping | None):
             raise UsageError(
                 f'priors must be a mapping of names to priors, "flat" or None, and not {type(priors).__name__}. A '
@@ -149,7 +145,10 @@ class Model[F: Fit](Answers):
             name.removeprefix("priors__"): params.pop(name) for name in list(params) if name.startswith("priors__")
         }
         if params:
-            raise UsageError(f"{type(self).__name__} has no {', no '.join(params)} to set; it has: priors, {', '.join(self.family.effects)}.")
+            raise UsageError(
+                f"{type(self).__name__} has no {', no '.join(params)} to set; it has: "
+                f"{', '.join(['priors', *self.family.effects])}."
+            )
         if single:
             priors = {**(priors if isinstance(priors, Mapping) else {}), **single}
         made = type(self)(priors, **formulas)
@@ -317,11 +316,12 @@ class Model[F: Fit](Answers):
         currency: str | None = None,
         period: TimeUnit | None = None,
         design: Design = ONE_FOR_ALL,
+        effects: Mapping[str, Any] | None = None,
     ) -> F:
-        """A fit with known parameters, (draws,) or (draws, groups of the design)."""
+        """A fit with known parameters, (draws,) or (draws, groups of the design), and coefficients of covariates."""
         by = None if period is None else check_time_unit(period, "period")
-        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by, design)
-        samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
+        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by, design, effects)
+        samples = {name: draws[None, :] for name, draws in {**posterior.draws, **posterior.effects}.items()}
         given = Diagnostics("given", "ok", ())
         return self._made(posterior, given, Origin(period=by, created=now(), versions=versions()), samples)
 
@@ -425,9 +425,7 @@ class SpendModel(Model[SpendFit]):
         Formula of covariates of mean spend; `frequency`, the number of repeat purchases, may be one.
     """
 
-    def __init__(
-        self, priors: Mapping[str, Any] | Literal["flat"] | None = None, *, spend: str | None = None
-    ) -> None:
+    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None, *, spend: str | None = None) -> None:
         super().__init__(priors, spend=spend)
 
     @helpful
