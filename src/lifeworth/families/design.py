@@ -239,9 +239,13 @@ def distinct_covariates(columns: pd.DataFrame) -> tuple[Integers, pd.DataFrame]:
     codes = np.zeros(len(columns), dtype=np.int64)
     for name in columns:
         column = columns[name]
-        one = pd.factorize(as_text(column) if is_category(column) else column, sort=True, use_na_sentinel=False)[0]
-        _, codes = np.unique(codes * (int(one.max(initial=0)) + 1) + one, return_inverse=True)
-    _, first = np.unique(codes, return_index=True)
+        one, found = pd.factorize(column, use_na_sentinel=False)
+        # Groups are in an order of their values, whatever the order of customers; True, 1 and "1" are one level.
+        values = as_text(pd.Series(found)) if is_category(column) else np.asarray(found)
+        one = np.unique(values, return_inverse=True)[1][one]
+        codes = pd.factorize(codes * (int(one.max(initial=0)) + 1) + one, sort=True)[0]
+    first = np.full(int(codes.max(initial=-1)) + 1, len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
     return codes.astype(np.int64), columns.iloc[first].reset_index(drop=True)
 
 

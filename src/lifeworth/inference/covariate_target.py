@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,7 @@ from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import Parametrisation, PriorSpec
 from lifeworth.inference.priors import log_density
-from lifeworth.inference.target import Target, differentiated
+from lifeworth.inference.target import Target, differentiated, second_differences
 
 Array = npt.NDArray[np.float64]
 
@@ -154,7 +152,7 @@ class CovariateTarget(Target):
             for other_k, (other, other_at) in enumerate(places):
                 weighted = curved[:, begin + k, begin + other_k, None] * self._columns[other]
                 total[at, other_at] = self._columns[effect].T @ weighted
-        hessian = -(total + self._of_the_prior(position))
+        hessian = self.prior_curvature(position) - total
         return (hessian + hessian.T) / 2
 
     def _etas(self, position: Array) -> dict[str, Array]:
@@ -203,14 +201,11 @@ class CovariateTarget(Target):
 
     def _of_the_map(self, front: Array, slopes: Array) -> Array:
         """Second derivatives of the way from variables to base parameters, times slopes in these."""
-        return _second_differences(lambda at: self._base_on_lines(at) @ slopes, front)
+        return second_differences(lambda at: self._base_on_lines(at) @ slopes, front)
 
-    def _of_the_prior(self, position: Array) -> Array:
-        return _second_differences(self.log_prior, position)
-
-    def sample(self, customers: int) -> CovariateTarget:
+    def sample(self, customers: int, offset: float = 0.5) -> CovariateTarget:
         """The same target on fewer customers."""
-        rows = super().sample(customers).rows
+        rows = super().sample(customers, offset).rows
         kept, group = np.unique(rows.group, return_inverse=True)
         fewer = {effect: found.of_groups(kept) for effect, found in self.rows.covariates.items()}
         made = Rows(rows.columns, rows.counts, rows.scale, group=group.astype(np.int64), covariates=fewer)
@@ -218,20 +213,6 @@ class CovariateTarget(Target):
 
     def _base_on_lines(self, positions: Array) -> Array:
         return self._on_lines(self._base.parameters(positions))[..., 0, :]
-
-
-def _second_differences(function: Callable[[Array], Array], position: Array) -> Array:
-    """Second derivatives of a function of positions (..., variables), by differences."""
-    size, step = len(position), 1e-3
-    axes = step * np.eye(size)
-    pairs = [(i, j) for i in range(size) for j in range(i + 1)]
-    signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-    points = np.array([position + a * axes[i] + b * axes[j] for i, j in pairs for a, b in signs])
-    values = np.asarray(function(points)).reshape(-1, 4)
-    found = np.zeros((size, size))
-    for (i, j), (both, first, second, neither) in zip(pairs, values, strict=True):
-        found[i, j] = found[j, i] = (both - first - second + neither) / (4 * step**2)
-    return found
 
 
 def target_of(family: Family, rows: Rows, parametrisation: Parametrisation, on_line: bool = True) -> Target:

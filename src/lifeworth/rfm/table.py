@@ -257,7 +257,9 @@ class RFM(Answers):
         codes, ids = factorise_ids(frame["customer_id"], "customer_id")
         order = np.argsort(codes)
         money = {name: numbers[name][order] if name in numbers else None for name in _MONEY}
-        further = [name for name in frame.columns if name not in (*RFM_COLUMNS, *_MONEY)]
+        # A column without a name is the index of a CSV file.
+        own = {*RFM_COLUMNS, *_MONEY}
+        further = [name for name in frame.columns if name not in own and not str(name).startswith("Unnamed:") and name]
         counted = Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame))
         return cls(
             customer_id=ids,
