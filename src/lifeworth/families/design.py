@@ -202,7 +202,7 @@ class Covariates(Design):
     @staticmethod
     def _weights(table: Any, group: Integers, groups: int, of_spend: bool) -> Floats:
         """Customers that a fit learns from, by group."""
-        used = table.frequency > 0 if of_spend else np.ones(len(table), dtype=bool)
+        used = table.frequency > 0 if of_spend and np.any(table.frequency > 0) else np.ones(len(table), dtype=bool)
         return np.bincount(group[used], minlength=groups).astype(np.float64)
 
     @classmethod

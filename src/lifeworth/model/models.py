@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.covariates import check_formula
@@ -154,6 +156,43 @@ class Model[F: Fit](Answers):
         made = type(self)(priors, **formulas)
         self.__dict__.update(made.__dict__)
         return self
+
+    def _known(
+        self, values: Mapping[str, Any], covariates: Any
+    ) -> tuple[Mapping[str, Any], Design, dict[str, npt.NDArray[np.float64]]]:
+        """Known parameters, the design of known covariates, and coefficients, (draws, coefficients)."""
+        if not self.formulas:
+            if covariates is not None:
+                raise UsageError(f"covariates are of a model with formulas, such as {self._example}.")
+            return values, self.design, {}
+        if covariates is None:
+            raise UsageError("A model with formulas needs covariates=, customers that show the levels of categories.")
+        if isinstance(covariates, RFM):
+            design = self._design(covariates)
+        else:
+            frame = pd.DataFrame(covariates)
+            nothing = np.zeros(len(frame))
+            frequency = np.asarray(frame.get("frequency", pd.Series(nothing)), dtype=np.int64)
+            further = frame.drop(columns="frequency", errors="ignore").reset_index(drop=True)
+            rfm = RFM(pd.RangeIndex(len(frame)), frequency, nothing, nothing, covariates=further)
+            design = self._design(rfm)
+        effects = {}
+        for effect, encoding in design.encodings.items():
+            given = values.get(effect, {})
+            unknown = sorted(set(given) - set(encoding.names))
+            if unknown:
+                raise UsageError(
+                    f"{effect} has no coefficient {', '.join(unknown)}; it has {', '.join(encoding.names)}."
+                )
+            columns = [np.atleast_1d(np.asarray(given.get(n, 0.0), dtype=np.float64)) for n in encoding.names]
+            size = max(map(len, columns), default=1)
+            draws = len(np.atleast_1d(values[self.family.parameters[0]]))
+            effects[effect] = np.stack([np.broadcast_to(c, max(size, draws)) for c in columns], axis=1)
+        return {name: value for name, value in values.items() if name not in self.formulas}, design, effects
+
+    @property
+    def _example(self) -> str:
+        return f'{type(self).__name__}({next(iter(self.family.effects))}="channel")'
 
     def pymc_model(self, rfm: RFM) -> Any:
         """The `pymc.Model` that `method="nuts"` samples: distinct rows of `rfm`, weighted by their customers."""
@@ -365,6 +404,8 @@ class PurchaseModel(Model[PurchaseFit]):
         time_unit: TimeUnit,
         currency: str | None = None,
         period: TimeUnit | None = None,
+        *,
+        covariates: Any = None,
     ) -> PurchaseFit:
         """Take known parameters (numbers, or arrays of draws), in `time_unit`, as a fit.
 
@@ -374,6 +415,9 @@ class PurchaseModel(Model[PurchaseFit]):
         time_unit : the unit of time of the parameters.
         currency : what money is counted in.
         period : the periods purchases were counted in; RFM tables of another one are refused. Default: not known.
+        covariates : of a model with formulas, customers that show the levels of categories: an RFM table or a frame.
+            `values` then has "purchase" or "dropout" as well: coefficient -> number or (draws,) array, by the names
+            that `Fit.effects` gives. Parameters are those of a customer with the average of these covariates.
 
         Raises
         ------
@@ -385,7 +429,8 @@ class PurchaseModel(Model[PurchaseFit]):
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
         1.1967
         """
-        return self.of_draws(values, check_time_unit(time_unit), currency, period)
+        values, design, effects = self._known(values, covariates)
+        return self.of_draws(values, check_time_unit(time_unit), currency, period, design, effects)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
@@ -430,7 +475,12 @@ class SpendModel(Model[SpendFit]):
 
     @helpful
     def from_parameters(
-        self, values: Mapping[str, Any], currency: str | None = None, period: TimeUnit | None = None
+        self,
+        values: Mapping[str, Any],
+        currency: str | None = None,
+        period: TimeUnit | None = None,
+        *,
+        covariates: Any = None,
     ) -> SpendFit:
         """Take known parameters (numbers, or arrays of draws) as a fit; arguments as for a model of purchases.
 
@@ -438,7 +488,8 @@ class SpendModel(Model[SpendFit]):
         ------
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
-        return self.of_draws(values, None, currency, period)
+        values, design, effects = self._known(values, covariates)
+        return self.of_draws(values, None, currency, period, design, effects)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:

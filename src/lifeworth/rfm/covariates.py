@@ -12,7 +12,6 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.tables import read_table
-from lifeworth.transactions.column_hints import columns_named
 from lifeworth.transactions.parse import factorise_ids, parse_dates
 from lifeworth.transactions.rows import read_transactions
 
@@ -62,8 +61,7 @@ def with_first_values(rfm: RFM, data: Any, names: Sequence[str], settings: Setti
         date_format=settings.date_form,
         decimal=settings.decimal,
     )
-    with columns_named(*names):
-        columns = read_table(data, list(dict.fromkeys(names))).iloc[rows.row].reset_index(drop=True)
+    columns = read_table(data, list(names)).iloc[rows.row].reset_index(drop=True)
     bought = np.ones(len(rows.customer), dtype=bool) if rows.amount is None else rows.amount >= 0
     at = np.flatnonzero(bought)
     order = at[np.lexsort((at, rows.when[at], rows.customer[at]))]
