@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,48 @@ def blocks(n: int, draws: int) -> Iterator[slice]:
     size = max(1, _CELLS_PER_BLOCK // max(draws, 1))
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
+
+
+# Parameters of all groups under all draws take so many numbers at most, 128 MB.
+_MOST_PARAMETERS = 16_000_000
+
+
+def pieces(rfm: RFM, *posteriors: Posterior | None) -> Iterator[tuple[slice, tuple[Posterior | None, ...]]]:
+    """Consecutive customers, and posteriors with their parameters by group.
+
+    Where parameters depend on covariates, there may be as many groups as customers: then some are taken at a time.
+    """
+    if not any(posterior is not None and posterior.effects for posterior in posteriors):
+        yield slice(0, len(rfm)), posteriors
+        return
+    found = [None if posterior is None else posterior.on_groups(rfm) for posterior in posteriors]
+    most = max(groups.size for groups in found if groups is not None)
+    if most <= _MOST_PARAMETERS:
+        yield slice(0, len(rfm)), tuple(None if groups is None else groups.all() for groups in found)
+        return
+    size = max(1, _MOST_PARAMETERS // max(groups.size // groups.number for groups in found if groups is not None))
+    for start in range(0, len(rfm), size):
+        rows = slice(start, min(start + size, len(rfm)))
+        yield rows, tuple(None if groups is None else groups.of(rows) for groups in found)
+
+
+def _in_pieces[**P](
+    function: Callable[Concatenate[Posterior, RFM, P], Array],
+) -> Callable[Concatenate[Posterior, RFM, P], Array]:
+    """A function of a posterior and a table, a value or several for each customer, where covariates have effects."""
+
+    @wraps(function)
+    def call(posterior: Posterior, rfm: RFM, *args: P.args, **kwargs: P.kwargs) -> Array:
+        if not posterior.effects:
+            return function(posterior, rfm, *args, **kwargs)
+        check_units(posterior, rfm)
+        found = []
+        for rows, (bound,) in pieces(rfm, posterior):
+            assert bound is not None
+            found.append(function(bound, rfm.take(np.arange(rows.start, rows.stop)), *args, **kwargs))
+        return np.concatenate(found)
+
+    return cast("Callable[Concatenate[Posterior, RFM, P], Array]", call)
 
 
 def check_units(posterior: Posterior, rfm: RFM) -> None:
@@ -83,6 +126,7 @@ def _means(posterior: Posterior, rfm: RFM, start: float, length: float) -> Array
     return np.asarray(means[found.inverse])
 
 
+@_in_pieces
 def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False, after: float = 0.0) -> Array:
     """P(still a customer at T + after): (customers,) posterior means, or (customers, draws)."""
     check_units(posterior, rfm)
@@ -99,6 +143,7 @@ def probability_alive(posterior: Posterior, rfm: RFM, draws: bool = False, after
     return _per_customer(posterior, rfm, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
+@_in_pieces
 def expected_purchases(posterior: Posterior, rfm: RFM, length: float, draws: bool = False, start: float = 0.0) -> Array:
     """Expected purchases in (T + start, T + start + length]: (customers,) posterior means, or (customers, draws)."""
     check_units(posterior, rfm)
@@ -131,6 +176,7 @@ def _expected_if_alive(
     return np.asarray(values)[found.inverse]
 
 
+@_in_pieces
 def probability_no_purchase(
     posterior: Posterior, rfm: RFM, length: float, draws: bool = False, start: float = 0.0
 ) -> Array:
@@ -145,6 +191,7 @@ def probability_no_purchase(
     return _per_customer(posterior, rfm, kernel, (rfm.frequency, rfm.recency, rfm.T), draws)
 
 
+@_in_pieces
 def purchase_pmf(posterior: Posterior, rfm: RFM, length: float, max_purchases: int, start: float = 0.0) -> Array:
     """P(X = 0), ..., P(X = max_purchases) in (T + start, T + start + length], the mean over draws.
 
@@ -227,6 +274,7 @@ def purchase_pmf_new_customer(posterior: Posterior, length: float, max_purchases
 # ---- spend ----------------------------------------------------------------------------------------------------
 
 
+@_in_pieces
 def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array:
     """Expected spend per future purchase: (customers,) posterior means, or (customers, draws).
 
@@ -240,7 +288,8 @@ def expected_spend(posterior: Posterior, rfm: RFM, draws: bool = False) -> Array
 
 def with_a_mean(spend: Posterior) -> Posterior:
     """Replace draws in which the population has no mean spend (Gamma-Gamma's q <= 1) by others, and say so."""
-    matrix = spend.matrix
+    # Covariates change the scale of spend alone, and not whether there is a mean.
+    matrix = replace(spend, effects={}).matrix if spend.effects else spend.matrix
     nothing = np.zeros(matrix.shape[1])  # a customer of each group without a purchase
     population = np.asarray(spend.family.kernels.expected_spend_draws(matrix, nothing, nothing)).sum(axis=0)
     good = np.flatnonzero(np.isfinite(population))
@@ -259,7 +308,7 @@ def with_a_mean(spend: Posterior) -> Posterior:
         stacklevel=4,
     )
     pick = np.where(np.isfinite(population), np.arange(n), good[np.arange(n) % len(good)])
-    return replace(spend, draws={name: draws[pick] for name, draws in spend.draws.items()})
+    return spend.some(pick)
 
 
 def spend_columns(rfm: RFM) -> tuple[Array, Array]:

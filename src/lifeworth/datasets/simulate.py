@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -16,9 +16,11 @@ from lifeworth.display import cards
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
 from lifeworth.families.base import Family
+from lifeworth.families.design import ONE_FOR_ALL
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.periods import DAYS_PER_YEAR, TimeUnit, check_time_unit, horizon_length, hours_per, to_timestamp
+from lifeworth.rfm import RFM
 
 Array = npt.NDArray[np.float64]
 Acquisition = Literal["uniform", "growing", "one day"]
@@ -182,6 +184,7 @@ def simulate_transactions(
     overdispersion: float = 0.0,
     refunds: float = 0.0,
     currency: str | None = None,
+    covariates: Any = None,
 ) -> Simulation:
     """Make up the customers of a shop, and all they buy from one day to another.
 
@@ -206,6 +209,8 @@ def simulate_transactions(
     overdispersion : variance of gamma shocks of mean 1 that all customers' rates share in a week.
     refunds : share of purchases given back in full, 1 to 14 days later.
     currency : name of the currency, carried along.
+    covariates : frame with a row for each customer, columns of `transactions` and `truth`; `purchases` and `spend` may
+        be fits that depend on them. A model of spend may depend on `frequency`, the number of repeat purchases.
 
     Drift, season and shocks change the speed at which time passes for customers: in operational time, the
     customers are exactly the model's. Without them it is the calendar's. First purchases keep to the calendar.
@@ -247,17 +252,22 @@ def simulate_transactions(
     first = _first_purchases(acquisition, acquisition_end, growth, n_customers, first_day, last_day, of_first)
 
     kernels = of_purchases.family.kernels
-    theta = np.ascontiguousarray(of_purchases.matrix[0])
+    columns = _checked_covariates(covariates, n_customers, (of_purchases, of_spend))
+    none = np.zeros(n_customers, dtype=np.int64)
+    of_groups = of_purchases.on(_customers(n_customers, unit, columns, none))
+    theta, group = np.ascontiguousarray(of_groups.matrix[0]), of_groups.design.group_of(none)
     keys = np.arange(1, n_customers + 1, dtype=np.uint64)
     days_per_unit = hours_per(unit) / 24
     born = clock.operational(first)
     age = np.maximum(clock.operational(float(length)) - born, 0.0) / days_per_unit
-    _refuse_too_many(of_purchases, age)
-    counts, times, rate, dropout, alive = kernels.simulate_history(theta, age, keys, np.uint64(seed))
+    _refuse_too_many(of_groups, age)
+    counts, times, rate, dropout, alive = kernels.simulate_history(theta, age, keys, np.uint64(seed), group=group)
+    spend_of_groups = of_spend.on(_customers(n_customers, unit, columns, counts.astype(np.int64)))
+    spend_theta, spend_group = spend_of_groups.matrix[0].copy(), spend_of_groups.design.group_of(none)
     amounts = of_spend.family.kernels.simulate_amounts(
-        np.ascontiguousarray(of_spend.matrix[0]), keys, counts + np.int32(1), np.uint64(seed)
+        spend_theta, keys, counts + np.int32(1), np.uint64(seed), group=spend_group
     )
-    mean_spend = of_spend.family.kernels.simulate_mean_amounts(of_spend.matrix[0].copy(), keys, np.uint64(seed))
+    mean_spend = of_spend.family.kernels.simulate_mean_amounts(spend_theta, keys, np.uint64(seed), group=spend_group)
 
     rows = counts.astype(np.int64) + 1
     owner = np.repeat(np.arange(n_customers), rows)
@@ -267,7 +277,7 @@ def simulate_transactions(
     later[begin] = False
     ages[later] = times
     last_age = ages[begin + rows - 1]
-    at_purchases = _leave_at_purchases(of_purchases)
+    at_purchases = _leave_at_purchases(of_groups)
     left = last_age if at_purchases else _dropout_ages(last_age, age, rate + dropout, of_dropout.random(n_customers))
 
     when = clock.calendar(born[owner] + ages * days_per_unit)
@@ -289,6 +299,8 @@ def simulate_transactions(
             "mean_spend": mean_spend,
         }
     )
+    if columns is not None:
+        truth = pd.concat([truth, columns], axis=1)
     ids, dates, money = owner + 1, second, amounts
     if refunds:
         back = np.flatnonzero(of_refund.random(len(ids)) < refunds)
@@ -303,6 +315,9 @@ def simulate_transactions(
             truth[column] = truth[column].dt.normalize()
     order = np.argsort(dates, kind="stable")
     transactions = pd.DataFrame({"customer_id": ids[order], "date": dates[order], "amount": money[order]})
+    if columns is not None:
+        of_rows = columns.iloc[ids[order] - 1].reset_index(drop=True)
+        transactions = pd.concat([transactions, of_rows], axis=1)
     return Simulation(
         transactions, truth, of_purchases, of_spend, unit, first_day, last_day, currency, clock, at_purchases
     )
@@ -370,7 +385,39 @@ def _default(family: Family, unit: TimeUnit) -> dict[str, float]:
 
 def _at_means(posterior: Posterior) -> Posterior:
     means = {name: float(draws.mean()) for name, draws in posterior.draws.items()}
-    return Posterior.from_parameters(posterior.family, means, posterior.time_unit, posterior.currency)
+    effects = {name: values.mean(axis=0, keepdims=True) for name, values in posterior.effects.items()}
+    design = posterior.design if effects else ONE_FOR_ALL
+    return Posterior.from_parameters(
+        posterior.family, means, posterior.time_unit, posterior.currency, None, design, effects
+    )
+
+
+def _customers(size: int, unit: TimeUnit, covariates: pd.DataFrame | None, frequency: npt.NDArray[np.int64]) -> RFM:
+    """The customers as a table that designs can read."""
+    return RFM(
+        pd.RangeIndex(1, size + 1), frequency, np.zeros(size), np.zeros(size), time_unit=unit, covariates=covariates
+    )
+
+
+def _checked_covariates(given: Any, size: int, posteriors: Sequence[Posterior]) -> pd.DataFrame | None:
+    """A frame with a row for each customer, with the covariates that the models need."""
+    needed = sorted({name for posterior in posteriors for name in posterior.covariates} - {"frequency"})
+    if given is None:
+        if needed:
+            raise UsageError(
+                f"The models depend on {', '.join(needed)}: give covariates=, a frame with a row for each customer."
+            )
+        return None
+    frame = pd.DataFrame(given).reset_index(drop=True)
+    taken = [name for name in frame.columns if name in ("customer_id", "date", "amount", "frequency")]
+    if len(frame) != size or taken:
+        raise UsageError(
+            f"covariates must have a row for each of the {size:,} customers, and no column {', '.join(taken)}: it has "
+            f"{len(frame):,} rows."
+            if taken
+            else f"covariates must have a row for each of the {size:,} customers: it has {len(frame):,}."
+        )
+    return frame
 
 
 def _day(value: Any, argument: str) -> pd.Timestamp:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
+from lifeworth.families.distinct import Distinct
+from lifeworth.families.posterior import Posterior
 from lifeworth.historical.orders import read_purchases
 from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
@@ -116,17 +118,22 @@ def track_purchases(
     edges = end + 7 * np.concatenate([weeks[:1] - 1, weeks])
     ages = np.maximum(edges[None, :] - births[:, None], 0)
     distinct_ages, inverse = np.unique(ages, return_inverse=True)
-    expectation = expected_purchases_new_customer(fit.posterior, distinct_ages * per_week / 7)
-    cumulative = (expectation[inverse.reshape(ages.shape)] * born_then[:, None]).sum(axis=0)
+    chosen = np.linspace(0, len(fit.posterior) - 1, simulations).round().astype(int)
+    if fit.posterior.effects:
+        posterior = fit.posterior.some(chosen).on(rfm)
+        cumulative = _expected_by_age(posterior, rfm, np.maximum(edges[None, :] - born[:, None], 0) * per_week / 7)
+    else:
+        posterior = fit.posterior.some(chosen)
+        expectation = expected_purchases_new_customer(fit.posterior, distinct_ages * per_week / 7)
+        cumulative = (expectation[inverse.reshape(ages.shape)] * born_then[:, None]).sum(axis=0)
 
-    parameters, group = fit.posterior.matrix, fit.posterior.group_of(rfm)
-    chosen = np.linspace(0, len(parameters) - 1, simulations).round().astype(int)
+    parameters, group = posterior.matrix, posterior.group_of(rfm)
     lives = np.full(len(rfm), 0.0) + (int(edges[-1]) - born) * per_week / 7
     keys = customer_keys(rfm.customer_id)
     simulated = np.empty((simulations, len(weeks)))
-    for number, index in enumerate(chosen):
+    for number in range(simulations):
         counts, times, *_ = fit.family.kernels.simulate_history(
-            parameters[index], lives, keys, np.uint64(seed + number), group=group
+            np.ascontiguousarray(parameters[number]), lives, keys, np.uint64(seed + number), group=group
         )
         day = np.repeat(born, counts) + np.ceil(np.asarray(times) * 7 / per_week)
         simulated[number] = _count(week_of(day), len(weeks))
@@ -145,6 +152,20 @@ def track_purchases(
             "cumulative_upper": cumulative_upper,
         }
     )
+
+
+def _expected_by_age(posterior: Posterior, rfm: RFM, ages: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Expected repeat purchases of all customers up to ages (customers, times), where groups differ: (times,)."""
+    kernels, parameters = posterior.family.kernels, posterior.matrix
+    alike = Distinct.of(posterior.group_of(rfm), ages[:, -1])
+    nothing = np.zeros(len(alike.first))
+    stays = np.asarray(kernels.probability_alive_draws(parameters, nothing, nothing, nothing, group=alike.group))
+    total = np.empty(ages.shape[1])
+    for k in range(ages.shape[1]):
+        lengths = np.ascontiguousarray(ages[alike.first, k])
+        found = kernels.expected_purchases_alive_draws(parameters, nothing, nothing, lengths, group=alike.group)
+        total[k] = alike.counts @ (np.asarray(found) * stays).mean(axis=1)
+    return total
 
 
 def _count(week: npt.NDArray[np.int64], weeks: int) -> npt.NDArray[np.int64]:

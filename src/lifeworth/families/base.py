@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, cast
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from lifeworth.errors import UsageError
 from lifeworth.families.design import ONE_FOR_ALL, Design
 from lifeworth.families.distinct import Rows
+from lifeworth.families.links import Link
 from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Values, Variable
 from lifeworth.families.statistics import Statistic
 from lifeworth.rfm import RFM
@@ -53,6 +55,7 @@ class Family:
         inference/distributions.py (spend).
     arguments : the order in which the random generator of that distribution takes the parameters.
     counterpart : name of its model in pymc_marketing.clv.
+    effects : argument of the model that takes a formula -> which parameters covariates change by it.
     cost : time of a log-likelihood, in those of BG/NBD; says when interpolation is worth its while.
     module : where its kernels are; default, lifeworth.kernels.<name>.
     """
@@ -70,6 +73,7 @@ class Family:
     distribution: str = ""
     arguments: tuple[str, ...] = ()
     counterpart: str = ""
+    effects: Mapping[str, Link] = dataclasses.field(default_factory=dict)
     cost: float = 1.0
     module: str = ""
 
@@ -99,7 +103,9 @@ class Family:
                 f"A model is fitted to an RFM table, not to {type(rfm).__name__}: make one with rfm_summary, "
                 "or with RFM.from_frame, which names its unit of time."
             )
-        return self.statistic.rows(rfm, design.group_of(rfm))
+        group, covariates = design.groups_in(rfm)
+        rows = self.statistic.rows(rfm, group)
+        return replace(rows, covariates=covariates) if covariates else rows
 
     def allows(self, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which of (..., parameters) are finite and within their supports, (...)."""
@@ -135,6 +141,12 @@ class Family:
             if name is not None and dimensions.get(name) != dimension:
                 found.append(f"{field}: {name} is not a parameter with the dimension {dimension}.")
         allowed = {"none", self.statistic.dimension}
+        found += [
+            f"effects: {effect} changes {name}, which is no parameter."
+            for effect, link in self.effects.items()
+            for name in link.parameters
+            if name not in dimensions
+        ]
         found += [f"definitions: {n} is counted in {d}." for n, d in dimensions.items() if d not in allowed]
         if self.clock and (self.dropout == "any time" or self.time_parameter is None):
             found.append("clock: exact only where customers leave at purchases or never, and a parameter shifts time.")

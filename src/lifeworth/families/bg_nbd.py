@@ -1,6 +1,7 @@
 """BG/NBD: purchases at a steady rate until a customer drops out after one of them."""
 
 from lifeworth.families.base import Family
+from lifeworth.families.links import LogitShift, LogShift
 from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 from lifeworth.families.statistics import RECENCY_FREQUENCY
 
@@ -58,6 +59,7 @@ BG_NBD = Family(
     dropout="at purchases",
     clock=True,
     time_parameter="alpha",
+    effects={"purchase": LogShift("alpha", -1, "rate"), "dropout": LogitShift("a", "b", "odds")},
     distribution="BetaGeoNBD",
     arguments=("a", "b", "r", "alpha"),
     counterpart="BetaGeoModel",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from lifeworth.covariates.columns import covariate_columns
+from lifeworth.covariates.encoding import Directions, Encoding, as_text, directions, is_category, learn_encoding
+from lifeworth.covariates.formulas import columns_of
 from lifeworth.errors import DataError
-from lifeworth.families.distinct import Integers
+from lifeworth.families.distinct import Floats, Integers
 from lifeworth.kernels.models.groups import ONE_GROUP
 
 # With more groups than this, few customers share parameters, and what is computed once for many is not worth while.
@@ -45,6 +49,15 @@ class Design:
     def group_of(self, table: Any) -> Integers:
         """The group of each customer, (customers,), or (1,) where all belong to the same."""
         return ONE_GROUP
+
+    @property
+    def encodings(self) -> Mapping[str, Encoding]:
+        """Effect of covariates -> the encoding of its formula; empty where groups have parameters of their own."""
+        return {}
+
+    def groups_in(self, table: Any) -> tuple[Integers, dict[str, Directions]]:
+        """The group of each customer, and the columns of covariates by group for a fit."""
+        return self.group_of(table), {}
 
     def to_record(self) -> dict[str, Any]:
         """What it takes to make it again, as values that JSON knows."""
@@ -103,9 +116,142 @@ class Bands(Design):
         return cls(str(record["column"]), tuple(float(edge) for edge in record["edges"]))
 
 
+@dataclass(frozen=True, eq=False)
+class Assigned(Design):
+    """Groups of the customers of one table, in its order.
+
+    Attributes
+    ----------
+    group : (customers,), or (1,) where all belong to the same.
+    number : how many groups there are.
+    """
+
+    group: Integers = field(default_factory=lambda: ONE_GROUP)
+    number: int = 1
+
+    kind = "assigned"
+
+    @property
+    def groups(self) -> int:
+        """As many as were assigned."""
+        return self.number
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their numbers."""
+        return tuple(map(str, range(self.number)))
+
+    def group_of(self, table: Any) -> Integers:
+        """Those assigned, of the table that they were assigned for."""
+        if len(self.group) not in (1, len(table)):
+            raise ValueError(f"Groups of {len(self.group)} customers do not fit a table of {len(table)}.")
+        return self.group
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates(Design):
+    """Customers with the same covariates share parameters.
+
+    How many groups there are depends on the table: `distinct_rows` finds them. Parameters of a group are those of an
+    average customer, changed by the links of the family.
+
+    Attributes
+    ----------
+    formulas : effect -> encoding of its formula.
+    of_spend : whether spend is explained.
+    rotate : effect -> whether its coefficients are searched for in rotated columns; default, yes.
+    """
+
+    formulas: Mapping[str, Encoding] = field(default_factory=dict)
+    of_spend: bool = False
+    rotate: Mapping[str, bool] = field(default_factory=dict)
+
+    kind = "covariates"
+
+    @property
+    def encodings(self) -> Mapping[str, Encoding]:
+        """The formulas' encodings."""
+        return self.formulas
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Covariates of all formulas, in alphabetical order."""
+        return tuple(sorted({name for encoding in self.formulas.values() for name in encoding.columns}))
+
+    def distinct_rows(self, table: Any) -> tuple[Integers, pd.DataFrame]:
+        """The group of each customer, and the covariates of each group."""
+        return distinct_covariates(covariate_columns(table, self.columns, self.of_spend))
+
+    def predictors(self, frame: pd.DataFrame) -> dict[str, Floats]:
+        """Effect -> centred columns of numbers for rows of covariates, (rows, coefficients)."""
+        return {effect: encoding.matrix(frame) for effect, encoding in self.formulas.items()}
+
+    def group_of(self, table: Any) -> Integers:
+        """The group of each customer among those of the same table."""
+        return self.distinct_rows(table)[0]
+
+    def groups_in(self, table: Any) -> tuple[Integers, dict[str, Directions]]:
+        """Groups and columns for a fit."""
+        group, frame = self.distinct_rows(table)
+        weights = self._weights(table, group, len(frame), self.of_spend)
+        return group, {
+            effect: directions(encoding, frame, weights, self.rotate.get(effect, True))
+            for effect, encoding in self.formulas.items()
+        }
+
+    @staticmethod
+    def _weights(table: Any, group: Integers, groups: int, of_spend: bool) -> Floats:
+        """Customers that a fit learns from, by group."""
+        used = table.frequency > 0 if of_spend and np.any(table.frequency > 0) else np.ones(len(table), dtype=bool)
+        return np.bincount(group[used], minlength=groups).astype(np.float64)
+
+    @classmethod
+    def learned(cls, formulas: Mapping[str, str], table: Any, of_spend: bool, rotate: Mapping[str, bool]) -> Design:
+        """The design of formulas for the customers of a fit; `ONE_FOR_ALL` where they do not differ in any column."""
+        names = tuple(sorted({name for formula in formulas.values() for name in columns_of(formula)}))
+        group, frame = distinct_covariates(covariate_columns(table, names, of_spend))
+        weights = cls._weights(table, group, len(frame), of_spend)
+        found = {effect: learn_encoding(formula, frame, weights) for effect, formula in formulas.items()}
+        differing = {effect: encoding for effect, encoding in found.items() if np.any(encoding.matrix(frame))}
+        return cls(differing, of_spend, rotate) if differing else ONE_FOR_ALL
+
+    def to_record(self) -> dict[str, Any]:
+        """The encodings."""
+        return {
+            "kind": self.kind,
+            "of_spend": self.of_spend,
+            "formulas": {effect: encoding.to_record() for effect, encoding in self.formulas.items()},
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Design:
+        """The design that `to_record` wrote."""
+        formulas = {str(effect): Encoding.from_record(part) for effect, part in record["formulas"].items()}
+        if not formulas:
+            raise ValueError("no formulas")
+        return cls(formulas, bool(record["of_spend"]))
+
+
+def distinct_covariates(columns: pd.DataFrame) -> tuple[Integers, pd.DataFrame]:
+    """The distinct rows of a frame, in an order of their own, and which of them each row is."""
+    if not columns.shape[1]:
+        return np.zeros(len(columns), dtype=np.int64), columns.iloc[:1]
+    codes = np.zeros(len(columns), dtype=np.int64)
+    for name in columns:
+        column = columns[name]
+        one, found = pd.factorize(column, use_na_sentinel=False)
+        # Groups are in an order of their values, whatever the order of customers; True, 1 and "1" are one level.
+        values = as_text(pd.Series(found)) if is_category(column) else np.asarray(found)
+        one = np.unique(values, return_inverse=True)[1][one]
+        codes = pd.factorize(codes * (int(one.max(initial=0)) + 1) + one, sort=True)[0]
+    first = np.full(int(codes.max(initial=-1)) + 1, len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    return codes.astype(np.int64), columns.iloc[first].reset_index(drop=True)
+
+
 ONE_FOR_ALL = Design()
 DESIGNS: dict[str, Callable[[Mapping[str, Any]], Design]] = {
-    design.kind: design.from_record for design in (Design, Bands)
+    design.kind: design.from_record for design in (Design, Bands, Covariates)
 }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lifeworth.families.free_orders import FreeOrders
 from lifeworth.kernels.models.groups import ONE_GROUP
+
+if TYPE_CHECKING:
+    from lifeworth.covariates.encoding import Directions
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,6 +31,7 @@ class Rows:
     free : of a model of spend, customers with a mean spend of 0, who are in no row; None where there are none.
     group : (n,) or, where all belong to one, (1,): the group of customers who share parameters with this row. Rows of
         one group stand together.
+    covariates : effect of covariates -> their columns by group, as inference takes them.
     """
 
     columns: dict[str, Floats]
@@ -34,6 +39,7 @@ class Rows:
     scale: float
     free: FreeOrders | None = None
     group: Integers = field(default_factory=lambda: ONE_GROUP)
+    covariates: Mapping[str, Directions] = field(default_factory=dict)
 
     @property
     def customers(self) -> int:

@@ -1,6 +1,7 @@
 """Gamma-Gamma: each customer's purchases scatter around a mean spend of their own."""
 
 from lifeworth.families.base import Family
+from lifeworth.families.links import LogShift
 from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 from lifeworth.families.statistics import SPEND
 
@@ -52,6 +53,7 @@ GAMMA_GAMMA = Family(
     ),
     source='Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025',
     money_parameter="v",
+    effects={"spend": LogShift("v", 1, "spend")},
     distribution="GammaGamma",
     counterpart="GammaGammaModel",
 )

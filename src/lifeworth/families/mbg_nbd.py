@@ -2,6 +2,7 @@
 
 from lifeworth.families.base import Family
 from lifeworth.families.bg_nbd import BG_NBD
+from lifeworth.families.links import LogitShift, LogShift
 from lifeworth.families.statistics import RECENCY_FREQUENCY
 
 # The parameters mean what they mean in BG/NBD, so the priors are the same.
@@ -18,6 +19,7 @@ MBG_NBD = Family(
     dropout="at purchases",
     clock=True,
     time_parameter="alpha",
+    effects={"purchase": LogShift("alpha", -1, "rate"), "dropout": LogitShift("a", "b", "odds")},
     distribution="ModifiedBetaGeoNBD",
     arguments=("a", "b", "r", "alpha"),
     counterpart="ModifiedBetaGeoModel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -99,11 +99,13 @@ class Parametrisation:
 
     `to_parameters(values, scale)` uses plain arithmetic only, so that it works on numbers, arrays
     and PyTensor variables alike. It may use parameters that slots before it have set. Where a design has several
-    groups of customers, a parameter may have one more axis, the last: a value for each group.
+    groups of customers, a parameter may have one more axis, the last: a value for each group. `effects` are the priors
+    of coefficients of covariates; None: flat.
     """
 
     variables: tuple[Variable, ...]
     to_parameters: Callable[[Values, float], dict[str, Any]]
+    effects: Mapping[str, PriorSpec | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Pareto/NBD: purchases at a steady rate until a customer drops out, at any time."""
 
 from lifeworth.families.base import Family
+from lifeworth.families.links import LogShift
 from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Variable, itself
 from lifeworth.families.statistics import RECENCY_FREQUENCY
 
@@ -62,6 +63,7 @@ PARETO_NBD = Family(
     source='Schmittlein, Morrison & Colombo (1987), "Counting your customers", Management Science 33(1)',
     dropout="any time",
     time_parameter="alpha",
+    effects={"purchase": LogShift("alpha", -1, "rate"), "dropout": LogShift("beta", -1, "rate")},
     distribution="ParetoNBD",
     arguments=("r", "alpha", "s", "beta"),
     counterpart="ParetoNBDModel",

@@ -13,6 +13,7 @@ from lifeworth.errors import FitError
 from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.covariate_target import target_of
 from lifeworth.inference.target import Target
 
 Array = npt.NDArray[np.float64]
@@ -128,7 +129,7 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> M
     ------
     FitError : no maximum was found.
     """
-    mode = climb(Target(family, rows, parametrisation, on_line=False))
+    mode = climb(target_of(family, rows, parametrisation, on_line=False))
     if is_peak(mode):
         return mode
     where = "" if mode is None else f" (it is flat around {_listed(family, rows, parametrisation, mode)})"
@@ -141,5 +142,6 @@ def find_mode(family: Family, rows: Rows, parametrisation: Parametrisation) -> M
 
 
 def _listed(family: Family, rows: Rows, parametrisation: Parametrisation, mode: Mode) -> str:
-    found = Target(family, rows, parametrisation).parameters(mode.position)[0]
+    named = target_of(family, rows, parametrisation).named_parameters(mode.position)
+    found = [float(np.mean(named[name])) for name in family.parameters]
     return ", ".join(f"{name} = {value:.3g}" for name, value in zip(family.parameters, found, strict=True))

@@ -16,14 +16,22 @@ from lifeworth.errors import FitError
 from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.covariate_target import target_of
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
+from lifeworth.inference.mode import climb
 from lifeworth.inference.pymc_model import build_model
+from lifeworth.inference.target import Target
+
+Array = npt.NDArray[np.float64]
 
 CHAINS = 4
 WARM_UP = 500
 # Of at least so many draws per chain, to judge them by, at most every fourth is kept: neighbours say nearly
 # the same, and predictions cost time per draw. With half as many, R-hat was just above its limit once in twenty fits.
 LEAST, THINNING = 1000, 4
+
+# What the positions of a target are called in a trace.
+_POSITIONS = "positions"
 
 Progress = Callable[[str, float], None]
 
@@ -40,10 +48,39 @@ def _sources_swept_up() -> Iterator[None]:
             tempfile.tempdir = before
 
 
+def _of_target(target: Target) -> Any:
+    """A model for nutpie whose variables are the positions of a target."""
+    from nutpie.compiled_pyfunc import from_pyfunc
+
+    mode = climb(target)
+    centre = target.start() if mode is None else mode.position
+
+    def make_density() -> Callable[[Array], tuple[float, Array]]:
+        return lambda position: target.gradient(np.ascontiguousarray(position))
+
+    def make_expansion(*_: Any) -> Callable[[Array], dict[str, Array]]:
+        return lambda position: {_POSITIONS: np.array(position)}
+
+    def initial(seed: Any) -> Array:
+        rng = np.random.default_rng(seed)
+        return np.asarray(centre + 0.1 * rng.standard_normal(len(target)))
+
+    size = (len(target),)
+    return from_pyfunc(
+        len(target),
+        make_density,
+        make_expansion,
+        [np.dtype(np.float64)],
+        [size],
+        [_POSITIONS],
+        make_initial_point_fn=initial,
+    )
+
+
 def sample_nuts(
     family: Family, rows: Rows, parametrisation: Parametrisation, draws: int, seed: int, progress: Progress | None
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Diagnostics]:
-    """Sample the PyMC model with nutpie.
+    """Sample the PyMC model with nutpie; where parameters depend on covariates, the target's own density and slope.
 
     Returns
     -------
@@ -53,7 +90,6 @@ def sample_nuts(
     """
     import nutpie
 
-    model = build_model(family, rows, parametrisation)
     wanted = math.ceil(draws / CHAINS)
     thinning = max(THINNING, math.ceil(LEAST / wanted))
 
@@ -62,14 +98,18 @@ def sample_nuts(
             total = sum(chain.total_draws for chain in chains)
             progress("sampling", sum(chain.finished_draws for chain in chains) / total if total else 0.0)
 
-    if progress is not None:
-        progress("compiling the model", 0.0)
-    names = list(dict.fromkeys([v.name for v in parametrisation.variables] + list(family.parameters)))
     with _sources_swept_up(), warnings.catch_warnings():
         # Messages of the libraries underneath to their own developers.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
-        compiled = nutpie.compile_pymc_model(model, var_names=names)
+        target = target_of(family, rows, parametrisation) if rows.covariates else None
+        if target is not None:
+            compiled = _of_target(target)
+        else:
+            if progress is not None:
+                progress("compiling the model", 0.0)
+            names = list(dict.fromkeys([v.name for v in parametrisation.variables] + list(family.parameters)))
+            compiled = nutpie.compile_pymc_model(build_model(family, rows, parametrisation), var_names=names)
         try:
             trace = nutpie.sample(
                 compiled,
@@ -83,9 +123,16 @@ def sample_nuts(
             )
         except RuntimeError as error:
             raise FitError(f"{family.label}: NUTS could not start on these data: {error}") from error
-    full = {name: trace["posterior"][name].to_numpy().astype(np.float64) for name in names}
+    if target is not None:
+        positions = trace["posterior"][_POSITIONS].to_numpy().astype(np.float64)
+        full = {**target.values(positions), **target.named_parameters(positions)}
+    else:
+        full = {name: trace["posterior"][name].to_numpy().astype(np.float64) for name in names}
     stats = trace["sample_stats"]
     energy, diverging = stats["energy"].to_numpy(), stats["diverging"].to_numpy()
-    diagnostics = judge_nuts({name: full[name] for name in family.parameters}, energy, diverging)
+    judged = {name: full[name] for name in family.parameters}
+    for effect in rows.covariates:
+        judged |= {f"{effect}[{k}]": full[effect][..., k] for k in range(full[effect].shape[-1])}
+    diagnostics = judge_nuts(judged, energy, diverging)
     kept = {name: values[:, ::thinning] for name, values in full.items()}
     return kept, {"diverging": diverging[:, ::thinning], "energy": energy[:, ::thinning]}, diagnostics

@@ -7,7 +7,7 @@ differenced.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -88,6 +88,11 @@ class Target:
             found = found[..., 0, :]
         return {name: found[..., k] for k, name in enumerate(self.family.parameters)}
 
+    def measured(self, positions: Array) -> Array:
+        """The numbers whose means draws are judged by, (points, numbers): parameters of all groups."""
+        found = self.parameters(positions)
+        return found.reshape(len(found), -1)
+
     def log_prior(self, positions: Array) -> Array:
         """Log prior density, (...), up to a constant."""
         total = np.zeros(positions.shape[:-1])
@@ -97,6 +102,14 @@ class Target:
             if self.on_line:
                 total = total + log_jacobian(variable, positions[..., j])
         return total
+
+    def prior_slope(self, position: Array) -> Array:
+        """Slope of the log prior density."""
+        return differentiated(self.log_prior, position, 1e-5)[1]
+
+    def prior_curvature(self, position: Array) -> Array:
+        """Minus the second derivatives of the log prior density."""
+        return -second_differences(self.log_prior, position)
 
     def many(self, positions: Array) -> Array:
         """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
@@ -141,10 +154,10 @@ class Target:
         hessian = -_differences(slopes, 1e-4)
         return (hessian + hessian.T) / 2
 
-    def sample(self, customers: int) -> Target:
-        """The same target on fewer customers, spread evenly over the rows."""
+    def sample(self, customers: int, offset: float = 0.5) -> Target:
+        """The same target on fewer customers, spread evenly over the rows, from an offset on."""
         total = self.rows.counts.cumsum()
-        chosen = np.searchsorted(total, (np.arange(customers) + 0.5) * (total[-1] / customers))
+        chosen = np.searchsorted(total, (np.arange(customers) + offset) * (total[-1] / customers))
         kept, counts = np.unique(chosen, return_counts=True)
         columns = {name: column[kept] for name, column in self.rows.columns.items()}
         group = self.rows.group if len(self.rows.group) == 1 else self.rows.group[kept]
@@ -188,6 +201,26 @@ class Target:
             return
         with ThreadPoolExecutor(numba.get_num_threads()) as pool:
             yield from pool.map(of_piece, self._slices)
+
+
+def differentiated(function: Callable[[Array], Array], position: Array, step: float) -> tuple[Array, Array]:
+    """A function of positions at one, and its central differences along each axis, (variables, ...)."""
+    around = function(_central(position, step))
+    return function(position), (around[:, 0] - around[:, 1]) / (2 * step)
+
+
+def second_differences(function: Callable[[Array], Array], position: Array) -> Array:
+    """Second derivatives of a function of positions (..., variables), by differences."""
+    size, step = len(position), 1e-3
+    axes = step * np.eye(size)
+    pairs = [(i, j) for i in range(size) for j in range(i + 1)]
+    signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+    points = np.array([position + a * axes[i] + b * axes[j] for i, j in pairs for a, b in signs])
+    values = np.asarray(function(points)).reshape(-1, 4)
+    found = np.zeros((size, size))
+    for (i, j), (both, first, second, neither) in zip(pairs, values, strict=True):
+        found[i, j] = found[j, i] = (both - first - second + neither) / (4 * step**2)
+    return found
 
 
 def _central(position: Array, step: float) -> Array:

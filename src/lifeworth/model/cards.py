@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,21 @@ from lifeworth.model.fit import Fit
 from lifeworth.model.models import Model
 from lifeworth.model.recalibration import Calibration
 from lifeworth.periods import UNIT_NAMES
+
+
+class _Effect(NamedTuple):
+    """A row of `Fit.effects`."""
+
+    effect: str
+    term: str
+    mean: float
+    sd: float
+    lower: float
+    upper: float
+    ratio: float
+    ratio_lower: float
+    ratio_upper: float
+    ratio_of: str
 
 
 @cards.show.register
@@ -114,4 +129,21 @@ def _body(fit: Fit) -> Markup:
         rows.append(row)
     columns = ["", "parameter", "value"] if single else ["", "parameter", "mean", "90 % interval", "draws"]
     reasons = [cards.note(reason, "careful") for reason in fit.diagnostics.reasons]
-    return cards.join([cards.table(columns, rows), *reasons])
+    return cards.join([cards.table(columns, rows), _effects(fit), *reasons])
+
+
+def _effects(fit: Fit) -> Markup:
+    """Effects of covariates as ratios."""
+    table = fit.effects()
+    if not len(table):
+        return cards.join([])
+    rows = [
+        [
+            f"{row.effect}: {row.term}",
+            f"ratio of {row.ratio_of}",
+            row.ratio,
+            f"{cards.number(row.ratio_lower)} to {cards.number(row.ratio_upper)}",
+        ]
+        for row in map(_Effect._make, table.itertuples(index=False))
+    ]
+    return cards.table(["covariate", "", "median", "90 % interval"], rows)

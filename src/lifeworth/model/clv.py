@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lifeworth import migration_hints
@@ -16,7 +15,7 @@ from lifeworth.display.progress import Progress, Report, watched
 from lifeworth.errors import UsageError
 from lifeworth.migration_hints import Answers, described, helpful
 from lifeworth.model import score_file, store
-from lifeworth.model.fit import PurchaseFit, SpendFit
+from lifeworth.model.fit import PurchaseFit, SpendFit, new_customers
 from lifeworth.model.models import BetaGeo, GammaGamma, PurchaseModel, SpendModel
 from lifeworth.model.recalibration import Calibration, Teacher
 from lifeworth.model.valuation import value_customers
@@ -392,6 +391,7 @@ class CLV(Answers):
         inflation: float = 0.0,
         first_purchase: bool = True,
         futures: int = 10_000,
+        covariates: Mapping[str, Any] | pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """What a customer who is won today will be worth.
 
@@ -401,6 +401,8 @@ class CLV(Answers):
         first_purchase : whether the purchase the customer is won with counts. The model knows repeat purchases
             only, and takes the first for one like them: look whether first orders are larger or smaller.
         futures : how many are played out for an interval.
+        covariates : of the customer, such as {"channel": "web"}, where the model depends on them; or a frame, with a
+            row for each kind of customer, whose columns then stand in the index before the horizon.
 
         Returns
         -------
@@ -422,17 +424,23 @@ class CLV(Answers):
             raise UsageError("Without a model of spend a new customer has no value: expected_purchases_new_customer.")
         self.purchases.check(force)
         self.spend.check(force)
-        assert self.purchases.time_unit is not None
-        nothing = np.zeros(1)
-        won = RFM(
-            pd.Index(["a new customer"]),
-            np.zeros(1, dtype=np.int64),
-            nothing,
-            nothing,
-            nothing,
-            past_spend=nothing,
-            time_unit=self.purchases.time_unit,
-        )
+        if isinstance(covariates, pd.DataFrame):
+            kinds = covariates.to_dict("records")
+            found = {
+                tuple(kind.values()): self.new_customer(
+                    *(horizon, discount_rate, margin, interval, uncertainty, seed, force),
+                    cost_per_order=cost_per_order,
+                    cost_per_active_year=cost_per_active_year,
+                    acquisition_cost=acquisition_cost,
+                    inflation=inflation,
+                    first_purchase=first_purchase,
+                    futures=futures,
+                    covariates={str(name): value for name, value in kind.items()},
+                )
+                for kind in kinds
+            }
+            return pd.concat(found, names=[*map(str, covariates.columns), "horizon"])
+        won = new_customers(self.purchases.time_unit, [covariates or {}])
         several = isinstance(horizon, Iterable) and not isinstance(horizon, str)
         horizons: list[Any] = list(horizon) if several else [horizon]  # type: ignore[arg-type]
         rows = []

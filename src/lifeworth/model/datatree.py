@@ -69,6 +69,8 @@ def datatree(
     elif posterior_predictive or predict is not None:
         asked = "predictions" if predict is not None else "posterior_predictive"
         raise UsageError(f"{asked} needs the RFM table as well: fit.to_datatree(rfm, ...).")
+    for effect, encoding in fit.posterior.design.encodings.items():
+        dims[effect], coords[f"{effect}_term"] = [f"{effect}_term"], list(encoding.names)
     tree = from_dict(groups, dims=dims, coords=coords, pred_dims=dims, pred_coords=coords)
     tree["posterior"].attrs |= {
         "model": fit.family.label,
@@ -115,7 +117,7 @@ def _of_table(
     if by not in ("customer", "row"):
         raise UsageError(f'by={by!r} is neither "customer" nor "row".')
     rows = rows_of(fit, rfm)
-    statistic = fit.family.statistic
+    statistic, posterior = fit.family.statistic, fit.posterior.on(rfm)
     if by == "row":
         columns, ids, group = list(rows.columns.values()), np.arange(len(rows.counts)), rows.group
         groups["constant_data"] = {"customers": rows.counts}
@@ -124,7 +126,7 @@ def _of_table(
         used = statistic.mask(rfm)
         columns = [column[used].astype(np.float64) for column in statistic.of_table(rfm)]
         ids = rfm.customer_id[used].to_numpy()
-        group = fit.posterior.group_of(rfm)
+        group = posterior.group_of(rfm)
         group = group if len(group) == 1 else group[used]
     draws = len(fit.posterior)
     if len(ids) * draws > _MOST_CELLS:
@@ -136,7 +138,7 @@ def _of_table(
         )
     name, names = statistic.label, statistic.sources
     shape = fit.shape
-    of_rows = log_likelihoods(fit.family, fit.posterior.matrix, [np.ascontiguousarray(c) for c in columns], group)
+    of_rows = log_likelihoods(fit.family, posterior.matrix, [np.ascontiguousarray(c) for c in columns], group)
     groups["log_likelihood"] = {name: of_rows.T.reshape(*shape, len(ids))}
     observed = statistic.random
     given = dict(zip(names, columns, strict=True))
@@ -144,10 +146,10 @@ def _of_table(
     groups.setdefault("constant_data", {}).update({key: v for key, v in given.items() if key not in observed})
     if posterior_predictive:
         if statistic is RECENCY_FREQUENCY:
-            replicated = checks.replicate_purchases(fit.posterior, given["T"], posterior_predictive, seed, group)
+            replicated = checks.replicate_purchases(posterior, given["T"], posterior_predictive, seed, group)
             groups["posterior_predictive"] = {"frequency": replicated[0][None], "recency": replicated[1][None]}
         else:
-            spend = checks.replicate_spend(fit.posterior, given["frequency"], posterior_predictive, seed, group)
+            spend = checks.replicate_spend(posterior, given["frequency"], posterior_predictive, seed, group)
             groups["posterior_predictive"] = {"monetary_value": spend[None]}
     dimension = "customer_id" if by == "customer" else "row"
     coords[dimension] = ids
@@ -169,8 +171,9 @@ def predictive_tables(fit: FitData, rfm: RFM, replicates: int, interval: float, 
     rfm = fit._rfm(rfm)
     if fit.family.statistic is RECENCY_FREQUENCY:
         rfm = rfm.take(checks.evenly(len(rfm)))
-        group = fit.posterior.group_of(rfm)
-        frequency, recency = checks.replicate_purchases(fit.posterior, rfm.T, replicates, seed, group)
+        posterior = fit.posterior.on(rfm)
+        group = posterior.group_of(rfm)
+        frequency, recency = checks.replicate_purchases(posterior, rfm.T, replicates, seed, group)
         return {
             "frequency": checks.frequency_check(rfm.frequency.astype(np.float64), frequency, interval),
             "recency": checks.recency_check(rfm.recency, rfm.T, recency, frequency, interval),
@@ -178,8 +181,9 @@ def predictive_tables(fit: FitData, rfm: RFM, replicates: int, interval: float, 
     fit.family.rows(rfm)  # refuses a table without spend
     rfm = rfm.take(np.flatnonzero(SPEND.mask(rfm)))
     rfm = rfm.take(checks.evenly(len(rfm)))
-    group = fit.posterior.group_of(rfm)
-    replicated = checks.replicate_spend(fit.posterior, rfm.frequency.astype(np.float64), replicates, seed, group)
+    posterior = fit.posterior.on(rfm)
+    group = posterior.group_of(rfm)
+    replicated = checks.replicate_spend(posterior, rfm.frequency.astype(np.float64), replicates, seed, group)
     return {"spend": checks.spend_check(_spend(rfm), replicated, interval)}
 
 

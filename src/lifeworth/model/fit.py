@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +13,11 @@ from lifeworth import migration_hints, predict
 from lifeworth.display import cards
 from lifeworth.errors import UsageError
 from lifeworth.families import Family
+from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import RECENCY_FREQUENCY, SPEND
 from lifeworth.migration_hints import Answers, helpful
 from lifeworth.model.fit_data import FitData
-from lifeworth.periods import Duration, Horizon, horizon_interval, horizon_length
+from lifeworth.periods import Duration, Horizon, TimeUnit, horizon_interval, horizon_length
 from lifeworth.rfm import RFM
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from lifeworth.inference.loo import ELPD
 
 Array = predict.Array
+# Coefficients that a fit shows of itself in one line.
+_SHOWN = 4
+_EFFECT_COLUMNS = (
+    *("effect", "term", "mean", "sd", "lower", "upper"),
+    *("ratio", "ratio_lower", "ratio_upper", "ratio_of"),
+)
 
 
 class Fit(FitData, Answers):
@@ -49,6 +57,10 @@ class Fit(FitData, Answers):
     def __repr__(self) -> str:
         draws = f"{len(self.posterior):,} draw{'s' if len(self.posterior) > 1 else ''}"
         means = ", ".join(f"{name} = {values.mean():.4g}" for name, values in self.draws.items())
+        for effect, values in self.posterior.effects.items():
+            names = self.posterior.design.encodings[effect].names
+            shown = [f"{name} {mean:+.3g}" for name, mean in zip(names, values.mean(axis=0), strict=True)][:_SHOWN]
+            means += f"; {effect}: {', '.join(shown)}{', ...' if len(names) > _SHOWN else ''}"
         return f"{self.family.label} fit ({means}; {draws}, {self.diagnostics.verdict})"
 
     def _repr_html_(self) -> str:
@@ -156,7 +168,8 @@ class Fit(FitData, Answers):
         if len(self.posterior) < 100:
             raise UsageError(f"Leaving customers out needs 100 draws or more, and this fit has {len(self.posterior)}.")
         rows = rows_of(self, rfm)
-        return leave_one_out(self.family, self.posterior.matrix, rows, relative_ess(self.samples))
+        matrix = self.posterior.on(self._rfm(rfm)).matrix
+        return leave_one_out(self.family, matrix, rows, relative_ess(self.samples))
 
     def predictive_check(
         self, rfm: RFM, replicates: int = 100, interval: float = 0.9, seed: int = 0
@@ -198,6 +211,50 @@ class Fit(FitData, Answers):
         )
         return table
 
+    def effects(self, interval: float = 0.9) -> pd.DataFrame:
+        """Effects of covariates: coefficients, and what they multiply.
+
+        A coefficient is that of a level against the first level of its category, or of one unit of a number. Its
+        exponential is a ratio: of purchase rates, of odds of dropping out at a purchase (BG/NBD, MBG/NBD) or of dropout
+        rates (Pareto/NBD), or of mean spend.
+
+        Parameters
+        ----------
+        interval : float, default 0.9
+            Probability that lower to upper hold.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per coefficient: effect ("purchase", "dropout" or "spend"), term, mean, sd, lower, upper, ratio,
+            ratio_lower, ratio_upper and ratio_of; ratio is the median. Without covariates it has no rows.
+
+        Examples
+        --------
+        >>> import lifeworth as lw
+        >>> shop = lw.load_cdnow(sample=True).assign(month=lambda frame: frame["date"].dt.month_name())
+        >>> rfm = lw.rfm_summary(shop, covariates=["month"], observation_end="1997-09-30")
+        >>> fit = lw.BetaGeo(purchase="month").fit(rfm)
+        >>> fit.effects()[["effect", "term", "ratio_of"]]
+             effect               term ratio_of
+        0  purchase  month[T.February]     rate
+        1  purchase   month[T.January]     rate
+        2  purchase     month[T.March]     rate
+        """
+        if not 0 < interval < 1:
+            raise UsageError(f"interval={interval!r} must lie between 0 and 1.")
+        share = (1 - interval) / 2
+        rows = []
+        for effect, values in self.posterior.effects.items():
+            names = self.posterior.design.encodings[effect].names
+            for name, draws in zip(names, values.T, strict=True):
+                lower, middle, upper = np.quantile(draws, [share, 0.5, 1 - share])
+                spread = float(draws.std(ddof=1)) if len(draws) > 1 else np.nan
+                ratios = np.exp([middle, lower, upper]).tolist()
+                of = self.family.effects[effect].ratio
+                rows.append([effect, name, float(draws.mean()), spread, lower, upper, *ratios, of])
+        return pd.DataFrame(rows, columns=list(_EFFECT_COLUMNS))
+
     def save(self, path: str | Path) -> None:
         """Write the fit to a folder: a specification in JSON and the draws in Parquet; no customers."""
         from lifeworth.model.store import save_fit
@@ -232,6 +289,12 @@ class PurchaseFit(Fit):
         assert self.time_unit is not None
         end, period = (None, None) if rfm is None else (rfm.observation_end, rfm.period)
         return horizon_interval(horizon, self.time_unit, end, period)
+
+    def _of_new(self, covariates: Mapping[str, Any] | None) -> Posterior:
+        """The posterior of a new customer with these covariates."""
+        if covariates is None:
+            return self.posterior
+        return self.posterior.on(new_customers(self.time_unit, [covariates]))
 
     def _length(self, horizon: Duration, rfm: RFM | None = None) -> float:
         assert self.time_unit is not None
@@ -340,7 +403,14 @@ class PurchaseFit(Fit):
         return self._in_given_order(rfm, table, values)
 
     @helpful
-    def expected_purchases_new_customer(self, horizon: Horizon, draws: bool = False, *, force: bool = False) -> Array:
+    def expected_purchases_new_customer(
+        self,
+        horizon: Horizon,
+        draws: bool = False,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        force: bool = False,
+    ) -> Array:
         """Expected repeat purchases of a new customer within the horizon of the first: (1,) mean or (1, draws).
 
         Parameters
@@ -348,6 +418,7 @@ class PurchaseFit(Fit):
         horizon : "39W", "365D", or a number of time units, from the first purchase on; or a pair of them: ages at
             which to begin and to end. Months and years are mean ones.
         draws : give one expectation per posterior draw.
+        covariates : of the customer, such as {"channel": "web"}, where the fit depends on them.
 
         Examples
         --------
@@ -360,15 +431,27 @@ class PurchaseFit(Fit):
         """
         self.check(force)
         start, length = self._interval(horizon)
-        return predict.expected_purchases_new_customer(self.posterior, np.array([length]), draws, start)
+        return predict.expected_purchases_new_customer(self._of_new(covariates), np.array([length]), draws, start)
 
-    def probability_alive_new_customer(self, horizon: Duration, draws: bool = False, *, force: bool = False) -> Array:
+    def probability_alive_new_customer(
+        self,
+        horizon: Duration,
+        draws: bool = False,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        force: bool = False,
+    ) -> Array:
         """P(a new customer is still one at the end of the horizon): (1,) mean or (1, draws)."""
         self.check(force)
-        return predict.probability_alive_new_customer(self.posterior, self._length(horizon), draws)
+        return predict.probability_alive_new_customer(self._of_new(covariates), self._length(horizon), draws)
 
     def probability_no_purchase_new_customer(
-        self, horizon: Horizon, draws: bool = False, *, force: bool = False
+        self,
+        horizon: Horizon,
+        draws: bool = False,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        force: bool = False,
     ) -> Array:
         """P(a new customer does not buy again within the horizon): (1,) mean or (1, draws).
 
@@ -376,9 +459,16 @@ class PurchaseFit(Fit):
         """
         self.check(force)
         start, length = self._interval(horizon)
-        return predict.probability_no_purchase_new_customer(self.posterior, length, draws, start)
+        return predict.probability_no_purchase_new_customer(self._of_new(covariates), length, draws, start)
 
-    def purchase_pmf_new_customer(self, horizon: Horizon, max_purchases: int, *, force: bool = False) -> Array:
+    def purchase_pmf_new_customer(
+        self,
+        horizon: Horizon,
+        max_purchases: int,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        force: bool = False,
+    ) -> Array:
         """P(0), ..., P(max_purchases) repeat purchases of a new customer: (1, max_purchases + 1) means.
 
         `horizon` as for `expected_purchases_new_customer`.
@@ -393,7 +483,7 @@ class PurchaseFit(Fit):
         """
         self.check(force)
         start, length = self._interval(horizon)
-        return predict.purchase_pmf_new_customer(self.posterior, length, max_purchases, start)
+        return predict.purchase_pmf_new_customer(self._of_new(covariates), length, max_purchases, start)
 
 
 class SpendFit(Fit):
@@ -422,6 +512,22 @@ class SpendFit(Fit):
         self.check(force)
         table = self._rfm(rfm)
         return self._in_given_order(rfm, table, predict.expected_spend(self.posterior, table, draws))
+
+
+def new_customers(time_unit: TimeUnit | None, covariates: Sequence[Mapping[str, Any]]) -> RFM:
+    """An RFM table of customers who have just bought for the first time, with these covariates."""
+    n = len(covariates)
+    nothing = np.zeros(n)
+    return RFM(
+        pd.Index(["a new customer", *(f"a new customer {k}" for k in range(1, n))]),
+        np.zeros(n, dtype=np.int64),
+        nothing,
+        nothing,
+        nothing,
+        past_spend=nothing,
+        time_unit=time_unit or "D",
+        covariates=pd.DataFrame(list(covariates)) if any(covariates) else None,
+    )
 
 
 _FIT_CLASSES: dict[str, type[Fit]] = {RECENCY_FREQUENCY.name: PurchaseFit, SPEND.name: SpendFit}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lifeworth.errors import DataError, DataWarning, UsageError
 from lifeworth.families import Family
+from lifeworth.families.design import ONE_FOR_ALL
 from lifeworth.families.posterior import Posterior
 from lifeworth.families.statistics import SPEND
 from lifeworth.inference.diagnostics import Diagnostics, judge_nuts
@@ -40,7 +41,7 @@ def to_pymc_marketing(fit: FitData, rfm: RFM) -> Any:
 
     table = fit._rfm(rfm)
     check_units(fit.posterior, table)
-    if fit.posterior.design.groups > 1:
+    if fit.posterior.design.kind != ONE_FOR_ALL.kind:
         raise UsageError("Parameters that differ between groups of customers cannot be carried to pymc-marketing.")
     columns = ["customer_id", "frequency", "recency", "T"]
     if fit.family.statistic is SPEND:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.covariates import check_formula
 from lifeworth.display import cards
 from lifeworth.display.progress import Progress, watched
 from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES, Family
-from lifeworth.families.design import ONE_FOR_ALL, Design
+from lifeworth.families.design import ONE_FOR_ALL, Covariates, Design
 from lifeworth.families.distinct import Rows
 from lifeworth.families.parameters import PriorSpec
 from lifeworth.families.posterior import Posterior
+from lifeworth.families.statistics import SPEND
+from lifeworth.inference.covariate_target import COEFFICIENT_PRIOR
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.inference.fit import infer, of_all_orders
 from lifeworth.migration_hints import Answers, helpful
@@ -43,8 +50,9 @@ class Model[F: Fit](Answers):
         fit = fit_class(cls.family)
         return f"{cls.__name__}().fit(rfm) gives the fit, which answers" if hasattr(fit, name) else fit._answer(name)
 
-    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None) -> None:
+    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None, **formulas: str | None) -> None:
         self._given = priors
+        self.formulas = {effect: check_formula(text, effect) for effect, text in formulas.items() if text is not None}
         if priors != "flat" if isinstance(priors, str) else not isinstance(priors, Mapping | None):
             raise UsageError(
                 f'priors must be a mapping of names to priors, "flat" or None, and not {type(priors).__name__}. A '
@@ -54,19 +62,44 @@ class Model[F: Fit](Answers):
             self.priors: Priors | None = cast("Priors | None", priors)
         else:
             self.priors = {name: PriorSpec.of(prior, name) for name, prior in priors.items()}
-        self._parametrisation = self.family.parametrisation(self.priors)
+        self._effect_priors = self._priors_of_effects()
+        base = self.priors
+        if isinstance(base, Mapping):
+            base = {name: prior for name, prior in base.items() if name not in self._effect_priors}
+        self._parametrisation = replace(self.family.parametrisation(base), effects=self._effect_priors)
+
+    def _priors_of_effects(self) -> dict[str, PriorSpec | None]:
+        """Priors of coefficients, by effect with a formula; None: flat."""
+        if self.priors == "flat":
+            return dict.fromkeys(self.formulas)
+        given = self.priors if isinstance(self.priors, Mapping) else {}
+        idle = [effect for effect in self.family.effects if effect in given and effect not in self.formulas]
+        if idle:
+            raise UsageError(
+                f"priors holds one for the effects of covariates on {idle[0]}, and there are none: give "
+                f'{type(self).__name__}({idle[0]}="a formula").'
+            )
+        return {effect: given.get(effect, COEFFICIENT_PRIOR) for effect in self.formulas}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and sent to other processes as what it was given."""
-        return type(self), (self._given,)
+        return partial(type(self), self._given, **self.formulas), ()
 
     def __repr__(self) -> str:
-        if self.priors is None:
-            return f"{type(self).__name__}()"
+        arguments = [f"{effect}={text!r}" for effect, text in self.formulas.items()]
         if self.priors == "flat":
-            return f'{type(self).__name__}(priors="flat")'
-        listed = ", ".join(f'"{name}": {prior}' for name, prior in self.priors.items())
-        return f"{type(self).__name__}(priors={{{listed}}})"
+            arguments.insert(0, 'priors="flat"')
+        elif self.priors is not None:
+            listed = ", ".join(f'"{name}": {prior}' for name, prior in self.priors.items())
+            arguments.insert(0, f"priors={{{listed}}}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def _design(self, rfm: RFM) -> Design:
+        """Who shares parameters: customers with the same covariates, where there are formulas."""
+        if not self.formulas:
+            return self.design
+        rotate = {effect: _is_centred_normal(prior) for effect, prior in self._effect_priors.items()}
+        return Covariates.learned(self.formulas, rfm, self.family.statistic is SPEND, rotate)
 
     def _repr_html_(self) -> str:
         return cards.show(self)
@@ -83,7 +116,9 @@ class Model[F: Fit](Answers):
         >>> BetaGeo(priors="flat").get_params()
         {'priors': 'flat'}
         """
-        found: dict[str, Any] = {"priors": self._given}
+        found: dict[str, Any] = {"priors": self._given, **dict.fromkeys(self.family.effects), **self.formulas}
+        if not self.formulas:
+            found = {"priors": self._given}
         if deep and isinstance(self._given, Mapping):
             found |= {f"priors__{name}": prior for name, prior in self._given.items()}
         return found
@@ -105,22 +140,63 @@ class Model[F: Fit](Answers):
         BetaGeo(priors="flat")
         """
         priors = params.pop("priors", self._given)
+        formulas = {effect: params.pop(effect, self.formulas.get(effect)) for effect in self.family.effects}
         single = {
             name.removeprefix("priors__"): params.pop(name) for name in list(params) if name.startswith("priors__")
         }
         if params:
-            raise UsageError(f"{type(self).__name__} has no {', no '.join(params)} to set; it has: priors.")
+            raise UsageError(
+                f"{type(self).__name__} has no {', no '.join(params)} to set; it has: "
+                f"{', '.join(['priors', *self.family.effects])}."
+            )
         if single:
             priors = {**(priors if isinstance(priors, Mapping) else {}), **single}
-        made = type(self)(priors)
-        self._given, self.priors, self._parametrisation = made._given, made.priors, made._parametrisation
+        made = type(self)(priors, **formulas)
+        self.__dict__.update(made.__dict__)
         return self
+
+    def _known(
+        self, values: Mapping[str, Any], covariates: Any
+    ) -> tuple[Mapping[str, Any], Design, dict[str, npt.NDArray[np.float64]]]:
+        """Known parameters, the design of known covariates, and coefficients, (draws, coefficients)."""
+        if not self.formulas:
+            if covariates is not None:
+                raise UsageError(f"covariates are of a model with formulas, such as {self._example}.")
+            return values, self.design, {}
+        if covariates is None:
+            raise UsageError("A model with formulas needs covariates=, customers that show the levels of categories.")
+        if isinstance(covariates, RFM):
+            design = self._design(covariates)
+        else:
+            frame = pd.DataFrame(covariates)
+            nothing = np.zeros(len(frame))
+            frequency = np.asarray(frame.get("frequency", pd.Series(nothing)), dtype=np.int64)
+            further = frame.drop(columns="frequency", errors="ignore").reset_index(drop=True)
+            rfm = RFM(pd.RangeIndex(len(frame)), frequency, nothing, nothing, covariates=further)
+            design = self._design(rfm)
+        effects = {}
+        for effect, encoding in design.encodings.items():
+            given = values.get(effect, {})
+            unknown = sorted(set(given) - set(encoding.names))
+            if unknown:
+                raise UsageError(
+                    f"{effect} has no coefficient {', '.join(unknown)}; it has {', '.join(encoding.names)}."
+                )
+            columns = [np.atleast_1d(np.asarray(given.get(n, 0.0), dtype=np.float64)) for n in encoding.names]
+            size = max(map(len, columns), default=1)
+            draws = len(np.atleast_1d(values[self.family.parameters[0]]))
+            effects[effect] = np.stack([np.broadcast_to(c, max(size, draws)) for c in columns], axis=1)
+        return {name: value for name, value in values.items() if name not in self.formulas}, design, effects
+
+    @property
+    def _example(self) -> str:
+        return f'{type(self).__name__}({next(iter(self.family.effects))}="channel")'
 
     def pymc_model(self, rfm: RFM) -> Any:
         """The `pymc.Model` that `method="nuts"` samples: distinct rows of `rfm`, weighted by their customers."""
         from lifeworth.inference.pymc_model import build_model
 
-        return build_model(self.family, self.family.rows(rfm), self._parametrisation)
+        return build_model(self.family, self.family.rows(rfm, self._design(rfm)), self._parametrisation)
 
     def prior_check(self, rfm: RFM, draws: int = 300, interval: float = 0.9, seed: int = 0) -> dict[str, pd.DataFrame]:
         """What the priors take for possible, before any of these customers is looked at.
@@ -153,7 +229,10 @@ class Model[F: Fit](Answers):
         """
         from lifeworth.model.datatree import prior_tables
 
-        return prior_tables(self.family, self.priors, rfm, draws, interval, seed)
+        base = self.priors
+        if isinstance(base, Mapping):
+            base = {name: prior for name, prior in base.items() if name not in self._effect_priors}
+        return prior_tables(self.family, base, rfm, draws, interval, seed)
 
     @helpful
     def fit(
@@ -194,8 +273,8 @@ class Model[F: Fit](Answers):
         >>> lw.BetaGeo(priors="flat").fit(calibration, method="map")  # the published estimates
         BG/NBD fit (r = 0.2426, alpha = 4.414, a = 0.7929, b = 2.426; 1 draw, warn)
         """
-        rows = self.family.rows(rfm, self.design)
-        return self.fit_rows(rows, rfm, method, draws, seed, progress, self.design)
+        design = self._design(rfm)
+        return self.fit_rows(self.family.rows(rfm, design), rfm, method, draws, seed, progress, design)
 
     def fit_rows(
         self,
@@ -216,7 +295,7 @@ class Model[F: Fit](Answers):
         design : by whose groups the rows were brought together.
         """
         with watched(progress) as report:
-            if rows.free is not None and len(rows.group) > 1:
+            if rows.free is not None and len(rows.group) > 1 and not rows.covariates:
                 raise UsageError(f"{self.family.label} takes free orders and groups of customers apart only.")
             used = rows.paid
             found = infer(self.family, used, self._parametrisation, method, draws, seed, report)
@@ -228,6 +307,7 @@ class Model[F: Fit](Answers):
             "flat"
             if self.priors == "flat"
             else {v.name: v.prior for v in self._parametrisation.variables if v.prior is not None}
+            | {effect: prior for effect, prior in self._effect_priors.items() if effect in design.encodings and prior}
         )
         origin = Origin(
             customers=rows.customers,
@@ -239,7 +319,8 @@ class Model[F: Fit](Answers):
             created=now(),
             versions=versions(),
         )
-        posterior = Posterior(self.family, flat, time_unit, source.currency, source.period, design)
+        effects = {effect: flattened(found.draws[effect]) for effect in design.encodings}
+        posterior = Posterior(self.family, flat, time_unit, source.currency, source.period, design, effects)
         return self._made(posterior, found.diagnostics, origin, found.draws, found.sample_stats)
 
     @classmethod
@@ -272,11 +353,12 @@ class Model[F: Fit](Answers):
         currency: str | None = None,
         period: TimeUnit | None = None,
         design: Design = ONE_FOR_ALL,
+        effects: Mapping[str, Any] | None = None,
     ) -> F:
-        """A fit with known parameters, (draws,) or (draws, groups of the design)."""
+        """A fit with known parameters, (draws,) or (draws, groups of the design), and coefficients of covariates."""
         by = None if period is None else check_time_unit(period, "period")
-        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by, design)
-        samples = {name: draws[None, :] for name, draws in posterior.draws.items()}
+        posterior = Posterior.from_parameters(self.family, values, time_unit, currency, by, design, effects)
+        samples = {name: draws[None, :] for name, draws in {**posterior.draws, **posterior.effects}.items()}
         given = Diagnostics("given", "ok", ())
         return self._made(posterior, given, Origin(period=by, created=now(), versions=versions()), samples)
 
@@ -285,8 +367,33 @@ class Model[F: Fit](Answers):
         return cast(F, fit_class(self.family)(*parts))
 
 
+def _is_centred_normal(prior: PriorSpec | None) -> bool:
+    """Whether a prior looks the same in all rotations of the columns; a flat one does."""
+    return prior is None or (prior.distribution == "Normal" and not prior.arguments.get("mu", 0.0))
+
+
 class PurchaseModel(Model[PurchaseFit]):
-    """A model of how often customers buy, and until when."""
+    """A model of how often customers buy, and until when.
+
+    Parameters
+    ----------
+    priors : mapping of names to `pymc_extras.prior.Prior`, "flat" or None
+        As for all models; "purchase" and "dropout" name the prior of the coefficients of covariates. Default:
+        Normal(0, 1), of a level of a category against the average of all, or of one standard deviation of a number.
+    purchase : str, optional
+        Formula of covariates of the purchase rate, such as "channel + log(first_spend)".
+    dropout : str, optional
+        Formula of covariates of dropout.
+    """
+
+    def __init__(
+        self,
+        priors: Mapping[str, Any] | Literal["flat"] | None = None,
+        *,
+        purchase: str | None = None,
+        dropout: str | None = None,
+    ) -> None:
+        super().__init__(priors, purchase=purchase, dropout=dropout)
 
     @helpful
     def from_parameters(
@@ -295,6 +402,8 @@ class PurchaseModel(Model[PurchaseFit]):
         time_unit: TimeUnit,
         currency: str | None = None,
         period: TimeUnit | None = None,
+        *,
+        covariates: Any = None,
     ) -> PurchaseFit:
         """Take known parameters (numbers, or arrays of draws), in `time_unit`, as a fit.
 
@@ -304,6 +413,9 @@ class PurchaseModel(Model[PurchaseFit]):
         time_unit : the unit of time of the parameters.
         currency : what money is counted in.
         period : the periods purchases were counted in; RFM tables of another one are refused. Default: not known.
+        covariates : of a model with formulas, customers that show the levels of categories: an RFM table or a frame.
+            `values` then has "purchase" or "dropout" as well: coefficient -> number or (draws,) array, by the names
+            that `Fit.effects` gives. Parameters are those of a customer with the average of these covariates.
 
         Raises
         ------
@@ -315,7 +427,8 @@ class PurchaseModel(Model[PurchaseFit]):
         >>> round(float(known.expected_purchases_new_customer("39W")[0]), 4)
         1.1967
         """
-        return self.of_draws(values, check_time_unit(time_unit), currency, period)
+        values, design, effects = self._known(values, covariates)
+        return self.of_draws(values, check_time_unit(time_unit), currency, period, design, effects)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
@@ -346,11 +459,27 @@ class PurchaseModel(Model[PurchaseFit]):
 
 
 class SpendModel(Model[SpendFit]):
-    """A model of how much customers spend per purchase."""
+    """A model of how much customers spend per purchase.
+
+    Parameters
+    ----------
+    priors : mapping of names to `pymc_extras.prior.Prior`, "flat" or None
+        As for all models; "spend" names the prior of the coefficients of covariates.
+    spend : str, optional
+        Formula of covariates of mean spend; `frequency`, the number of repeat purchases, may be one.
+    """
+
+    def __init__(self, priors: Mapping[str, Any] | Literal["flat"] | None = None, *, spend: str | None = None) -> None:
+        super().__init__(priors, spend=spend)
 
     @helpful
     def from_parameters(
-        self, values: Mapping[str, Any], currency: str | None = None, period: TimeUnit | None = None
+        self,
+        values: Mapping[str, Any],
+        currency: str | None = None,
+        period: TimeUnit | None = None,
+        *,
+        covariates: Any = None,
     ) -> SpendFit:
         """Take known parameters (numbers, or arrays of draws) as a fit; arguments as for a model of purchases.
 
@@ -358,7 +487,8 @@ class SpendModel(Model[SpendFit]):
         ------
         UsageError : parameters missing, unknown, not positive or of unequal length.
         """
-        return self.of_draws(values, None, currency, period)
+        values, design, effects = self._known(values, covariates)
+        return self.of_draws(values, None, currency, period, design, effects)
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:

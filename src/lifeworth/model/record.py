@@ -49,7 +49,7 @@ def to_record(fit: FitData) -> dict[str, Any]:
         "created": origin.created,
         "versions": dict(origin.versions),
     }
-    if fit.posterior.design.groups > 1:
+    if fit.posterior.design.kind != ONE_FOR_ALL.kind:
         record["design"] = fit.posterior.design.to_record()
     plain: dict[str, Any] = _plain(record)
     return plain
@@ -94,8 +94,12 @@ def from_record(record: Mapping[str, Any], samples: Samples, sample_stats: Sampl
     floats = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in samples.items()}
     parameters = {name: flattened(values) for name, values in floats.items() if name in family.parameters}
     design = design_from_record(record["design"], where) if "design" in record else ONE_FOR_ALL
+    unknown = [effect for effect in design.encodings if effect not in family.effects or effect not in floats]
+    if unknown:
+        raise DataError(f"{where} is damaged: it holds no coefficients of covariates for {', '.join(unknown)}.")
+    effects = {effect: flattened(floats[effect]) for effect in design.encodings}
     try:
-        posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period, design)
+        posterior = Posterior.from_parameters(family, parameters, time_unit, currency, origin.period, design, effects)
     except UsageError as error:
         raise DataError(f"{where} is damaged: {error}") from error
     return FitData(posterior, diagnostics, origin, floats, dict(sample_stats))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +17,7 @@ from lifeworth.migration_hints import helpful
 from lifeworth.periods import TimeUnit, elapsed, period_ordinal, period_start
 from lifeworth.rfm.aggregate import READING, count_customers, fill_ages
 from lifeworth.rfm.audit import audit_of, note_on_gap, refuse_refunds
+from lifeworth.rfm.covariates import check_covariates, first_values
 from lifeworth.rfm.data_checks import Extremes, with_notes
 from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Clock, Run, workers
@@ -44,6 +45,7 @@ def rfm_summary(
     observation_end: Any = None,
     refunds: Refunds = "net",
     *,
+    covariates: Sequence[str] = (),
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
     time_zone: str | None = None,
@@ -84,6 +86,9 @@ def rfm_summary(
         purchase. "drop": refunds are left out. "error": refunds raise an error.
 
         An order with amount 0 and without a refund is a purchase. Refunds after `observation_end` are not used.
+    covariates : list of str, optional
+        Further columns, such as ["channel"], for formulas of models: of each customer, the value at the first purchase.
+        If a customer's purchases have several values, the audit counts such customers.
     duplicates : {"keep", "drop"}, default "keep"
         Whether to drop rows that equal an earlier row in customer, date and amount, as in files that were loaded twice.
     date_format : str, optional
@@ -169,6 +174,7 @@ refunds="net" (they lower the purchases that they undo) or refunds="drop" (they 
       customer_id  frequency  recency    T  monetary_value
     0         ann          0      0.0  1.0             0.0
     """
+    names = check_covariates(covariates)
     settings = Settings(
         customer_id,
         date,
@@ -189,7 +195,8 @@ refunds="net" (they lower the purchases that they undo) or refunds="drop" (they 
         counted = _summarise(
             data, replace(settings, progress=report), None, ("observation_end", observation_end), run, count
         )
-    return counted.rfm
+    rfm = counted.rfm
+    return rfm.with_columns(*first_values(rfm.customer_id, data, names, settings)) if names else rfm
 
 
 @helpful
@@ -204,6 +211,7 @@ def train_test_split(
     *,
     train_end: Any,
     test_end: Any = None,
+    covariates: Sequence[str] = (),
     duplicates: Duplicates = "keep",
     date_format: str | None = None,
     time_zone: str | None = None,
@@ -224,6 +232,8 @@ def train_test_split(
         The calibration ends with the period that contains this date.
     test_end : date, optional
         The holdout ends with the period that contains this date; by default, the last date in the data.
+    covariates : list of str, optional
+        Further columns of `calibration`, with the value at each customer's first purchase.
     customer_id, date, amount, period, time_unit, refunds, memory_limit, progress
         As in `rfm_summary`, as are all other parameters.
 
@@ -265,6 +275,7 @@ def train_test_split(
     >>> float(calibration.past_spend[0]), int(holdout["frequency"][0]), float(holdout["spend"][0])
     (20.0, 1, 30.0)
     """
+    names = check_covariates(covariates)
     settings = Settings(
         customer_id,
         date,
@@ -291,6 +302,8 @@ def train_test_split(
     holdout.attrs["length"] = float(elapsed(np.array([edge]), counted.last, period, time_unit)[0])
     holdout.attrs["start"] = period_start(edge + 1, period).isoformat()
     holdout.attrs["end"] = period_start(counted.last, period).isoformat()
+    if names:
+        calibration = calibration.with_columns(*first_values(calibration.customer_id, data, names, settings))
     return calibration, holdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lifeworth.display import cards
 from lifeworth.errors import DataError, UsageError
 from lifeworth.migration_hints import Answers, helpful
 from lifeworth.periods import UNIT_NAMES, TimeUnit
+from lifeworth.rfm.covariates import Missing, covariates_of, joined_columns
 from lifeworth.rfm.lookup import looked_up
 from lifeworth.rfm.metadata import RFMMetadata, metadata_of, name_of, rfm_metadata
 from lifeworth.tables import arrow_table, check_output, read_table
@@ -53,6 +55,8 @@ class RFM(Answers):
         Currency of amounts.
     audit : Audit
         Audit of the rows from which the table was made.
+    covariates : pandas.DataFrame or None
+        Covariates of the customers, one row each in the same order; None if there are none.
     row_order : int64 array of shape (n,) or None
         Row of the caller's table for each row; None if the order is the same.
 
@@ -81,6 +85,7 @@ class RFM(Answers):
     observation_end: pd.Timestamp | None = None
     currency: str | None = None
     audit: Audit = field(default_factory=lambda: Audit(0, 0))
+    covariates: pd.DataFrame | None = field(default=None, repr=False)
     row_order: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     _source: Any = field(default=None, repr=False)  # the files of its transactions, which must not be overwritten
 
@@ -154,6 +159,9 @@ class RFM(Answers):
         if self.monetary_value is not None:
             columns["monetary_value"] = self.monetary_value
         frame = pd.DataFrame(columns)
+        if self.covariates is not None:
+            for name in self.covariates.columns:
+                frame[name] = self.covariates[name].array
         frame.attrs.update(self.metadata.to_attrs())
         return frame
 
@@ -249,6 +257,9 @@ class RFM(Answers):
         codes, ids = factorise_ids(frame["customer_id"], "customer_id")
         order = np.argsort(codes)
         money = {name: numbers[name][order] if name in numbers else None for name in _MONEY}
+        # A column without a name is the index of a CSV file.
+        own = {*RFM_COLUMNS, *_MONEY}
+        further = [name for name in frame.columns if name not in own and not str(name).startswith("Unnamed:") and name]
         counted = Audit(rows_in=len(frame), rows_used=len(frame), customers=len(frame))
         return cls(
             customer_id=ids,
@@ -256,6 +267,7 @@ class RFM(Answers):
             recency=numbers["recency"][order],
             T=numbers["T"][order],
             **money,
+            covariates=frame[further].iloc[order].reset_index(drop=True) if further else None,
             time_unit=metadata.time_unit,
             period=metadata.period,
             observation_end=metadata.observation_end,
@@ -292,8 +304,67 @@ class RFM(Answers):
             T=self.T[rows],
             monetary_value=None if self.monetary_value is None else self.monetary_value[rows],
             past_spend=None if self.past_spend is None else self.past_spend[rows],
+            covariates=None if self.covariates is None else self.covariates.iloc[rows].reset_index(drop=True),
             row_order=None if self.row_order is None else self.row_order[rows],
         )
+
+    def with_covariates(
+        self,
+        data: Any,
+        on: str = "customer_id",
+        *,
+        columns: Sequence[str] | None = None,
+        date: str | None = None,
+        missing: Missing = "error",
+    ) -> RFM:
+        """Return the table with covariates of its customers, for formulas of models.
+
+        Parameters
+        ----------
+        data : table or path
+            One row per customer; customers that are not in this table are ignored.
+        on : str, default "customer_id"
+            Column of customer ids.
+        columns : list of str, optional
+            Columns to take; by default, all others.
+        date : str, optional
+            Column of dates, if customers have several rows: of each, the last one that is not after `observation_end`
+            is taken.
+        missing : {"error", "level"}, default "error"
+            What to do about customers without a row or a value: raise an error, or give a categorical covariate the
+            level "(missing)".
+
+        Returns
+        -------
+        RFM
+            The table with further covariates; those of the same name are replaced.
+
+        Raises
+        ------
+        DataError
+            Columns or customers are missing, a customer has several rows, or a number is missing.
+        UsageError
+            A column has the name of one of the RFM table's own.
+
+        Examples
+        --------
+        >>> import lifeworth as lw, pandas as pd
+        >>> rfm = lw.RFM.from_frame(
+        ...     pd.DataFrame({"customer_id": [3, 7], "frequency": [0, 2], "recency": [0, 30.4], "T": [5, 39]}), "W")
+        >>> rfm.with_covariates(pd.DataFrame({"customer_id": [7, 3], "channel": ["shop", "web"]})).to_pandas()
+           customer_id  frequency  recency     T channel
+        0            3          0      0.0   5.0     web
+        1            7          2     30.4  39.0    shop
+        """
+        frame, notes = covariates_of(
+            self.customer_id, data, on, columns, date, missing, self.observation_end, self.period
+        )
+        return self.with_columns(frame, notes)
+
+    def with_columns(self, frame: pd.DataFrame, notes: Sequence[str] = ()) -> RFM:
+        """Return the table with further covariates, one row per customer in its order, and further notes."""
+        audit = replace(self.audit, notes=(*self.audit.notes, *notes))
+        return replace(self, covariates=joined_columns(self.covariates, frame), audit=audit)
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the table, its units and its audit to one Parquet file, atomically.

@@ -81,6 +81,7 @@ def top_probabilities(
     if not is_whole(seed) or not 0 <= seed < 2**63:
         raise UsageError(f"seed={seed!r} must be a whole number from 0 on.")
     n = len(rfm)
+    purchases, spend = purchases.on(rfm), None if spend is None else spend.on(rfm)
     places = [min(max(round(share * n), 1), n) for share in borders]
     sums = [np.zeros(n) for _ in borders]
     done = 0

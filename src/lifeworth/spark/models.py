@@ -187,7 +187,10 @@ def _packed(clv: CLV) -> Packed:
     parts = [part.posterior for part in (clv.purchases, clv.spend) if part is not None]
     learned = None if clv.calibration is None else to_json(clv.calibration)
     return [
-        (part.family.name, part.draws, part.time_unit, part.currency, part.period, part.design.to_record())
+        (
+            *(part.family.name, part.draws, part.time_unit, part.currency, part.period),
+            *(part.design.to_record(), dict(part.effects)),
+        )
         for part in parts
     ], learned
 
@@ -195,9 +198,9 @@ def _packed(clv: CLV) -> Packed:
 def _unpacked(packed: Packed) -> CLV:
     parts, learned = packed
     fits: dict[str, Any] = {}
-    for name, draws, time_unit, currency, period, record in parts:
+    for name, draws, time_unit, currency, period, record, effects in parts:
         design = design_from_record(record, "The model sent to Spark")
-        fits[FAMILIES[name].kind] = MODELS[name]().of_draws(draws, time_unit, currency, period, design)
+        fits[FAMILIES[name].kind] = MODELS[name]().of_draws(draws, time_unit, currency, period, design, effects)
     return CLV(**fits, calibration=None if learned is None else from_json(learned, "The model sent to Spark"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.posterior import Posterior
 from lifeworth.periods import units_per_year
-from lifeworth.predict import check_units, with_a_mean
+from lifeworth.predict import check_units, pieces, with_a_mean
 from lifeworth.rfm import RFM, by_customer
 from lifeworth.value.expectations import CELLS_PER_BLOCK, Expectations, Histories
 from lifeworth.value.futures import Futures
-from lifeworth.value.terms import Terms, per_customer
+from lifeworth.value.terms import PER_CUSTOMER_TERMS, Terms, per_customer
 from lifeworth.value.totals import Totals
 
 Array = npt.NDArray[np.float64]
@@ -54,11 +54,25 @@ def predict_value(
     if spend is not None:
         check_units(spend, rfm)
         spend = with_a_mean(spend)
-    engine = _Engine(purchases, spend, rfm, terms, groups, shifts)
-    for done in engine.run():
-        if progress is not None:
-            progress("valuing customers", done)
-    return engine.frame(), engine.totals()
+    group, labels = _grouped(groups, rfm)
+    first: _Engine | None = None
+    frames = []
+    for rows, (of_purchases, of_spend) in pieces(rfm, purchases, spend):
+        assert of_purchases is not None
+        some, own = rfm, terms
+        if rows.stop - rows.start < len(rfm):
+            some, own = replace(rfm.take(np.arange(rows.start, rows.stop)), row_order=None), _of_some(terms, rfm, rows)
+        engine = _Engine(of_purchases, of_spend, some, own, (group[rows], labels), shifts)
+        for done in engine.run():
+            if progress is not None:
+                progress("valuing customers", (rows.start + done * (rows.stop - rows.start)) / len(rfm))
+        frames.append(engine.frame())
+        if first is None:
+            first = engine
+        else:
+            first.add(engine)
+    assert first is not None
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True), first.totals()
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class _Engine:
         spend: Posterior | None,
         rfm: RFM,
         terms: Terms,
-        groups: Any,
+        groups: tuple[Indices, pd.Index[Any]],
         shifts: tuple[float, float],
     ) -> None:
         self.purchases, self.spend, self.rfm, self.terms = purchases, spend, rfm, terms
@@ -115,7 +129,8 @@ class _Engine:
             self.threshold = self.cost - self.past
         self.of_purchases, self.of_value = shifts
         self.margin, self.cost_per_order = self.margin * self.of_value, self.cost_per_order * self.of_purchases
-        self.group, self.labels = _grouped(groups, rfm)
+        self.group, self.labels = groups
+        self.members = np.bincount(self.group, minlength=len(self.labels))
         shape = (len(self.labels), len(self.clock.edges) - 1)
         self.means_of_purchases, self.means_of_value = np.zeros(shape), np.zeros(shape)
         told = (*shape, self.runs) if terms.uncertainty is not None else (0, 0, 0)
@@ -280,6 +295,14 @@ class _Engine:
                 frame["ltv_cac"] = np.where(cost > 0, (self.past + frame["clv"]) / cost, np.nan)
         return frame
 
+    def add(self, other: _Engine) -> None:
+        """Add the totals of other customers."""
+        self.total_purchases += other.total_purchases
+        self.total_value += other.total_value
+        self.means_of_purchases += other.means_of_purchases
+        self.means_of_value += other.means_of_value
+        self.members = self.members + other.members
+
     def totals(self) -> Totals | None:
         """The portfolio, if its draws were made."""
         if self.terms.uncertainty is None:
@@ -289,11 +312,22 @@ class _Engine:
             self.total_value,
             self.means_of_purchases,
             self.means_of_value if self.spend is not None else np.full_like(self.means_of_value, np.nan),
-            np.bincount(self.group, minlength=len(self.labels)),
+            self.members,
             self.labels,
             self.clock,
             self.terms.interval,
         )
+
+
+def _of_some(terms: Terms, rfm: RFM, rows: slice) -> Terms:
+    """Terms of some of the customers of a table."""
+    own: dict[str, Any] = {}
+    for name in PER_CUSTOMER_TERMS:
+        given = getattr(terms, name)
+        if given is not None:
+            values = per_customer(given, rfm, name)
+            own[name] = float(values[0]) if len(values) == 1 else values[rows]
+    return replace(terms, **own)
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:
