@@ -13,8 +13,8 @@ import lifeworth as lw
 from lifeworth.cli import app
 from lifeworth.errors import DataError, UsageError
 from lifeworth.historical import historical_clv
-from lifeworth.transactions import read_transactions
 from lifeworth.transactions.amounts import from_text
+from usable_rows import read_transactions
 
 NO_BREAK, NARROW, THIN = "\u00a0", "\u202f", "\u2009"
 

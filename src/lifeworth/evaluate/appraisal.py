@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,12 @@ from lifeworth.evaluate.tracking import track_purchases
 from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.models import USUAL_PURCHASES
-from lifeworth.periods import TimeUnit
-from lifeworth.rfm import RFM, cohort_table, rfm_summary
+from lifeworth.rfm import RFM, cohort_table
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.rfm.summary import count
 from lifeworth.segments import Segments, segment
-from lifeworth.tables.frames import open_table
-from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named
+from lifeworth.transactions import ReadingOptions
 from lifeworth.value import Totals
 
 Progress = Callable[[str, float], None]
@@ -63,62 +64,41 @@ class Appraisal:
     notes: tuple[str, ...]
 
 
+@takes_transactions()
 def appraise(
     data: Any,
     horizon: str | float = "13W",
     cutoffs: Any = 4,
     models: Any = (USUAL_PURCHASES,),
     *,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str = "amount",
-    period: TimeUnit = "D",
-    time_unit: TimeUnit = "W",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-    currency: str | None = None,
     method: str = "auto",
     draws: int = 1000,
     interval: float = 0.9,
     seed: int = 0,
     progress: Progress | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> Appraisal:
     """Judge models at past cut-offs, fit the first of them on all data, and look at the customers from all sides.
 
     Parameters
     ----------
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`. They are read once.
     horizon : of windows, and of the forecast from now. cutoffs, models : as in `backtest`; the first model is the
         one that values customers.
     method, draws : of the model fitted on all data. Other arguments as in `backtest`.
+    **reading
+        Options of `Transactions`, such as column names.
 
     Raises
     ------
     DataError, UsageError : as `backtest`. FitError : the fit on all data failed its diagnostics.
     """
     tell = progress or (lambda what, done: None)
-    rows: dict[str, Any] = {
-        "customer_id": customer_id,
-        "date": date,
-        "amount": amount,
-        "period": period,
-        "observation_end": observation_end,
-        "refunds": refunds,
-        "duplicates": duplicates,
-        "date_format": date_format,
-        "time_zone": time_zone,
-        "decimal": decimal,
-    }
-    settings = {**rows, "time_unit": time_unit, "currency": currency}
-    with columns_named(customer_id, date, amount):
-        beside = DataNotes.of(data, [customer_id, date, amount], amount, currency)
-        table = open_table(data, [customer_id, date, amount], beside)
-    rfm = rfm_summary(table, **settings)
-    seen = (*rfm.audit.notes, *beside.sentences(rfm.audit.refunds))
-    rfm = replace(rfm, audit=replace(rfm.audit, notes=seen))
+    log: TransactionLog = data
+    log.require_amounts()
+    log.columns()
+    rfm = count(log)
     pairs = models_of(models)
     name, (purchases, spend) = next(iter(pairs.items()))
     tell("fitting the model", 0.0)
@@ -127,14 +107,13 @@ def appraise(
         reasons = [*clv.purchases.diagnostics.reasons, *(clv.spend.diagnostics.reasons if clv.spend else ())]
         raise FitError(f"The fit failed its diagnostics: {' '.join(reasons)} Nothing was written.")
     bt = backtest(
-        table,
+        log,
         cutoffs,
         horizon,
         pairs,
         interval=interval,
         seed=seed,
         progress=lambda what, done: tell("judging at past cut-offs", done),
-        **settings,
     )
     tell("valuing customers", 0.0)
     raw, raw_totals = clv.predict_both(rfm, horizon, interval=interval, seed=seed)
@@ -155,26 +134,23 @@ def appraise(
     cut = bt.cuts[-1]
     able = next((one.clv for one in cut.forecasts if one.method == name), None)
     comparison = compare_clv(
-        table,
+        log,
         cut.cutoff,
         horizon,
         (purchases, spend) if able is None or able.spend is None else able,
         seed=seed,
         interval=interval,
-        **settings,
     )
     tell("comparing, segmenting, viewing", 0.6)
     assert rfm.past_spend is not None
     segments = segment(frame, rfm)
     customers = frame.assign(past_value=rfm.past_spend, segment=segments.customers["segment"].to_numpy())
-    views = five_views(table, **rows)
-    cohorts = cohort_table(table, **rows, cohort="W" if views.step == "W" else "M")
-    options = {key: value for key, value in rows.items() if key != "observation_end"}
-    definitions = clv_definitions(table, **options, end=observation_end)
+    views = five_views(log)
+    cohorts = cohort_table(log, "W" if views.step == "W" else "M")
+    definitions = clv_definitions(log)
     tracking = None
-    if able is not None and period == "D" and time_unit in ("D", "W"):
-        how = {key: value for key, value in rows.items() if key not in ("period", "observation_end")}
-        tracking = track_purchases(able.purchases, cut.rfm, table, **how, interval=interval, seed=seed)
+    if able is not None and log.reading.period == "D" and log.reading.time_unit in ("D", "W"):
+        tracking = track_purchases(able.purchases, cut.rfm, log, interval=interval, seed=seed)
     else:
         notes.append("Purchases week by week are drawn where they are counted by days.")
     coverage = bt.held_out_coverage(name, seed)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,12 @@ from lifeworth.evaluate.baselines import Known, baselines_of, checked
 from lifeworth.evaluate.cutoffs import Calendar, check_resamples, check_shares
 from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
-from lifeworth.migration_hints import helpful
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.models import USUAL_PURCHASES
-from lifeworth.periods import TimeUnit, period_ordinal, period_start, to_timestamp
+from lifeworth.periods import period_ordinal, period_start, to_timestamp
 from lifeworth.rfm import RFM
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.transactions import ReadingOptions
 
 Array = npt.NDArray[np.float64]
 
@@ -110,7 +110,7 @@ def _plots() -> Any:
     return import_module("lifeworth.plots")
 
 
-@helpful
+@takes_transactions()
 def compare_clv(
     data: Any,
     train_end: Any = None,
@@ -118,18 +118,6 @@ def compare_clv(
     model: Any = USUAL_PURCHASES,
     baselines: Any = None,
     *,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str = "amount",
-    period: TimeUnit = "D",
-    time_unit: TimeUnit = "W",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-    currency: str | None = None,
     budgets: Sequence[float] = (0.05, 0.1, 0.2),
     top: float = 0.2,
     method: str = "auto",
@@ -139,13 +127,14 @@ def compare_clv(
     bootstrap: int = 200,
     seed: int = 0,
     progress: Progress = None,
+    **reading: Unpack[ReadingOptions],
 ) -> ClvComparison:
     """Put every customer's historical and predictive value beside each other, and see which ranking earned more.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
-        time_zone, decimal, currency : as in `rfm_summary`.
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`. They are read once.
     train_end : last date that is known; what came after judges. None: everything is known, and nothing judges.
     horizon : length of the window to foretell, "39W" or "12M"; default: all the time there is after `train_end`.
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
@@ -156,6 +145,8 @@ def compare_clv(
     method, draws, seed : as in `fit_clv`. interval : of forecasts.
     confidence, bootstrap : of what was earned; 0 resamples: no intervals.
     progress : as in `rfm_summary`.
+    **reading
+        Options of `Transactions`, such as column names.
 
     Returns
     -------
@@ -182,30 +173,16 @@ def compare_clv(
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        calendar = Calendar.read(
-            data,
-            horizon or 1,
-            observation_end,
-            customer_id=customer_id,
-            date=date,
-            amount=amount,
-            period=period,
-            time_unit=time_unit,
-            refunds=refunds,
-            duplicates=duplicates,
-            date_format=date_format,
-            time_zone=time_zone,
-            decimal=decimal,
-            currency=currency,
-        )
+        data.require_amounts()
+        calendar = Calendar(data, horizon or 1)
         actual: Array | None = None
         window_end: pd.Timestamp | None = None
         if train_end is None:
             known = calendar.today()
         else:
             if horizon is None:
-                left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), period)
-                calendar.horizon = f"{max(left, 1)}{period}"
+                left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), calendar.period)
+                calendar.horizon = f"{max(left, 1)}{calendar.period}"
             (edge,) = calendar.cutoffs([train_end])
             cut, known = calendar.cut(edge)
             actual, window_end = cut.value, cut.window_end
@@ -243,7 +220,7 @@ def compare_clv(
         earned=earned,
         corners=corners,
         clv=clv,
-        train_end=rfm.observation_end or period_start(calendar.end, period),
+        train_end=rfm.observation_end or period_start(calendar.end, calendar.period),
         window_end=window_end,
         horizon=calendar.horizon,
         interval=interval,

@@ -12,7 +12,7 @@ from lifeworth.historical.calendar import DAY_SECONDS, YEAR_SECONDS
 from lifeworth.historical.formulas import Worth, divided
 from lifeworth.historical.options import Options
 from lifeworth.historical.orders import Orders
-from lifeworth.historical.rows import Floats
+from lifeworth.rfm.purchases import Floats
 
 TARGET_RATIO = 3.0
 # Sums of money in another order differ in their last digits.

@@ -22,7 +22,7 @@ from lifeworth.historical.calendar import (
 )
 from lifeworth.historical.options import WINDOWS, Cost, Options
 from lifeworth.historical.orders import Entries, Orders
-from lifeworth.historical.rows import Floats, Integers
+from lifeworth.rfm.purchases import Floats, Integers
 from lifeworth.transactions import wall_clock_edge
 
 CONFIDENCE = 0.95

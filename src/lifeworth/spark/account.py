@@ -17,12 +17,11 @@ from lifeworth.rfm.audit import REASONS, gap_note
 from lifeworth.rfm.data_checks import CustomerFacts, facts_of, noted
 from lifeworth.rfm.id_checks import IdFacts
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.state_folder import MONEY_UNITS
 from lifeworth.rfm.summary import table_and_checks
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, fetched, functions_of, mapped
-from lifeworth.transactions import Audit, DataNotes
+from lifeworth.transactions import Audit, DataNotes, Reading
 from lifeworth.transactions.audit import EXAMPLES
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ class Account:
             rows = [one_of_nobody(schema, nobody, end), *tables]
             reader = pa.RecordBatchReader.from_batches(schema, rows)
             checks = RowChecks(spare=1)
-            settings = Settings("id", "date", money, **about, date_format=None, currency=None, threads=1)
-            rfm = table_and_checks(reader, settings, end, later, checks)
+            rfm = table_and_checks(reader, Reading("id", "date", money, **about), end, later, checks)
             audit = rfm.audit
             table = rfm.take(np.asarray(rfm.customer_id != nobody))
             checks.rows -= 1
