@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models docs notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
+.PHONY: help setup demo test test-slow lint lengths format models docs notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -38,6 +38,9 @@ lint: $(READY) ## style, formatting, types, and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+lengths: $(READY) ## long functions and files, for whoever wants to shorten them
+	@$(BIN)/python tools/lengths.py
 
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix
