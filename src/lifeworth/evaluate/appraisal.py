@@ -100,12 +100,9 @@ def appraise(
     log.columns()
     rfm = count(log)
     pairs = models_of(models)
-    name, (purchases, spend) = next(iter(pairs.items()))
+    name, pair = next(iter(pairs.items()))
     tell("fitting the model", 0.0)
-    clv = fit_clv(rfm, purchases, spend, method=method, draws=draws, seed=seed, progress=progress)
-    if clv.verdict == "fail":
-        reasons = [*clv.purchases.diagnostics.reasons, *(clv.spend.diagnostics.reasons if clv.spend else ())]
-        raise FitError(f"The fit failed its diagnostics: {' '.join(reasons)} Nothing was written.")
+    clv = _fitted(rfm, pair, method, draws, seed, progress)
     bt = backtest(
         log,
         cutoffs,
@@ -116,42 +113,20 @@ def appraise(
         progress=lambda what, done: tell("judging at past cut-offs", done),
     )
     tell("valuing customers", 0.0)
-    raw, raw_totals = clv.predict_both(rfm, horizon, interval=interval, seed=seed)
-    assert raw_totals is not None
-    notes: list[str] = []
-    frame, totals = raw, raw_totals
-    try:
-        clv = clv.calibrate(bt, name)
-    except DataError as error:
-        notes.append(f"Intervals are the model's own: {error}")
-    else:
-        assert clv.calibration is not None
-        notes += clv.calibration.reasons
-        frame, recalibrated = clv.predict_both(rfm, horizon, interval=interval, seed=seed)
-        assert recalibrated is not None
-        totals = recalibrated
+    valued = _valued(clv, rfm, bt, name, horizon, interval, seed)
     tell("comparing, segmenting, viewing", 0.2)
     cut = bt.cuts[-1]
-    able = next((one.clv for one in cut.forecasts if one.method == name), None)
-    comparison = compare_clv(
-        log,
-        cut.cutoff,
-        horizon,
-        (purchases, spend) if able is None or able.spend is None else able,
-        seed=seed,
-        interval=interval,
-    )
+    then = next((forecast.clv for forecast in cut.forecasts if forecast.method == name), None)
+    model = pair if then is None or then.spend is None else then
+    comparison = compare_clv(log, cut.cutoff, horizon, model, seed=seed, interval=interval)
     tell("comparing, segmenting, viewing", 0.6)
     assert rfm.past_spend is not None
-    segments = segment(frame, rfm)
-    customers = frame.assign(past_value=rfm.past_spend, segment=segments.customers["segment"].to_numpy())
+    segments = segment(valued.customers, rfm)
+    customers = valued.customers.assign(past_value=rfm.past_spend, segment=segments.customers["segment"].to_numpy())
     views = five_views(log)
-    cohorts = cohort_table(log, "W" if views.step == "W" else "M")
-    definitions = clv_definitions(log)
-    tracking = None
-    if able is not None and log.reading.period == "D" and log.reading.time_unit in ("D", "W"):
-        tracking = track_purchases(able.purchases, cut.rfm, log, interval=interval, seed=seed)
-    else:
+    tracking = None if then is None else _tracked(then, cut.rfm, log, interval, seed)
+    notes = list(valued.notes)
+    if tracking is None:
         notes.append("Purchases week by week are drawn where they are counted by days.")
     coverage = bt.held_out_coverage(name, seed)
     if not np.isfinite(coverage["calibrated"]).any():
@@ -159,18 +134,59 @@ def appraise(
     tell("comparing, segmenting, viewing", 1.0)
     return Appraisal(
         rfm=rfm,
-        clv=clv,
+        clv=valued.clv,
         customers=customers,
-        totals=totals,
-        raw_totals=raw_totals,
+        totals=valued.totals,
+        raw_totals=valued.raw_totals,
         backtest=bt,
         method=name,
         coverage=coverage,
         comparison=comparison,
         segments=segments,
         views=views,
-        cohorts=cohorts,
-        definitions=definitions,
+        cohorts=cohort_table(log, "W" if views.step == "W" else "M"),
+        definitions=clv_definitions(log),
         tracking=tracking,
         notes=tuple(notes),
     )
+
+
+def _fitted(rfm: RFM, models: tuple[Any, Any], method: str, draws: int, seed: int, progress: Progress | None) -> CLV:
+    """The models of purchases and spend, fitted to all data; raise a FitError where the diagnostics fail."""
+    clv = fit_clv(rfm, *models, method=method, draws=draws, seed=seed, progress=progress)
+    if clv.verdict == "fail":
+        reasons = [*clv.purchases.diagnostics.reasons, *(clv.spend.diagnostics.reasons if clv.spend else ())]
+        raise FitError(f"The fit failed its diagnostics: {' '.join(reasons)} Nothing was written.")
+    return clv
+
+
+@dataclass(frozen=True, eq=False)
+class _Valued:
+    """A model, calibrated where the backtest allows it, and its predictions."""
+
+    clv: CLV
+    customers: pd.DataFrame
+    totals: Totals
+    raw_totals: Totals
+    notes: tuple[str, ...]
+
+
+def _valued(clv: CLV, rfm: RFM, bt: Backtest, name: str, horizon: str | float, interval: float, seed: int) -> _Valued:
+    """Predict by the model alone and, where past cut-offs teach enough, by the calibrated model."""
+    customers, raw_totals = clv.predict_both(rfm, horizon, interval=interval, seed=seed)
+    assert raw_totals is not None
+    try:
+        clv = clv.calibrate(bt, name)
+    except DataError as error:
+        return _Valued(clv, customers, raw_totals, raw_totals, (f"Intervals are the model's own: {error}",))
+    assert clv.calibration is not None
+    customers, totals = clv.predict_both(rfm, horizon, interval=interval, seed=seed)
+    assert totals is not None
+    return _Valued(clv, customers, totals, raw_totals, clv.calibration.reasons)
+
+
+def _tracked(clv: CLV, rfm: RFM, log: TransactionLog, interval: float, seed: int) -> pd.DataFrame | None:
+    """Weekly purchases against the model at a cut-off; None where purchases are not counted by days."""
+    if log.reading.period != "D" or log.reading.time_unit not in ("D", "W"):
+        return None
+    return track_purchases(clv.purchases, rfm, log, interval=interval, seed=seed)

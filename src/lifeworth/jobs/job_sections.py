@@ -7,7 +7,9 @@ import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from lifeworth.families import FAMILIES
 from lifeworth.value import Terms
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -58,7 +60,7 @@ class RFMSection(Section):
 class ModelSection(Section):
     """What is fitted, or which fit is taken."""
 
-    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
+    purchases: str = "bg_nbd"
     by: str | None = Field(default=None, min_length=1)
     least_per_segment: int = Field(default=500, ge=1)
     spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
@@ -71,6 +73,15 @@ class ModelSection(Section):
     register_as: str | None = Field(default=None, pattern=NAME)
     promote: bool = True
     registry: str = "models"
+
+    @field_validator("purchases", mode="after")
+    @classmethod
+    def _is_a_model_of_purchases(cls, value: str) -> str:
+        names = [repr(family.name) for family in FAMILIES.values() if family.kind == "purchases"]
+        if repr(value) not in names:
+            expected = f"{', '.join(names[:-1])} or {names[-1]}"
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
