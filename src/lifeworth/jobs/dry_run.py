@@ -1,4 +1,4 @@
-"""What a job would do."""
+"""A dry run: describe what a job would do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ from lifeworth.redaction import redacting
 
 
 def dry_run(job: Job, run_id: str | None = None) -> list[str]:
-    """What a run would do, a sentence a step; places are looked at, and nothing is written.
+    """Describe what a run would do, one sentence per step, without writing anything.
 
-    A query is run for the names and types of its columns, and can only read; one with `unrestricted_sql` is not run.
+    A query is run in a way that cannot write, and only for the names and types of its columns; a query with
+    `unrestricted_sql` is not run.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    run_id : str, optional
+        The id under which a sink that appends stores the rows; default, the last day observed.
+
+    Returns
+    -------
+    list of str
+        The sentences, in the order of the steps.
 
     Raises
     ------
-    UsageError, DataError, SourceError : what would stop it, as far as can be told without reading all rows.
+    UsageError, DataError, SourceError
+        If the run would stop, as far as this can be determined without reading all rows.
     """
     with redacting(job.secrets):
         return _sentences(job, run_id)

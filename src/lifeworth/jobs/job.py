@@ -1,4 +1,4 @@
-"""A job as a file says it: checked whole before anything is read, every mistake named by its key."""
+"""A job as described by its file: validated completely before anything is read, with every error named by its key."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _connection_string(value: Any) -> Any:
 
 
 class PlaceKeys(Section):
-    """The keys of a place, of which there is one."""
+    """The keys that name a place, exactly one of which must be given."""
 
     path: str | None = None
     duckdb: str | None = None
@@ -72,7 +72,7 @@ class PlaceKeys(Section):
 
 
 class SourceSection(PlaceKeys):
-    """Where transactions are."""
+    """Where transactions are read."""
 
     query: str | None = None
     parameters: list[Any] = Field(default_factory=list)
@@ -115,7 +115,7 @@ class SourceSection(PlaceKeys):
         return self
 
     def place(self, root: Path) -> Source:
-        """What reads it; paths are seen from `root`."""
+        """Build the reader; relative paths are resolved against `root`."""
         values = tuple(value.get_secret_value() if isinstance(value, Secret) else value for value in self.parameters)
         asked = (self.table, self.database_schema, self.query, values)
         secrets = tuple(value.get_secret_value() for value in self.parameters if isinstance(value, Secret))
@@ -128,7 +128,7 @@ class SourceSection(PlaceKeys):
 
 
 class SinkSection(PlaceKeys):
-    """Where scores go."""
+    """Where scores are written."""
 
     mode: Literal["replace", "append"] = "replace"
     escape_formulas: bool = False
@@ -145,7 +145,7 @@ class SinkSection(PlaceKeys):
         return self
 
     def place(self, root: Path) -> Sink:
-        """What writes to it; paths are seen from `root`."""
+        """Build the writer; relative paths are resolved against `root`."""
         if self.path:
             return FilesSink(_from(root, self.path), self.mode, escape_formulas=self.escape_formulas)
         assert self.table is not None
@@ -156,14 +156,16 @@ class SinkSection(PlaceKeys):
 
 
 class Job(Section):
-    """A job: from a source to a sink. `read_job` makes it of a file.
+    """A job that reads transactions from a source and writes scores to a sink; `read_job` reads one from a file.
 
-    Connection strings are kept out of its text, of its JSON and of its pickle: a job that comes out of a pickle cannot
-    reach its databases.
+    Connection strings are left out of its text, its JSON and its pickle, so that an unpickled job cannot connect to its
+    databases.
 
     Raises
     ------
-    UsageError : every mistake, each by its key, in one sentence that repeats no value.
+    UsageError
+        If anything is wrong with it. The message is one sentence that names every error by its key and repeats no
+        value.
 
     Examples
     --------
@@ -192,11 +194,26 @@ class Job(Section):
             problems = sentences(error, _KEYS, _known, DURATION)
         else:
             return
-        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords
+        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error contains values, and passwords
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
-        """Check a job that is given as a mapping of its sections."""
+        """Validate a job given as a mapping of its sections.
+
+        Parameters
+        ----------
+        obj : Mapping or Job
+            The sections by name.
+
+        Returns
+        -------
+        Job
+
+        Raises
+        ------
+        UsageError
+            If anything is wrong with it, or if settings are given.
+        """
         if isinstance(obj, cls):
             return obj
         if settings or not isinstance(obj, Mapping) or not all(isinstance(key, str) for key in obj):
@@ -205,7 +222,13 @@ class Job(Section):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
-        """Not offered: a job file is TOML."""
+        """Not supported, because a job file is TOML.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
         raise UsageError("A job is read from TOML: use read_job.")
 
     @model_validator(mode="after")
@@ -236,39 +259,47 @@ class Job(Section):
 
     @property
     def root(self) -> Path:
-        """The folder that paths in the file are seen from: its own."""
+        """The folder of the job file, against which relative paths are resolved."""
         return self._root
 
     @property
     def file(self) -> Path | None:
-        """The file that the job was read from; None for one made in Python."""
+        """The file that the job was read from; None if it was made in Python."""
         return self._file
 
     @property
     def written(self) -> dict[str, Any]:
-        """The job as its file has it, variables by their names and without passwords."""
+        """The job as its file has it: variables are shown by name, and passwords are left out."""
         return self._written
 
     @property
     def secrets(self) -> list[str]:
-        """What no message, log or manifest of this job may repeat."""
+        """Texts that messages, logs and manifests of this job must not contain."""
         places = [place.postgresql for place in (self.source, self.sink) if place.postgresql is not None]
         found = {value.get_secret_value() for value in self.source.parameters if isinstance(value, Secret)}
         return sorted(found.union(*(place.secrets for place in places)), key=len, reverse=True)
 
 
 def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
-    r"""Read and check a job file.
+    r"""Read and validate a job file.
 
     Parameters
     ----------
-    path : a TOML file; paths in it are seen from its folder.
-    variables : what ${NAME} stands for; default, the environment.
+    path : str or Path
+        A TOML file; relative paths in it are resolved against its folder.
+    variables : mapping of str to str, optional
+        The values of ${NAME}; default, the environment.
+
+    Returns
+    -------
+    Job
 
     Raises
     ------
-    UsageError : every mistake of the file, each by its key, in one sentence.
-    SourceError : a file that cannot be read.
+    UsageError
+        If anything is wrong with the file. The message is one sentence that names every error by its key.
+    SourceError
+        If the file cannot be read.
 
     Examples
     --------
@@ -289,11 +320,11 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
         problem = UsageError(f"{path} is not text in UTF-8.")
     except RecursionError:
         problem = UsageError(f"{path} is nested too deeply.")
-    except ValueError as error:  # of tomllib; and of a path with a null character, or a number too long to be read
+    except ValueError as error:  # from tomllib; also for a path with a null character, or a number with too many digits
         text = str(error).partition(":")[0] if "integer string" in str(error) else str(error)
         problem = UsageError(redact(f"{path} is not TOML: {text[:1].lower()}{text[1:]}."))
     if problem is not None:
-        raise problem  # outside of the block: what it would come from holds the content of the file
+        raise problem  # outside of the block: the original error contains the content of the file
     problems: list[str] = []
     filled = _filled(content, os.environ if variables is None else variables, "", problems)
     if problems:
@@ -317,7 +348,7 @@ def _from(root: Path, path: str) -> str:
 
 
 def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:
-    """The content of a file with variables in place of their names."""
+    """The content of a file with variables replaced by their values."""
     if isinstance(value, dict):
         return {k: _filled(v, variables, f"{key}.{k}".lstrip("."), problems) for k, v in value.items()}
     if isinstance(value, list):
@@ -337,7 +368,7 @@ def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[s
 
 
 def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a file as a manifest shows it: of a connection string its place alone."""
+    """The content of a file as a manifest shows it: connection strings are reduced to the place."""
 
     def shown(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -357,7 +388,7 @@ def _place_of(text: str) -> str:
     try:
         return ConnectionString(text).place
     except UsageError:
-        return "PostgreSQL"  # with variables in it, which make it whole
+        return "PostgreSQL"  # with variables in it, which are needed to parse it
 
 
 _SECTIONS: dict[str, type[Section]] = {

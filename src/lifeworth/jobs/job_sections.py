@@ -1,4 +1,4 @@
-"""Sections of a job file that name no place: how purchases are counted, models, gate, scores and records."""
+"""Sections of a job file without places: counting, models, gate, scores and records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Section(BaseModel):
-    """A table of a job file: no key that is not known, and no value of another type."""
+    """A table of a job file, in which unknown keys and values of other types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -51,12 +51,12 @@ class RFMSection(Section):
     incremental: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """Arguments of `rfm_summary`."""
+        """Return the arguments of `rfm_summary`."""
         return self.model_dump(exclude={"incremental"})
 
 
 class ModelSection(Section):
-    """What is fitted, or which fit is taken."""
+    """Which models are fitted, or which saved model is used."""
 
     purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
     by: str | None = Field(default=None, min_length=1)
@@ -97,7 +97,7 @@ class ModelSection(Section):
 
 
 class GateSection(Section):
-    """What must hold before anything is published."""
+    """The conditions for publishing."""
 
     accept: Literal["ok", "warn"] = "warn"
     least_customers: int = Field(default=1, ge=1)
@@ -132,17 +132,17 @@ class ScoresSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        Terms(**self.terms()).clock("W", None)  # its sentences name the key
+        Terms(**self.terms()).clock("W", None)  # its messages name the key
         return self
 
     def terms(self) -> dict[str, Any]:
-        """Arguments of `CLV.predict`."""
+        """Return the arguments of `CLV.predict`."""
         given = self.model_dump(exclude={"rows_per_block"})
         return given | {"uncertainty": None if self.uncertainty == "none" else self.uncertainty}
 
 
 class RecordsSection(Section):
-    """Where a run leaves its account."""
+    """Where a run writes its records."""
 
     folder: str = "runs"
     metrics: str | None = None

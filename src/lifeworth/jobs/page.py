@@ -1,4 +1,4 @@
-"""The page of a run: what it read, which model it took, and what it published. It names no customer."""
+"""The page of a run: what it read, which model it used, and what it published. It names no customer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
 
     Parameters
     ----------
-    manifest : of the run, up to what it has published.
-    models : what customers were scored with.
+    manifest : the manifest of the run, up to what it has published.
+    models : the models that customers were scored with.
     blocks, count : where the scores are.
     """
     from lifeworth.report import Picture, ReportContent, write_report
