@@ -99,8 +99,8 @@ def test_the_template_knows_every_key(read):
         ),
         (changed("model", "least_per_segment = 9"), "model has least_per_segment, and no by: there are no segments"),
         (changed("model", 'by = "date"'), "model.by must be a column of its own"),
-        (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would change nothing"),
-        (changed("gate", "most_bias = 0.1"), "gate has most_bias, and no backtest that would be held to it"),
+        (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would have no effect"),
+        (changed("gate", "most_bias = 0.1"), "gate has most_bias, but no backtest, to which they apply"),
         (
             changed("gate", 'backtest = "a while"'),
             'gate.backtest must be a number and one of h, D, W, M, Y, such as "13W"',
@@ -131,11 +131,11 @@ def test_the_template_knows_every_key(read):
         ),
         (
             changed("source", f'duckdb = "{MEMORY}"', 'table = "t"', without=['path = "tx.parquet"']),
-            "which holds no tables: give a query",
+            "which contains no tables: give a query",
         ),
         (
             changed("sink", 'duckdb = "x"', without=['path = "scores.parquet"']),
-            "sink writes to a database, and names no",
+            "sink writes to a database, but has no",
         ),
         (changed("sink", 'mode = "append"'), "to append, give a folder"),
         (changed("sink", 'path = "s.xlsx"', without=['path = "scores.parquet"']), "ends in .parquet or .csv"),
@@ -145,7 +145,7 @@ def test_the_template_knows_every_key(read):
         (changed("model", "version = 2"), "model has a version, and no registered model"),
         (changed("model", "promote = false"), "model has promote, and no register_as"),
         (changed("model", 'method = "map"') + '\n[gate]\naccept = "ok"\n', "gate.accept = .* exclude each other"),
-        (changed("source", 'amount = ""') + '\n[model]\nspend = "gamma_gamma"\n', "no money to learn from"),
+        (changed("source", 'amount = ""') + '\n[model]\nspend = "gamma_gamma"\n', "a model of spend needs amounts"),
         (changed("source", 'customer_id = "${WHO}"'), "source.customer_id needs the environment variable 'WHO'"),
         ("name = [\n= 3", "is not TOML: .*line 2"),
     ],
@@ -187,7 +187,7 @@ def test_secrets_come_from_the_environment_and_go_nowhere(read):
 
 
 def test_a_query_takes_no_variables(read):
-    with pytest.raises(UsageError, match=r"source.query holds \$\{DAY\}: values belong in source.parameters"):
+    with pytest.raises(UsageError, match=r"source.query holds \$\{DAY\}: put values into source.parameters"):
         database(read, "postgresql:///x", "query = \"SELECT * FROM t WHERE day > '${DAY}'\"", DAY="x")
     job = database(read, "postgresql:///x", 'query = "SELECT $1"', 'parameters = ["${DAY}", 3]', DAY="2026-01-01")
     assert job.source.place(job.root).parameters == ("2026-01-01", 3)
@@ -199,5 +199,5 @@ def test_paths_are_seen_from_the_file(read, tmp_path):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(SourceError, match="could not be read"):
+    with pytest.raises(SourceError, match="cannot be read"):
         read_job(tmp_path / "none.toml")

@@ -276,7 +276,7 @@ def test_two_runs_at_once(make, tmp_path, command):
     with locked(tmp_path / "runs/nightly/.lock", "this test"):
         code, _, err = command("run", job)
     assert code == 5
-    assert f"The job 'nightly' is running already (process {os.getpid()})" in err
+    assert f"The job 'nightly' is already running (process {os.getpid()})" in err
     assert command("run", job)[0] == 0
 
 
@@ -364,7 +364,7 @@ def test_a_run_that_is_killed_goes_on_where_it_fell(make, tmp_path):
         assert lw.Registry(tmp_path / "models").versions("shop") == [1]
     ran = run_job(read_job(job))
     assert ran.manifest["scores"]["resumed"] >= reached
-    assert ran.manifest["model"]["came"] == "fitted by a run before"
+    assert ran.manifest["model"]["came"] == "fitted by an earlier run"
     assert (tmp_path / "out/scores.parquet").read_bytes() == (tmp_path / "undisturbed.parquet").read_bytes()
     assert ran.manifest["scores"]["totals"] == undisturbed.manifest["scores"]["totals"]
     assert not (tmp_path / "runs/nightly/.work").exists()

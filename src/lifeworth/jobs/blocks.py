@@ -59,7 +59,7 @@ def score_blocks(
         with replacing(block) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         write_mark(mark, files)
-        progress("valuing customers", (number + 1) / len(starts))
+        progress("scoring customers", (number + 1) / len(starts))
     return found, damaged
 
 
@@ -103,8 +103,8 @@ def block_file(folder: Path, number: int) -> Path:
 def _verify(folder: Path, number: int) -> None:
     if not is_marked(_mark(folder, number)):
         raise SourceError(
-            f"{block_file(folder, number)} was damaged after it was written: nothing was published; check the disk, "
-            "and run again."
+            f"{block_file(folder, number)} was damaged after it was written, and nothing was published: check the "
+            "disk, and run again."
         )
 
 

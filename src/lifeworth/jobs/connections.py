@@ -53,7 +53,7 @@ class Secret(SecretStr):
     def get_secret_value(self) -> str:
         """Return the text itself."""
         if self._secret_value is None:
-            raise UsageError("A job that comes out of a pickle has lost its secrets: read the job file again.")
+            raise UsageError("This job was unpickled and has no secrets: read the job file again.")
         return self._secret_value
 
     def _display(self) -> str:
@@ -114,11 +114,11 @@ class ConnectionString(Secret):
 
 def _parsed(text: str) -> Connection:
     if "\0" in text:
-        raise ValueError("is a connection string with a null character in it")
+        raise ValueError("contains a null character")
     if text.startswith(_SCHEMES):
         return _parsed_url(text)
     if re.match(r"[^\s=']*://", text):
-        raise ValueError("must begin with postgresql:// where it is a URL")
+        raise ValueError("must begin with postgresql:// if it is a URL")
     return _parsed_keywords(text)
 
 
@@ -126,7 +126,7 @@ def _parsed_url(text: str) -> Connection:
     """Split a URL as libpq does; refuse a URL that libpq would understand differently from what was probably meant."""
     rest = text.partition("://")[2]
     if re.search(r"\s", text):
-        raise ValueError(f"is a URL with spaces in it: {_ESCAPE}, %20 for a space")
+        raise ValueError(f"is a URL that contains spaces: {_ESCAPE}, %20 for a space")
     if re.search(r"%(?![0-9A-Fa-f]{2})", rest) or "%00" in rest:
         raise ValueError(f"is a URL with a % that is not followed by two hexadecimal digits: {_ESCAPE}")
     credentials = re.match(r"([^@/]*)@", rest)
@@ -137,7 +137,7 @@ def _parsed_url(text: str) -> Connection:
     hosts, database, query = split[1], split[2] or "", split[3] or ""
     # An @ or / here was probably meant as a part of the password.
     if not _HOSTS.fullmatch(hosts) or "/" in database or "@" in rest:
-        raise ValueError(f"is a URL whose user or password holds an unescaped character: {_ESCAPE}")
+        raise ValueError(f"is a URL whose user or password contains an unescaped character: {_ESCAPE}")
     said = {"host": [hosts], "dbname": [database]}
     secrets = {text, password, unquote(password)}
     for pair in query.split("&") if query else []:
@@ -145,7 +145,7 @@ def _parsed_url(text: str) -> Connection:
         keyword = unquote(name)
         if not equals or "=" in value or keyword not in _KEYWORDS:
             raise ValueError(
-                "is a URL with a parameter that PostgreSQL does not know, or with an unescaped character: " + _ESCAPE
+                "is a URL with a parameter that PostgreSQL does not have, or with an unescaped character: " + _ESCAPE
             )
         if keyword in _SECRET_KEYWORDS:
             secrets |= {value, unquote(value)}

@@ -24,7 +24,7 @@ def quoted(*names: str | None) -> str:
     """Quote names (such as schema and table) for SQL and join them by dots; None is skipped."""
     for name in names:
         if name is not None and (not name or "\0" in name):
-            raise UsageError(f"{name!r} cannot be the name of a table, a schema or a column.")
+            raise UsageError(f"{name!r} is not a valid name of a table, a schema or a column.")
     return ".".join('"' + name.replace('"', '""') + '"' for name in names if name is not None)
 
 
@@ -108,7 +108,7 @@ def checked_query(connection: Any, query: str, where: str) -> str:
     return query
 
 
-_ALLOW = "where you trust whoever edits this job, set source.unrestricted_sql = true"
+_ALLOW = "if you trust everyone who can edit this job, set source.unrestricted_sql = true"
 _ONLY_SELECT = f"the query must be one SELECT that writes nothing (PIVOT needs its values after IN); {_ALLOW}"
 
 
@@ -137,7 +137,7 @@ def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) ->
     try:
         import adbc_driver_postgresql.dbapi as driver
     except ImportError as error:
-        raise UsageError("The driver of PostgreSQL is not installed: install lifeworth[postgres].") from error
+        raise UsageError("The PostgreSQL driver is not installed: install lifeworth[postgres].") from error
     calls = Calls(driver.Error)
 
     def connect() -> Any:

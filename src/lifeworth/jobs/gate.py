@@ -67,7 +67,7 @@ def judge_by_backtest(
     """
     assert gate.backtest is not None
     if rfm.observation_end is None:
-        return Judgement(_FAILED, ("No end of observation is known, so that no time can be held out.",))
+        return Judgement(_FAILED, ("The end of observation is not known, so that no time can be held out.",))
     edge = _before(rfm.observation_end, gate.backtest, rfm.period or "D")
     try:
         calibration, holdout = split(edge)
@@ -80,7 +80,7 @@ def judge_by_backtest(
             "candidate": _scored(candidate, calibration, own, holdout),
         }
     except (DataError, FitError) as error:
-        return Judgement(_FAILED, (f"It could not be made: {error}",))
+        return Judgement(_FAILED, (f"The backtest could not be run: {error}",))
     if champion is not None:
         try:
             found["champion"] = _scored(champion, calibration, own, holdout)
@@ -118,18 +118,18 @@ def _against(found: dict[str, Any], gate: GateSection) -> list[str]:
     span = f"the {found['length']:g} {UNIT_NAMES[found['time_unit']]}s after {found['train_end']}"
     purchases = found["candidate"]["purchases"]
     if purchases["bias"] is None:
-        return [f"Nobody bought in {span}, so that the backtest says nothing."]
+        return [f"Nobody bought in {span}, so that the backtest is inconclusive."]
     reasons = []
     if abs(purchases["bias"]) > gate.most_bias:
         more = "more" if purchases["bias"] > 0 else "fewer"
         reasons.append(
-            f"Of {span} it would have foretold {abs(purchases['bias']):.0%} {more} purchases than there were, and "
-            f"gate.most_bias is {gate.most_bias:g}."
+            f"For {span} it would have predicted {abs(purchases['bias']):.0%} {more} purchases than were made, "
+            f"and gate.most_bias is {gate.most_bias:g}."
         )
     champion = (found.get("champion") or {}).get("purchases")
     if champion is not None and purchases["mae"] > champion["mae"] * (1 + gate.most_worse):
         reasons.append(
-            f"Of {span} its error per customer is {purchases['mae'] / champion['mae'] - 1:.0%} above the champion's, "
-            f"and gate.most_worse is {gate.most_worse:g}."
+            f"For {span} its error per customer is {purchases['mae'] / champion['mae'] - 1:.0%} above the "
+            f"champion's, and gate.most_worse is {gate.most_worse:g}."
         )
     return reasons

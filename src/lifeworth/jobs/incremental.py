@@ -71,7 +71,7 @@ def grown(
         Home(folder).take_away()
         rfm = RFMState(folder, **named, **kept).update(files, end, taken=now)
     if {str(path): _about(path) for path in files.paths} != {path: stamp[:_CONTENT] for path, stamp in now.items()}:
-        raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+        raise SourceError(f"{source.label} changed while it was read, and nothing was published: run again.")
     notes = [note for note in DataNotes(equal_files=equal_files(files)).sentences(0) if note not in rfm.audit.notes]
     rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
     return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
@@ -97,14 +97,14 @@ def _stamp(path: Path, before: list[Any] | None) -> list[Any]:
     try:
         return [*about, of_file(path)]
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _about(path: Path) -> list[int]:
     try:
         about = path.stat()
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 

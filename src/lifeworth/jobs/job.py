@@ -90,28 +90,28 @@ class SourceSection(PlaceKeys):
     def _plain_parameters(cls, values: list[Any]) -> list[Any]:
         for number, value in enumerate(values, 1):
             if not isinstance(value, (str, int, float, bool, dt.date, dt.time, Secret)):
-                raise ValueError(f"has a value that is no text, number, date or boolean: ${number}")
+                raise ValueError(f"has a parameter that is not text, a number, a date or a boolean: ${number}")
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise ValueError(f"has a number of more than 64 bits: ${number}")
+                raise ValueError(f"has a parameter of more than 64 bits: ${number}")
             if isinstance(value, str) and "\0" in value:
-                raise ValueError(f"has a text with a null character: ${number}")
+                raise ValueError(f"has a parameter with a null character: ${number}")
         return values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.unrestricted_sql and (not self.duckdb or self.query is None):
-            raise ValueError("has unrestricted_sql, which only a query of DuckDB can make use of")
+            raise ValueError("has unrestricted_sql, which applies only to a query of DuckDB")
         if self._where != "path":
             if self.encoding is not None:
-                raise ValueError("has an encoding, which only files have")
+                raise ValueError("has an encoding, which applies only to files")
             if (self.table is None) == (self.query is None):
                 raise ValueError("reads a database by table or by query: give one of the two")
             if self.parameters and self.query is None:
-                raise ValueError("has parameters, and no query for them")
+                raise ValueError("has parameters, but no query that uses them")
             if self.query is not None and self.database_schema is not None:
-                raise ValueError("has a schema beside a query, which names its own")
+                raise ValueError("has a schema and a query: name the schema in the query")
             if self.duckdb == MEMORY and self.query is None:
-                raise ValueError('reads ":memory:", which holds no tables: give a query')
+                raise ValueError('reads ":memory:", which contains no tables: give a query')
         return self
 
     def place(self, root: Path) -> Source:
@@ -136,11 +136,11 @@ class SinkSection(PlaceKeys):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.escape_formulas and not (self.path or "").lower().endswith(".csv"):
-            raise ValueError("has escape_formulas, which only a path that ends in .csv has")
+            raise ValueError("has escape_formulas, which applies only to a path that ends in .csv")
         if self._where != "path" and self.table is None:
-            raise ValueError("writes to a database, and names no table")
+            raise ValueError("writes to a database, but has no table")
         if self.duckdb == MEMORY:
-            raise ValueError('writes to ":memory:", which is gone when the job ends: give a file')
+            raise ValueError('writes to ":memory:", which is lost when the job ends: give a file')
         self.place(Path())
         return self
 
@@ -217,7 +217,7 @@ class Job(Section):
         if isinstance(obj, cls):
             return obj
         if settings or not isinstance(obj, Mapping) or not all(isinstance(key, str) for key in obj):
-            raise UsageError("A job is checked from a mapping of its sections, without further settings.")
+            raise UsageError("A job is validated from a mapping of its sections, without further settings.")
         return cls(**obj)
 
     @classmethod
@@ -229,24 +229,26 @@ class Job(Section):
         UsageError
             Always.
         """
-        raise UsageError("A job is read from TOML: use read_job.")
+        raise UsageError("A job is read from TOML, not from JSON: use read_job.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.model.fits and self.model.method == "map" and self.gate.accept == "ok":
             raise ValueError(
-                'gate.accept = "ok" and model.method = "map" exclude each other: a point has no diagnostics'
+                'gate.accept = "ok" and model.method = "map" exclude each other: a point estimate has no diagnostics'
             )
         if self.gate.backtest is not None and not self.model.fits:
-            raise ValueError("gate.backtest is for models that are fitted: one that is taken is not fitted again")
+            raise ValueError(
+                "gate.backtest applies only to models that the job fits: remove it for a saved or registered model"
+            )
         if self.gate.otherwise == "champion" and self.model.register_as is None:
-            raise ValueError('gate.otherwise = "champion" needs model.register_as, whose champion it would be')
+            raise ValueError('gate.otherwise = "champion" needs model.register_as, which names the champion')
         if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
-            raise ValueError("model.by must be a column of its own, beside customers and dates")
+            raise ValueError("model.by must be another column than the customer and the date")
         if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
             raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
         if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":
-            raise ValueError('source.amount = "" and model.spend exclude each other: there is no money to learn from')
+            raise ValueError('source.amount = "" and model.spend exclude each other: a model of spend needs amounts')
         if self.source.path is not None and self.source.path == self.sink.path:
             raise ValueError("sink.path is source.path: the scores would replace the transactions")
         same = [
@@ -315,7 +317,7 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        problem = SourceError(redact(f"{path} could not be read: {error.strerror or error}."))
+        problem = SourceError(redact(f"{path} cannot be read: {error.strerror or error}."))
     except UnicodeDecodeError:
         problem = UsageError(f"{path} is not text in UTF-8.")
     except RecursionError:
@@ -344,7 +346,7 @@ def _from(root: Path, path: str) -> str:
         return path if path == MEMORY else str(root / Path(path).expanduser())
     except RuntimeError:
         user = Path(path).parts[0]
-    raise UsageError(f"There is no home folder {user} on this machine: write the whole path.")
+    raise UsageError(f"There is no home folder {user} on this machine: write the full path.")
 
 
 def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:
@@ -358,7 +360,8 @@ def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[s
     names = _VARIABLE.findall(value)
     if names and key == "source.query":
         problems.append(
-            f"source.query holds ${{{names[0]}}}: values belong in source.parameters, as $1, $2 in the query"
+            f"source.query contains ${{{names[0]}}}: put values into source.parameters and refer to them as $1, "
+            "$2 in the query"
         )
         return value
     unset = [name for name in dict.fromkeys(names) if name not in variables]

@@ -29,9 +29,9 @@ class Section(BaseModel):
             return value
         query = info.field_name == "query"
         if any(0xD800 <= ord(character) < 0xE000 for character in value):
-            raise ValueError("has a character that is no text (half of a surrogate pair)")
+            raise ValueError("has a character that is not text (half of a surrogate pair)")
         if "\0" in value or (not query and _CONTROL.search(value)):
-            raise ValueError("has a control character in it, such as a line break or a null character")
+            raise ValueError("has a control character, such as a line break or a null character")
         if not query and len(value) > _MOST_CHARACTERS:
             raise ValueError(f"has more than {_MOST_CHARACTERS:,} characters")
         return value
@@ -77,17 +77,19 @@ class ModelSection(Section):
         fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
         taken = [name for name in ("saved", "registered") if getattr(self, name)]
         if len(taken) == 2:
-            raise ValueError("has both saved and registered: take a model from one place")
+            raise ValueError("has both saved and registered: give one of the two")
         if taken and (lost := sorted(fitting & self.model_fields_set)):
-            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would change nothing")
+            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would have no effect")
         if "version" in self.model_fields_set and self.registered is None:
-            raise ValueError("has a version, and no registered model that it would be of")
+            raise ValueError("has a version, but no registered model")
         if "promote" in self.model_fields_set and self.register_as is None:
-            raise ValueError("has promote, and no register_as: there is nothing to promote")
+            raise ValueError("has promote, but no register_as: there is nothing to promote")
         if "least_per_segment" in self.model_fields_set and self.by is None:
-            raise ValueError("has least_per_segment, and no by: there are no segments")
+            raise ValueError("has least_per_segment, but no by: there are no segments")
         if self.by is not None and len(self.register_as or "") > 40:
-            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
+            raise ValueError(
+                "has a register_as of more than 40 characters, to which the names of segments are appended: shorten it"
+            )
         return self
 
     @property
@@ -111,7 +113,7 @@ class GateSection(Section):
     def _check(self) -> Self:
         lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
         if lost and self.backtest is None:
-            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
+            raise ValueError(f"has {' and '.join(lost)}, but no backtest, to which they apply")
         return self
 
 

@@ -108,13 +108,16 @@ def write_metrics(path: Path, manifest: dict[str, Any]) -> None:
         ("run_end_timestamp_seconds", "When the last run ended.", {}, ended),
         ("last_success_timestamp_seconds", "When a run last published its scores.", {}, last),
         ("run_duration_seconds", "How long the last run took.", {}, manifest["seconds"]),
-        ("run_peak_memory_bytes", "The most memory the last run had.", {}, manifest["peak_memory_bytes"]),
+        ("run_peak_memory_bytes", "Peak memory of the last run.", {}, manifest["peak_memory_bytes"]),
         ("input_rows", "Transactions read.", {}, rfm.get("audit", {}).get("rows_in")),
         *(("input_rows_left_out", "Transactions left out.", {"reason": r}, n) for r, n in left_out.items()),
         ("customers", "Customers in the RFM table.", {}, rfm.get("customers")),
         ("model_verdict", "0 ok, 1 warn, 2 fail.", {}, _VERDICTS.get(model.get("verdict", ""))),
         ("rows_written", "Scores published.", {}, manifest.get("output", {}).get("rows")),
-        *(("expected_" + name, f"Expected {name} of all.", {}, one["expected"]) for name, one in total.items()),
+        *(
+            ("expected_" + name, f"Expected {name} of all customers.", {}, one["expected"])
+            for name, one in total.items()
+        ),
     ]
     lines: list[str] = []
     for name, text, labels, value in figures:

@@ -20,7 +20,7 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
         raise SourceError(f"{path} cannot be written: {error.strerror or error}.") from error
     try:
         if not _take(handle, wait):
-            raise SourceError(f"{what} is running already (process {_holder(handle)}): wait until it has ended.")
+            raise SourceError(f"{what} is already running (process {_holder(handle)}): wait until it has ended.")
         os.truncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

@@ -65,7 +65,7 @@ class Choice:
         section, gate = self.job.model, self.job.gate
         with self.journal.step("model") as facts:
             models, known = fit_models(rfm, segments, section, folder, self.progress)
-            self._note(models, "fitted by a run before" if known else "fitted", facts)
+            self._note(models, "fitted by an earlier run" if known else "fitted", facts)
         judged = judge_diagnostics(models, gate)
         if judged.refusal:
             return self._otherwise(judged)
@@ -169,7 +169,7 @@ def _scoring(path: Path) -> CLV:
     if isinstance(model, PurchaseFit):
         return CLV(model)
     if not isinstance(model, CLV):
-        raise UsageError(f"{path} holds a model of spend alone: a model of purchases is needed to score customers.")
+        raise UsageError(f"{path} contains only a model of spend: scoring customers needs a model of purchases.")
     return model
 
 

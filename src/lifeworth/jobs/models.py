@@ -172,7 +172,7 @@ def fit_models(
         rows = np.flatnonzero(segments.codes == code)
         repeat = int((rfm.frequency[rows] > 0).sum())
         if repeat < section.least_per_segment:
-            thin[segment] = f"{repeat:,} customers came back, fewer than model.least_per_segment"
+            thin[segment] = f"{repeat:,} repeat customers, fewer than model.least_per_segment"
             continue
         try:
             clv = fitted(f"own-{code}", rfm.take(rows))
@@ -197,7 +197,7 @@ def _kept(path: Path) -> CLV | None:
             if isinstance(kept, CLV):
                 return kept
     warnings.warn(
-        f"{path} was kept by a run that was stopped, and is damaged: the model is fitted again.",
+        f"{path}, kept by a run that was stopped, is damaged: the model is fitted again.",
         DataWarning,
         stacklevel=2,
     )

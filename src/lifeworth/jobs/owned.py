@@ -76,8 +76,8 @@ def marked(comment: str | None) -> str:
 def not_owned(label: str, name: str) -> SourceError:
     """The error for a table that lifeworth did not create."""
     return SourceError(
-        f"{label} was not made by lifeworth: it is not replaced. Choose another table, or allow its rows to be "
-        f"replaced with COMMENT ON TABLE {name} IS '{MARK}'."
+        f"{label} was not created by lifeworth, and is not replaced: choose another table, or allow its rows to "
+        f"be replaced with COMMENT ON TABLE {name} IS '{MARK}'."
     )
 
 
@@ -104,7 +104,9 @@ def find_relation(cursor: Any, name: str) -> Relation | None:
 def check_is_table(relation: Relation, label: str) -> None:
     """Raise a `SourceError` for a view and the like, because writing to it would change another table."""
     if relation.kind not in ("r", "p"):
-        raise SourceError(f"{label} is {_KINDS.get(relation.kind, 'no table')}, and not a table: choose another name.")
+        raise SourceError(
+            f"{label} is {_KINDS.get(relation.kind, 'something else')}, not a table: choose another name."
+        )
 
 
 # ---- values ------------------------------------------------------------------------------------------------------
@@ -158,6 +160,6 @@ def refuse_changed(label: str, counts: dict[str, int], kinds: dict[str, str]) ->
     if bad:
         told = ", ".join(f"{name!r} is {kinds[name]} and would change {count:,} values" for name, count in bad.items())
         raise SourceError(
-            f"{label} cannot hold what is written: column {told}. Nothing was published: change the type of the "
-            "column, or choose another table."
+            f"{label} cannot store what is written, and nothing was published: column {told}; change the type of "
+            "the column, or choose another table."
         )

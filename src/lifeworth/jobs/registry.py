@@ -156,7 +156,9 @@ class Registry:
         if isinstance(model, PurchaseFit):
             return CLV(model)
         if not isinstance(model, CLV):
-            raise UsageError(f"{self.path(name, version)} holds a model of spend alone, which cannot score customers.")
+            raise UsageError(
+                f"{self.path(name, version)} contains only a model of spend, which cannot score customers."
+            )
         return model
 
     def add(self, name: str, clv: CLV) -> int:
@@ -203,7 +205,8 @@ class Registry:
             verdict = self.load(name, version).verdict
             if verdict == "fail" and not force:
                 raise FitError(
-                    f"Version {version} of {name!r} failed its diagnostics: it does not become the champion."
+                    f"Version {version} of {name!r} failed its diagnostics and was not promoted: fit it again, or "
+                    "promote it with force."
                 )
             history = self._history(name)
             if not history or history[-1]["version"] != version:
@@ -230,7 +233,7 @@ class Registry:
         with self._change(name):
             history = self._history(name)
             if len(history) < 2:
-                raise UsageError(f"{name!r} has had no champion before this one: there is nothing to go back to.")
+                raise UsageError(f"{name!r} has no previous champion: there is nothing to roll back to.")
             self.path(name, history[-2]["version"])  # it still exists
             self._write(name, history[:-1])
             return int(history[-2]["version"])
@@ -315,7 +318,7 @@ class Registry:
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of a model: letters, digits and . _ -, up to 100.")
+            raise UsageError(f"{name!r} is not a valid name of a model: use up to 100 letters, digits and . _ -.")
         return self.folder / name
 
     def _instead(self, name: str) -> str:
@@ -334,7 +337,7 @@ class Registry:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+            raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path} is damaged: delete it, and promote a version again.") from error
         raise DataError(f"{path} is damaged: delete it, and promote a version again.")

@@ -65,7 +65,7 @@ class Ran:
         )
         return (
             f"{self.manifest['job']} {self.manifest['run_id']}: {output['rows']:,} customers scored over "
-            f"{scores['horizon']}{worth}; written to {output['place']}. Account: {self.folder / 'manifest.json'}"
+            f"{scores['horizon']}{worth}; written to {output['place']}. Record: {self.folder / 'manifest.json'}"
         )
 
 
@@ -216,8 +216,7 @@ class _Run:
             if damaged:
                 facts["damaged"] = damaged
                 warnings.warn(
-                    f"{damaged} of the blocks that a stopped run had left in {blocks} were damaged: they were scored "
-                    "again.",
+                    f"{damaged} of the blocks that a stopped run left in {blocks} were damaged and were scored again.",
                     DataWarning,
                     stacklevel=2,
                 )
@@ -284,7 +283,9 @@ class _Run:
                 with source.transactions(self._names()) as rows:
                     rfm = rfm_summary(rows, **self._named(), **settings)
                 if source.fingerprint() != before:
-                    raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+                    raise SourceError(
+                        f"{source.label} changed while it was read, and nothing was published: run again."
+                    )
             account = rfm.audit.to_dict()
             self.manifest["source"] = {"place": source.label, "rows": rfm.audit.rows_in, "files": before}
             self.manifest["rfm"] = {
@@ -301,7 +302,7 @@ class _Run:
         gate, audit = self.job.gate, rfm.audit
         if len(rfm) < gate.least_customers:
             raise DataError(
-                f"There are {len(rfm):,} customers, and gate.least_customers is {gate.least_customers:,}: "
+                f"There are {len(rfm):,} customers, fewer than gate.least_customers ({gate.least_customers:,}): "
                 "nothing was published."
             )
         # Rows after the end were left out on purpose.

@@ -67,8 +67,8 @@ def read_segments(source: Source, customer_id: str, column: str, rfm: RFM) -> Se
     names = tuple(sorted(found.drop_null().to_pylist()))
     if len(names) > _MOST:
         raise DataError(
-            f"Column {column!r} has {len(names):,} values, more than the {_MOST:,} segments that can have a fit each: "
-            "choose a coarser one."
+            f"Column {column!r} has {len(names):,} values, more than the {_MOST:,} segments that can have "
+            "separate fits: choose a coarser column."
         )
     places = pa.array(names, _TEXT)
     low = _places(table.column("low"), places, _NONE)
@@ -79,7 +79,7 @@ def read_segments(source: Source, customer_id: str, column: str, rfm: RFM) -> Se
     single = np.where(lowest == highest, highest, -1).astype(np.int32)
     at = known.get_indexer(rfm.customer_id)
     if (at < 0).any():
-        raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+        raise SourceError(f"{source.label} changed while it was read, and nothing was published: run again.")
     return Segments(names, single[at])
 
 
@@ -93,8 +93,8 @@ def _per_customer(rows: pa.RecordBatchReader, column: str) -> pa.Table:
                 segment = pc.cast(batch.column(1), _TEXT)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise DataError(
-                    f"Column {column!r} is of the type {batch.column(1).type}, which names no segments: take text, or "
-                    "whole numbers."
+                    f"Column {column!r} has the type {batch.column(1).type}, which cannot name segments: use text "
+                    "or whole numbers."
                 ) from error
             yield pa.Table.from_arrays([batch.column(0), segment, segment], schema=schema)
 

@@ -61,7 +61,7 @@ def check_run_id(run_id: str) -> str:
     """Return the id of a run, which is a part of file names and tables; raise a `UsageError` if it is not valid."""
     if not _RUN_ID.fullmatch(run_id):
         raise UsageError(
-            f"The run id {run_id!r} cannot be used: write up to 100 letters, digits and . _ + -, beginning with a "
+            f"The run id {run_id!r} is not valid: use up to 100 letters, digits and . _ + -, beginning with a "
             "letter or a digit."
         )
     return run_id
@@ -82,9 +82,9 @@ class FilesSink:
     def __post_init__(self) -> None:
         suffix = Path(self.path).suffix.lower()
         if self.mode == "replace" and suffix not in (".parquet", ".csv"):
-            raise UsageError(f"{self.path}: give a file that ends in .parquet or .csv.")
+            raise UsageError(f"{self.path} ends in neither .parquet nor .csv: give a file that ends in one of them.")
         if self.mode == "append" and suffix in (".parquet", ".csv"):
-            raise UsageError(f"{self.path}: to append, give a folder; every run gets a file of its own in it.")
+            raise UsageError(f"{self.path} is a file: to append, give a folder, in which every run gets its own file.")
 
     @property
     def label(self) -> str:
@@ -174,7 +174,7 @@ class DuckDBSink:
             else:
                 found = connection.execute(count).fetchall()[0][0]
             if found != written[0]:
-                raise SourceError(f"{self.label} holds {found:,} rows after {written[0]:,} were written to it.")
+                raise SourceError(f"{self.label} has {found:,} rows after {written[0]:,} were written to it.")
             connection.commit()
         return written[0]
 
@@ -352,8 +352,8 @@ class PostgreSQLSink:
         found = cursor.fetchone()[0]
         if found != written:
             raise SourceError(
-                f"{self.label} holds {found:,} rows after {written:,} were written to it: a trigger, a rule or a "
-                "policy of the table changes what is written. Nothing was published."
+                f"{self.label} has {found:,} rows after {written:,} were written to it, and nothing was "
+                "published: check the triggers, rules and policies of the table, which change what is written."
             )
 
 
@@ -361,7 +361,7 @@ def _of_run(rows: pa.RecordBatchReader, run_id: str) -> pa.RecordBatchReader:
     """The same rows, each with the id of the run."""
     check_run_id(run_id)
     if RUN_ID in rows.schema.names:
-        raise UsageError(f"The rows have a column {RUN_ID} already: to append, it is lifeworth's own.")
+        raise UsageError(f"The rows already have a column {RUN_ID}, which lifeworth adds when it appends: rename it.")
     schema = rows.schema.insert(0, pa.field(RUN_ID, pa.string()))
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -388,8 +388,8 @@ def _refuse_strangers(label: str, wanted: list[str], known: list[str]) -> None:
     strangers = [name for name in wanted if name not in known]
     if strangers:
         raise SourceError(
-            f"{label} has no column {' and no column '.join(map(repr, strangers))}: rows of this run cannot be "
-            "appended to it; choose another table."
+            f"{label} has no column {' and no column '.join(map(repr, strangers))}, so that rows of this run "
+            "cannot be appended to it: choose another table."
         )
 
 

@@ -113,7 +113,7 @@ class DuckDBSource:
                 sql = checked_query(connection, sql, self.label)
             relation = connection.sql(sql, params=list(parameters) or None)
             if relation is None:
-                raise UsageError(f"{self.label}: the query gives no rows; write a SELECT.")
+                raise UsageError(f"{self.label}: the query returns no rows; write a SELECT.")
             yield relation
 
     @contextmanager
@@ -208,7 +208,7 @@ def _statement(
     columns: Sequence[str] | None = None,
 ) -> tuple[str, tuple[Any, ...]]:
     if (table is None) == (query is None):
-        raise UsageError("A database is read by a table or by a query: give one of the two.")
+        raise UsageError("A database is read either by a table or by a query: give one of the two.")
     if query is not None:
         return query, parameters
     chosen = "*" if columns is None else ", ".join(map(quoted, columns))
@@ -224,7 +224,7 @@ def _fingerprint(path: Path, content: bool = True) -> dict[str, Any]:
             with path.open("rb") as file:
                 found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     return found
 
 
@@ -267,7 +267,7 @@ def _kind(column: pa.Field, where: str) -> pa.DataType:
     name = about.get("POSTGRESQL:type") or about.get("ADBC:postgresql:typname")
     if name == "money":
         # Its unit, such as cents, depends on the server's locale: the meaning of 350 is not recorded.
-        raise DataError(f"{where}: column {column.name!r} is of the type money; cast it to numeric in a query.")
+        raise DataError(f"{where}: column {column.name!r} has the type money; cast it to numeric in a query.")
     if name == "numeric":
         # Modifier: precision and scale, above a header of 4; without a scale these are whole numbers, perhaps ids.
         modifier = int(about.get("POSTGRESQL:typmod", -1)) - 4
@@ -303,6 +303,6 @@ def _refuse_inexact(text: pa.Array, numbers: pa.Array, name: str) -> None:
     for written, number in zip(text.filter(large).to_pylist(), numbers.filter(large).to_pylist(), strict=True):
         if Decimal(written) != Decimal(number):
             raise DataError(
-                f"Column {name!r} holds whole numbers of more than 15 digits in the type numeric without a precision: "
-                "cast it to bigint, numeric(38, 0) or text in a query."
+                f"Column {name!r} contains whole numbers of more than 15 digits in the type numeric without a "
+                "precision: cast it to bigint, numeric(38, 0) or text in a query."
             )
