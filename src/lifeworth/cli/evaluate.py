@@ -1,4 +1,4 @@
-"""Commands that judge, and write a page about it: demo, backtest and report."""
+"""Commands for evaluation: demo, backtest and report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TITLE = "What the customers are worth"
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be foretold, at which past dates, by which models."""
+    """What is predicted, at which past dates, by which models."""
 
     horizon: Horizon = "13W"
     cutoffs: Cutoffs = "4"
@@ -46,7 +46,7 @@ def demo(
     draws: Draws = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
+    """Value CDNOW's 23,570 customers, from purchases to a report, and compare predictions with what happened."""
     from lifeworth.cli.demo import run_demo
 
     run_demo(out, sample=sample, draws=draws, seed=seed)
@@ -60,7 +60,7 @@ def backtest(
     rows: Rows,
     title: Title = TITLE,
 ) -> None:
-    """Historical beside predictive on held-out time: tables, a calibrated model, and a report."""
+    """Compare historical and predictive CLV on holdout data: tables, a recalibrated model, and a report."""
     from lifeworth.cli import terminal
     from lifeworth.model.store import refuse_to_replace
     from lifeworth.report.export import check_results, write_results
@@ -82,7 +82,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the page goes: a .html file.")] = Path("report.html"),
     title: Title = TITLE,
 ) -> None:
-    """One page about the customers: their value, past and future, and the evidence for it."""
+    """Write one page about the customers: their past and future value, and the evidence for it."""
     from lifeworth.cli import terminal
     from lifeworth.report import write_report
     from lifeworth.report.appraisal import appraisal_report

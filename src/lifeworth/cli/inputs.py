@@ -1,4 +1,4 @@
-"""What commands take: the columns of transactions as options, and transactions or an RFM table from a file."""
+"""Input of commands: the columns of transactions as options, and transactions or an RFM table from a file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rows(Columns):
-    """Transactions, and what becomes of them."""
+    """Transactions, and how they are counted."""
 
     period: Period = "D"
     time_unit: TimeUnit = "W"
@@ -77,20 +77,20 @@ class Rows(Columns):
     currency: Currency = None
 
     def settings(self) -> dict[str, Any]:
-        """These, as `rfm_summary` and its like take them."""
+        """The settings, as arguments of `rfm_summary` and others."""
         settings = {**vars(self), "amount": self.amount or None}
-        del settings["encoding"]  # goes with the files: `encoded`
+        del settings["encoding"]  # applied to the files by `encoded`
         return settings
 
 
 def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
-    """A command that takes the fields of its dataclasses as options: those that commands share are written once."""
+    """A command that takes the fields of its dataclasses as options, so that shared options are defined once."""
     own = inspect.signature(command, eval_str=True).parameters.values()
     groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
     options: list[inspect.Parameter] = []
     for one in own:
         if one.name in groups:
-            # In the order of the fields; a field's annotation is what typer reads.
+            # In the order of the fields; typer reads the annotations.
             options += inspect.signature(groups[one.name], eval_str=True).parameters.values()
         else:
             options.append(one)
@@ -117,9 +117,9 @@ def read_rfm(
     default_period: str | None = None,
     units_of: str | None = None,
 ) -> RFM:
-    """The RFM table in a file, or the one made from the transactions in it: then the period must be known.
+    """Read the RFM table in a file, or make one from the transactions in it, for which the period must be known.
 
-    `units_of` : whose units these are, if the user did not give them; said of a table that does not say its own.
+    `units_of` names the origin of these units, if the user did not give them; it is shown for a table without units.
     """
     from lifeworth.cli import terminal
     from lifeworth.periods import UNIT_NAMES
@@ -151,14 +151,14 @@ def read_rfm(
 
 
 def encoded(path: Path, encoding: str | None) -> Path | Files:
-    """The files that a path names, where their encoding is known; the path, where it is the usual one."""
+    """The files of a path with their encoding, if one is given; otherwise the path."""
     from lifeworth.tables import find_files
 
     return path if encoding is None else find_files(path, encoding)
 
 
 def check_rfm_files(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> bool:
-    """Whether these files are an RFM table that says its units; settings that contradict it are refused."""
+    """Whether these files are an RFM table with units; raise for settings that contradict it."""
     from lifeworth.rfm import rfm_metadata
 
     metadata = rfm_metadata(encoded(path, columns.encoding))

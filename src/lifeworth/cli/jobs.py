@@ -21,7 +21,7 @@ def init(
     job: Annotated[Path, typer.Argument(help="The file to write.")] = Path("job.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a job file with a comment on every key, to be filled in and run."""
+    """Write a job file with a comment on every key."""
     from importlib.resources import files
 
     from lifeworth.atomic_files import replacing
@@ -42,7 +42,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
     log: Annotated[str, typer.Option(help="The log on stderr: none, human or json; it is in a file anyway.")] = "none",
 ) -> None:
-    """Run a job: transactions to scores, from a source to a sink, all or nothing. Silent where nobody watches."""
+    """Run a job: from a source to a sink, completely or not at all. Shows progress only in a terminal."""
     from lifeworth import jobs
     from lifeworth.cli import terminal
 

@@ -1,7 +1,7 @@
-"""The colours of the house, by role, for light and for dark pages. Loads nothing.
+"""The colours of lifeworth, by role, for light and dark pages. Imports nothing.
 
-Blue for what a model says and copper for what happened differ in hue and lightness for every common kind of colour
-vision. Text roles (ink, muted, model, actual, good, careful, bad) have a contrast of at least 4.5:1 on paper.
+Blue for models and copper for actual values differ in hue and lightness for every common kind of colour vision. Text
+roles (ink, muted, model, actual, good, careful, bad) have a contrast of at least 4.5:1 on paper.
 """
 
 from typing import Final
