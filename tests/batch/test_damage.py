@@ -133,7 +133,7 @@ def test_a_block_that_is_damaged_before_it_is_published_is_not(make, tmp_path, m
 
     monkeypatch.setattr(running, "read_totals", damaged_totals)
     job = read_job(make())
-    with pytest.raises(lw.LifeworthError, match=r"000001\.parquet was damaged after it was written, and nothing was publ"):
+    with pytest.raises(lw.LifeworthError, match=r"000001\.parquet was damaged after it was written, and nothing"):
         run_job(job)
     assert not (tmp_path / "out/scores.parquet").exists()
     monkeypatch.undo()

@@ -193,7 +193,7 @@ def test_silence_where_nobody_watches(make, command):
     assert code == 0
     assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "done"
     code, _, err = command("run", make(), "--log", "loud")
-    assert (code, err) == (2, "lifeworth: --log loud must be none, human or json.\n")
+    assert (code, err) == (2, "lifeworth: --log loud is not valid: choose none, human or json.\n")
 
 
 def test_a_dry_run_changes_nothing(make, shelf, tmp_path, command, postgresql):
@@ -381,7 +381,7 @@ def test_blocks_of_other_settings_are_not_used(make, tmp_path):
 def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     process = start(make(scores=SLOWLY))
     out, err = stop_at(process, tmp_path, 3, how)
-    assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
+    assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted: no output was left incomplete.\n")
     assert not (tmp_path / "out").exists()
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 
@@ -402,7 +402,7 @@ def test_a_signal_that_meets_compiled_code_is_an_interruption(make, tmp_path, co
 
     monkeypatch.setattr(running, "score_blocks", scored)
     code, out, err = command("run", make())
-    assert (code, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
+    assert (code, out, err) == (130, "", "lifeworth: Interrupted: no output was left incomplete.\n")
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="lifeworth",
-    help="What customers have been worth, what they will be worth, and how sure we are.",
+    help="Historical and predicted customer lifetime value, with its uncertainty.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -53,14 +53,14 @@ Input = Annotated[
     ),
 ]
 PeriodOfInput = Annotated[
-    str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
+    str | None, typer.Option(help="Purchases within one period count as one: h, D, W, M. Default for transactions: D.")
 ]
 
 EscapeFormulas = Annotated[
     bool,
     typer.Option(
         "--escape-formulas",
-        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets take for formulas.",
+        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets interpret as formulas.",
     ),
 ]
 
@@ -85,15 +85,17 @@ def _main(
 @with_options
 def rfm(
     input: Input,  # noqa: A002
-    out: Annotated[Path, typer.Option(help="Where the table goes: .parquet (with its units) or .csv.")],
+    out: Annotated[Path, typer.Option(help="Output file of the table: .parquet (with its units) or .csv.")],
     rows: Rows,
-    threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Number of cores; default: all.", min=1, show_default=False)
+    ] = None,
     memory_limit: Annotated[
         str | None,
-        typer.Option(help='Memory to use, such as "4GB"; default: half of what is free.', show_default=False),
+        typer.Option(help='Memory limit, such as "4GB"; default: half of the free memory.', show_default=False),
     ] = None,
     audit: Annotated[
-        Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
+        Path | None, typer.Option(help="Write the audit of rows, with examples, to a .csv file.", show_default=False)
     ] = None,
     escape_formulas: EscapeFormulas = False,
 ) -> None:
@@ -140,24 +142,26 @@ def fit(
     period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
-        typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
+        typer.Option(
+            help="Unit of recency and T: h, D, W, M. Default: that of the RFM table, or W.", show_default=False
+        ),
     ] = None,
     currency: Currency = None,
     purchases: Annotated[
         str,
         typer.Option(
-            help="Model of purchases. Customers leave after a repeat purchase: bg_nbd; after any, the first too: "
-            "mbg_nbd; at any time: pareto_nbd."
+            help="Model of purchases. Customers drop out after a repeat purchase: bg_nbd; after any purchase, "
+            "including the first: mbg_nbd; at any time: pareto_nbd."
         ),
     ] = "bg_nbd",
     method: Annotated[
         str,
         typer.Option(
-            help="laplace (fast, with a certificate), nuts (PyMC), auto (the first, and the second where the "
-            "certificate fails), or map (a point)."
+            help="laplace (fast, checked by a certificate), nuts (PyMC), auto (laplace, and nuts if the certificate "
+            "fails), or map (a point estimate)."
         ),
     ] = "auto",
-    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
+    draws: Annotated[int, typer.Option(help="Number of posterior draws.", min=1)] = 1000,
     seed: Seed = 0,
 ) -> None:
     """Fit a model of purchases and, if there are amounts, Gamma-Gamma. A fit that fails its diagnostics is not written.
@@ -193,21 +197,23 @@ def fit(
 def predict(
     model: Annotated[Path, typer.Option(help="Folder of a fitted model.")],
     input: Annotated[Path, typer.Option(help="Transactions or an RFM table: .parquet or .csv.")],  # noqa: A002
-    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    out: Annotated[Path, typer.Option(help="Output file of the scores: .parquet or .csv.")],
     columns: Columns,
-    horizon: Annotated[str, typer.Option(help='How far ahead: "39W", "12M", "365D".')] = "12M",
-    discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
-    margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
-    cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
+    horizon: Annotated[str, typer.Option(help='Prediction horizon, such as "39W", "12M", "365D".')] = "12M",
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate: 0.1 is 10 % a year.")] = 0.0,
+    margin: Annotated[str, typer.Option(help="Share of spend that is margin, or a column of the RFM table.")] = "1",
+    cost_per_order: Annotated[str, typer.Option(help="Cost of every future order, or a column.")] = "0",
     cost_per_active_year: Annotated[
-        str, typer.Option(help="Money for every year that somebody stays a customer, or a column.")
+        str, typer.Option(help="Cost of every year for which a customer stays active, or a column.")
     ] = "0",
     acquisition_cost: Annotated[
-        str | None, typer.Option(help="Money each customer has cost, or a column.", show_default=False)
+        str | None, typer.Option(help="Cost of acquiring each customer, or a column.", show_default=False)
     ] = None,
-    inflation: Annotated[float, typer.Option(help="Effective, per year: spend and costs grow by it.")] = 0.0,
-    interval: Annotated[float, typer.Option(help="Probability that intervals hold.")] = 0.9,
-    uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
+    inflation: Annotated[float, typer.Option(help="Effective annual rate at which spend and costs grow.")] = 0.0,
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    uncertainty: Annotated[
+        str, typer.Option(help="Intervals of the customer, of the mean, or none: customer, mean or none.")
+    ] = "customer",
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
     escape_formulas: EscapeFormulas = False,
@@ -223,7 +229,7 @@ def predict(
     if isinstance(loaded, PurchaseFit):
         loaded = CLV(loaded)
     if not isinstance(loaded, CLV):
-        raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
+        raise UsageError(f"{model} contains only a model of spend: scoring customers needs a model of purchases.")
     fitted = loaded.purchases
     if loaded.spend is None:
         columns = replace(columns, amount="")
@@ -292,7 +298,7 @@ def _show_audit(audit: Audit) -> None:
 
 def _output_kind(path: Path) -> str:
     if path.suffix.lower() not in {".parquet", ".csv"}:
-        raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
+        raise UsageError(f"--out {path} ends in neither .parquet nor .csv: give a file that ends in one of them.")
     return path.suffix.lower()
 
 
@@ -340,7 +346,7 @@ def main() -> None:
                 _say(str(told))
             sys.exit(told.exit_code)
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a message
-        _say("Interrupted; nothing was left half-written.")
+        _say("Interrupted: no output was left incomplete.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -349,7 +355,7 @@ def _told(error: Exception) -> LifeworthError | None:
     if isinstance(error, LifeworthError):
         return error
     if isinstance(error, OSError) and error.filename is not None:
-        return SourceError(f"{error.filename} could not be read or written: {error.strerror or error}.")
+        return SourceError(f"{error.filename} cannot be read or written: {error.strerror or error}.")
     if isinstance(error, OSError) and error.errno in _OUTPUT_FAILED:
         _discard(sys.stdout)
         return SourceError(f"The standard output cannot be written: {error.strerror}.")

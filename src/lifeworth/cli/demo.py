@@ -25,8 +25,8 @@ PUBLISHED: Final = {
 HORIZON: Final = "13W"
 CUTOFFS: Final = 4
 ABOUT: Final = (
-    "Customers of CDNOW, an online music shop, who first bought in the first quarter of 1997. The models go back to "
-    "four days in the past, forecast the 13 weeks that followed each, and are judged by what happened."
+    "Customers of CDNOW, an online music shop, who first bought in the first quarter of 1997. The models are "
+    "fitted at four past dates, predict the 13 weeks after each, and are compared with what happened."
 )
 
 
@@ -51,7 +51,7 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0) 
         )
         report("drawing and writing", 0.0)
         about = f"The published 1/10 sample. {ABOUT}" if sample else ABOUT
-        written = write_results(found, out, "What CDNOW's customers are worth", about)
+        written = write_results(found, out, "The value of CDNOW's customers", about)
     screen = terminal.console()
     terminal.show_appraisal(screen, found)
     _show_posterior(screen, found)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from lifeworth.jobs import Registry
 
-app = typer.Typer(help="The registry: versions of models, and which of them is in use.", no_args_is_help=True)
+app = typer.Typer(help="The registry: versions of models, and which version is in use.", no_args_is_help=True)
 Shelf = Annotated[Path, typer.Option(help="Folder of the registry.")]
 ModelName = Annotated[str, typer.Argument(help="Name of a model in the registry.", show_default=False)]
-Version = Annotated[int, typer.Argument(help="Version of it.", min=1, show_default=False)]
+Version = Annotated[int, typer.Argument(help="Version of the model.", min=1, show_default=False)]
 
 
 @app.command("list")

@@ -59,7 +59,7 @@ def show_appraisal(screen: Console, found: Appraisal) -> None:
             for key, form in (("bias", "+.0%"), ("mae", ",.2f"), ("money_found", ".0%"), ("coverage", ".1%"))
         ]
         rows.append([marked, *scores])
-    columns = [("", "left"), ("total's error", "right"), ("MAE", "right"), ("top tenth finds", "right")]
+    columns = [("", "left"), ("total's error", "right"), ("MAE", "right"), ("share of top 10 %", "right")]
     columns.append(("in interval", "right"))
     horizon = horizon_in_words(bt.horizon, bt.time_unit)
     unit = f", {escape(money)}" if money else ""

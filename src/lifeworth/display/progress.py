@@ -41,8 +41,8 @@ def watched(progress: Progress) -> Iterator[Report | None]:
             yield None
     else:
         raise UsageError(
-            f"progress={progress!r} must be True (show a bar), False (show none), None (show one in notebooks), "
-            "or a function of what is being done and the share of it that is done."
+            f"progress={progress!r} is not valid: give True (a bar), False (no bar), None (a bar in notebooks), "
+            "or a function that takes the name of the step and the share of it that is done."
         )
 
 
