@@ -33,7 +33,7 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
     Notes
     -----
     Files are the same where device and inode are the same. A path through a link, a hard link, a bind mount or
-    another case of letters is therefore recognised as far as the file system tells.
+    another case of letters is therefore recognised if the file system reports it.
     """
     target = Path(os.path.realpath(out))
     shown = f"{name} {out}".strip()
@@ -91,7 +91,7 @@ def _same(file: Path, told: str) -> str:
 def _read_by(source: str | Path) -> tuple[list[Path], set[Identity], tuple[Path, tuple[str, ...]] | None]:
     """Files and folders that a path names now, and the parts of a pattern."""
     root, listing, pattern = Path(source), Listing(), None
-    with contextlib.suppress(SourceError, OSError):  # whoever reads it says what is wrong with it
+    with contextlib.suppress(SourceError, OSError):  # reading it reports what is wrong
         if root.is_dir():
             listing.add_folder(root)
         elif root.exists():
