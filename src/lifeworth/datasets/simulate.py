@@ -359,7 +359,7 @@ def _purchase_parameters(purchases: Any, parameters: Mapping[str, float] | None,
     family = FAMILIES.get(purchases) if isinstance(purchases, str) else None
     if family is None or family.statistic is not RECENCY_FREQUENCY:
         names = ", ".join(f'"{name}"' for name, family in FAMILIES.items() if family.statistic is RECENCY_FREQUENCY)
-        raise UsageError(f"purchases={purchases!r} is no model of purchases: use {names}, or a fit of one.")
+        raise UsageError(f"purchases={purchases!r} is not a model of purchases: use {names}, or a fit of one.")
     unit = check_time_unit(time_unit)
     return Posterior.from_parameters(family, _default(family, unit) if parameters is None else parameters, unit)
 
@@ -370,7 +370,7 @@ def _spend_parameters(spend: Any, currency: str | None) -> Posterior:
         return _at_means(fitted)
     if spend is not None and not isinstance(spend, Mapping):
         raise UsageError(
-            f'spend={spend!r} is no model of spend: use a fit of one, or {{"p": ..., "q": ..., "v": ...}}.'
+            f'spend={spend!r} is not a model of spend: use a fit of one, or {{"p": ..., "q": ..., "v": ...}}.'
         )
     family = FAMILIES["gamma_gamma"]
     return Posterior.from_parameters(family, _default(family, "W") if spend is None else spend, None, currency)
@@ -471,7 +471,7 @@ def _given_dates(dates: Any, size: int, first_day: pd.Timestamp, last_day: pd.Ti
     try:
         given = pd.DatetimeIndex(dates)
     except (TypeError, ValueError) as error:
-        raise UsageError("acquisition holds something that is no date: give one date per customer.") from error
+        raise UsageError("acquisition contains something that is not a date: give one date per customer.") from error
     if len(given) != size:
         raise UsageError(f"acquisition has {len(given):,} dates for {size:,} customers: give one each.")
     days = np.asarray((given.tz_localize(None) - first_day) / pd.Timedelta(days=1), dtype=np.float64)

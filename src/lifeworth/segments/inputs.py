@@ -82,7 +82,7 @@ def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) ->
     if bad.any():
         raise DataError(
             f"{future} is not a finite number for {int(bad.sum()):,} of {len(values):,} customers, such as "
-            f"{_some(known.ids[bad])}: leave them out, or predict them again."
+            f"{_some(known.ids[bad])}: omit them, or predict them again."
         )
     if len(values) == 0:
         raise DataError("The table of predictions has no rows: there are no customers in it.")

@@ -106,7 +106,7 @@ class Segments:
         UsageError : a column that the table has not.
         """
         if by not in self.customers.columns:
-            raise UsageError(f"by={by!r} is no column of the table; it has: {', '.join(self.customers.columns)}.")
+            raise UsageError(f"by={by!r} is not a column of the table; it has: {', '.join(self.customers.columns)}.")
         grouped = self.customers.groupby(by, observed=False, sort=True)
         table = pd.DataFrame({"customers": grouped.size()})
         table["customer_share"] = table["customers"] / len(self)

@@ -49,7 +49,8 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
         for file in files:
             if key is not None and identity(file) == key:
                 raise UsageError(
-                    f"{shown} is {_same(file, told)}, which is read: it would be overwritten; choose another."
+                    f"{shown} is {_same(file, told)}, which is an input and would be overwritten: choose another "
+                    "output."
                 )
             if folder and key is not None and key in map(identity, Path(os.path.realpath(file)).parents):
                 raise UsageError(
@@ -57,8 +58,8 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
                 )
         if _would_be_read(target, folders, pattern):
             raise UsageError(
-                f"{shown} would be part of {told}, which is read: the next run would take it for data; write it to "
-                "another folder."
+                f"{shown} would be a part of {told}, which is an input, and the next run would read it as data: "
+                "write it to another folder."
             )
 
 
