@@ -1,4 +1,4 @@
-"""Does the model look like the data? Replicated customers beside real ones, and the spend model's assumption."""
+"""Posterior predictive checks: replicated customers beside real ones, and the independence of spend and frequency."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def replicate_purchases(
 def replicate_spend(
     posterior: Posterior, frequency: Array, replicates: int, seed: int, group: npt.NDArray[np.int64] | None = None
 ) -> Array:
-    """Mean spend over so many purchases of new customers, under draws of the posterior: (replicates, customers)."""
+    """Mean spend over `frequency` purchases of new customers, under draws of the posterior: (replicates, customers)."""
     matrix = posterior.matrix
     which = np.linspace(0, len(matrix) - 1, replicates).round().astype(int)
     n = len(frequency)
@@ -117,7 +117,7 @@ def _counted(observed: Array, replicated: Array, edges: npt.NDArray[np.floating[
 
 @dataclass(frozen=True)
 class Independence:
-    """Whether how much customers spend goes with how often they buy.
+    """Correlation of the amounts that customers spend with their frequency of purchase.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ class Diagnostics:
         NUTS, or effective sample of the weighted proposals for the mean), before draws are thinned.
     divergences : divergent transitions after warm-up.
     bfmi : lowest over the chains.
-    k_hat : Pareto shape of the importance weights, where there are any.
+    k_hat : Pareto shape of the importance weights, if there are any.
     """
 
     method: str
@@ -58,7 +58,7 @@ class Diagnostics:
 
     @property
     def figure(self) -> str:
-        """The one figure to show where there is room for one: R-hat, or k-hat."""
+        """The most important single figure: R-hat, or k-hat."""
         if self.r_hat is not None:
             return f"R-hat {self.r_hat:.3f}"
         return "" if self.k_hat is None else f"k-hat {self.k_hat:.2f}"
@@ -111,7 +111,7 @@ def judge_nuts(
     energy: npt.NDArray[np.float64] | None,
     diverging: npt.NDArray[np.bool_] | None,
 ) -> Diagnostics:
-    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences alike.
+    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences of the same shape.
 
     Without energy or divergences, or of one chain, as they come from others, those figures are left out.
     """
@@ -151,7 +151,7 @@ def judge_nuts(
 
 
 def judge_laplace(k_hat: float, ess: float, proposals: int) -> Diagnostics:
-    """Judge weighted draws: the tail of their weights, and how many independent draws they are worth."""
+    """Judge weighted draws: the tail of their weights, and their effective sample size."""
     limit = min(K_HAT_FAIL, 1 - 1 / math.log10(proposals))
     failed: list[str] = []
     doubtful: list[str] = []

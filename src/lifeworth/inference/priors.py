@@ -20,7 +20,7 @@ _EDGE, _POINTS, _NEGLIGIBLE = 50.0, 4001, 40.0
 
 
 class UnknownDensityError(UsageError):
-    """A prior whose density is not in the table below; PyMC knows it."""
+    """A prior whose density is not in the table below, but in PyMC."""
 
 
 def to_prior(spec: PriorSpec) -> Any:
