@@ -109,8 +109,8 @@ def predict(
         clv.spend.check(force)
     if not isinstance(rfm, SparkRFM):
         raise UsageError(
-            f"rfm must be a SparkRFM, made by lifeworth.spark.rfm_summary, not {type(rfm).__name__}: a DataFrame alone "
-            "does not say its unit of time; SparkRFM(frame, time_unit, period, observation_end, currency) does."
+            f"rfm must be a SparkRFM, made by lifeworth.spark.rfm_summary, not {type(rfm).__name__}: a DataFrame "
+            "alone has no time unit; SparkRFM(frame, time_unit, period, observation_end, currency) has one."
         )
     about = {
         "time_unit": rfm.time_unit,

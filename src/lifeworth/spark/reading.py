@@ -112,7 +112,7 @@ class Source:
         """The last date of a valid row; a `DataError` if there is none."""
         found = self.last_before(None)
         if found is None:
-            raise DataError("None of the rows can be used: each lacks an id, a date or an amount.")
+            raise DataError("No row can be used: each lacks an id, a date or an amount.")
         return found
 
     def last_before(self, when: pd.Timestamp | None) -> pd.Timestamp | None:
