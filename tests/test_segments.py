@@ -319,7 +319,7 @@ def warned(*arguments, **options):
 def test_everybody_bought_once():
     segments = warned(rfm_of([0] * 4, [0] * 4, [9, 6, 3, 0], [0] * 4, [5, 9, 2, 7]))
     assert segments.notes == (
-        "All 4 are equal in frequency, which therefore tells nobody apart: the lowest class was given.",
+        "All 4 are equal in frequency, which therefore does not distinguish customers: the lowest class was given.",
     )
     assert segments.customers["segment"].tolist() == ["lost", "hibernating", "promising", "new"]
 
@@ -335,7 +335,7 @@ def test_everybody_bought_once_today():
 def test_one_customer(age):
     table = rfm_of([3], [age], [age], [20.0], [90.0])
     segments = warned(table)
-    assert "The only customer has nobody to differ from" in segments.notes[0]
+    assert "The only customer cannot be compared with others" in segments.notes[0]
     assert segments.customers["frequency_score"].tolist() == [3]
     assert segments.summary().loc[segments.customers["segment"][0], "past_share"] == 1
     frame = pd.DataFrame({"customer_id": table.customer_id, "clv": [7.0]})
@@ -431,7 +431,7 @@ def test_predictions_that_do_not_fit(shop, predicted, clv):
         lw.segment(predicted, rules=VALUE_RULES)
     with pytest.raises(UsageError, match="each of the nine cells"):
         lw.segment(predicted, shop, rules={("high", "high"): "a"})
-    with pytest.raises(UsageError, match="by='colour' is no column"):
+    with pytest.raises(UsageError, match="by='colour' is not a column"):
         lw.segment(predicted).summary("colour")
 
 

@@ -77,9 +77,12 @@ def test_the_template_knows_every_key(read):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (changed("sink", 'tabel = "x"'), "sink.tabel is no key of a job; did you mean table?"),
-        (changed("source", "zzz = 1"), "source.zzz is no key of a job; there are: path, duckdb, postgresql, table"),
-        (MINIMAL + "[skores]\n", "skores is no key of a job; did you mean scores?"),
+        (changed("sink", 'tabel = "x"'), "sink.tabel is not a key of a job; did you mean table?"),
+        (
+            changed("source", "zzz = 1"),
+            "source.zzz is not a key of a job; valid keys are: path, duckdb",
+        ),
+        (MINIMAL + "[skores]\n", "skores is not a key of a job; did you mean scores?"),
         (changed("scores", without=['horizon = "12M"']), "scores.horizon is missing"),
         (MINIMAL.replace('name = "nightly"', ""), "name is missing"),
         (MINIMAL.replace("nightly", "a/b"), "name must be up to 100 letters"),
@@ -97,8 +100,8 @@ def test_the_template_knows_every_key(read):
             changed("scores", 'horizon = "forever"', without=['horizon = "12M"']),
             "needs a discount_rate above inflation",
         ),
-        (changed("model", "least_per_segment = 9"), "model has least_per_segment, and no by: there are no segments"),
-        (changed("model", 'by = "date"'), "model.by must be a column of its own"),
+        (changed("model", "least_per_segment = 9"), "model has least_per_segment, but no by: there are no segments"),
+        (changed("model", 'by = "date"'), "model.by must be another column than"),
         (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would have no effect"),
         (changed("gate", "most_bias = 0.1"), "gate has most_bias, but no backtest, to which they apply"),
         (
@@ -108,7 +111,7 @@ def test_the_template_knows_every_key(read):
         (changed("gate", 'otherwise = "champion"'), 'gate.otherwise = "champion" needs model.register_as'),
         (
             changed("gate", 'backtest = "13W"') + '\n[model]\nsaved = "m"\n',
-            "gate.backtest is for models that are fitted",
+            "gate.backtest applies only to models that the job fits",
         ),
         (
             changed("rfm", "incremental = true", 'duplicates = "drop"'),
@@ -127,7 +130,7 @@ def test_the_template_knows_every_key(read):
         ),
         (
             changed("source", 'duckdb = "x"', 'table = "t"', "parameters = [1]", without=['path = "tx.parquet"']),
-            "source has parameters, and no query",
+            "source has parameters, but no query",
         ),
         (
             changed("source", f'duckdb = "{MEMORY}"', 'table = "t"', without=['path = "tx.parquet"']),
@@ -138,12 +141,12 @@ def test_the_template_knows_every_key(read):
             "sink writes to a database, but has no",
         ),
         (changed("sink", 'mode = "append"'), "to append, give a folder"),
-        (changed("sink", 'path = "s.xlsx"', without=['path = "scores.parquet"']), "ends in .parquet or .csv"),
+        (changed("sink", 'path = "s.xlsx"', without=['path = "scores.parquet"']), "ends in neither .parquet nor .csv"),
         (changed("sink", 'path = "tx.parquet"', without=['path = "scores.parquet"']), "sink.path is source.path"),
         (changed("model", 'saved = "m"', "draws = 5"), r"model takes a model as it is \(saved\), so that draws would"),
         (changed("model", 'saved = "m"', 'registered = "m"'), "model has both saved and registered"),
-        (changed("model", "version = 2"), "model has a version, and no registered model"),
-        (changed("model", "promote = false"), "model has promote, and no register_as"),
+        (changed("model", "version = 2"), "model has a version, but no registered model"),
+        (changed("model", "promote = false"), "model has promote, but no register_as"),
         (changed("model", 'method = "map"') + '\n[gate]\naccept = "ok"\n', "gate.accept = .* exclude each other"),
         (changed("source", 'amount = ""') + '\n[model]\nspend = "gamma_gamma"\n', "a model of spend needs amounts"),
         (changed("source", 'customer_id = "${WHO}"'), "source.customer_id needs the environment variable 'WHO'"),
@@ -181,7 +184,7 @@ def test_secrets_come_from_the_environment_and_go_nowhere(read):
         assert job.source.place(job.root) == PostgreSQLSource(uri, "orders")
         assert job.sink.place(job.root) == PostgreSQLSink(uri, "scores", "s")
         assert "topsecret" not in json.dumps(job.written) + repr(job)
-    with pytest.raises(UsageError, match=r"source\.tabel is no key") as caught:
+    with pytest.raises(UsageError, match=r"source\.tabel is not a key") as caught:
         database(read, "${SHOP}", 'tabel = "orders"', SHOP=uri)
     assert "topsecret" not in str(caught.value)
 

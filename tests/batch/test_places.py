@@ -237,7 +237,7 @@ def test_types_of_postgresql(postgresql):
     assert np.isnan(second.pop("n"))
     assert set(second.values()) == {None}
     with (
-        pytest.raises(DataError, match=r"column 'price' is of the type money; cast it to numeric"),
+        pytest.raises(DataError, match=r"column 'price' has the type money; cast it to numeric"),
         PostgreSQLSource(postgresql, "dear").reader(),
     ):
         pass

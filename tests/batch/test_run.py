@@ -117,8 +117,8 @@ def test_a_bad_fit_publishes_nothing(make, shelf, tmp_path, command):
     code, out, err = command("run", make(model={"saved": str(shelf / "failed")}))
     assert (code, out) == (4, "")
     assert err == (
-        "lifeworth: The model failed its diagnostics: nothing was published. R-hat is 1.2. A single point: "
-        "it says nothing about how sure we are.\n"
+        "lifeworth: The model failed its diagnostics: nothing was published. R-hat is 1.2. A point estimate, "
+        "which has no uncertainty.\n"
     )
     assert (tmp_path / "out/scores.parquet").read_bytes() == before
     last = accounts(tmp_path)[-1]
