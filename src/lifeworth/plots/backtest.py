@@ -46,7 +46,7 @@ _NAMES: Final = {
 
 
 def _in_lines(name: str) -> str:
-    """A long name in lines, which end at a blank or an underline where there is one."""
+    """Break a long name into lines, at a space or an underscore if there is one."""
     return textwrap.fill(name.replace("_", "_ "), _LONGEST_NAME + name.count("_")).replace("_ ", "_")
 
 
@@ -127,12 +127,12 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
 def plot_backtest_totals(
     totals: pd.DataFrame, target: str = "purchases", ax: Axes | None = None, *, currency: str = ""
 ) -> Axes:
-    """Draw what all customers were foretold to do in the window after each cut-off, with its interval, and did.
+    """Draw the predicted totals of all customers with their intervals, and the actual ones, after each cut-off.
 
     Parameters
     ----------
     totals : DataFrame
-        ``cutoff``, ``predicted``, ``actual`` and, where there are intervals, ``lower`` and ``upper``; of one method.
+        ``cutoff``, ``predicted``, ``actual`` and, if there are intervals, ``lower`` and ``upper``; of one method.
     target : {"purchases", "value"}
         What the totals are of.
     ax : Axes, optional

@@ -1,4 +1,4 @@
-"""The report of a customer base: its value, past and future, the evidence, and the customers from all sides."""
+"""The report of a customer base: its past and future value, the evidence, and views of the customers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _SOURCES = (
 
 
 def appraisal_report(found: Appraisal, title: str = "What the customers are worth", about: str = "") -> ReportContent:
-    """A page about everything an appraisal has found; `about` stands below its title."""
+    """Build a page with all results of an appraisal; `about` is shown below its title."""
     return _Page(found).content(title, about)
 
 
@@ -134,7 +134,7 @@ class _Page(Voice):
         ]
 
     def in_short(self) -> list[str]:
-        """What a marketing director needs."""
+        """The summary for readers without statistical background."""
         found, value, past = self.found, self.found.totals.of_value, float(self.found.customers["past_value"].sum())
         best = str(self.summary["mae"].idxmin()) if self.summary["mae"].notna().any() else None
         mine = self.summary.loc[found.method].to_dict()
@@ -169,7 +169,7 @@ class _Page(Voice):
         return float(self.summary[metric].to_dict()[method])
 
     def _off(self, method: str) -> str:
-        """How far a method's totals were off: signs of different dates do not cancel."""
+        """The errors of a method's totals: those of different signs do not cancel."""
         rows = self.bt.totals[(self.bt.totals["target"] == "value") & (self.bt.totals["method"] == method)]
         errors = rows["error"].dropna()
         if errors.empty:
@@ -182,7 +182,7 @@ class _Page(Voice):
         )
 
     def _shifted(self) -> str:
-        """What recalibration has done to expectations."""
+        """How recalibration changed the expectations."""
         calibration = self.found.clv.calibration
         assert calibration is not None
         factor = calibration.shifts["value"]
@@ -194,7 +194,7 @@ class _Page(Voice):
         )
 
     def _corrected(self, raw: float, calibrated: float) -> str:
-        """What calibration has done to the interval of the total."""
+        """How recalibration changed the interval of the total."""
         if abs(calibrated - raw) <= 0.01 * raw:
             return "At past dates such intervals held as often as they said, so that nothing had to be changed."
         wide = calibrated > raw
@@ -228,7 +228,7 @@ class _Page(Voice):
             told += " That difference may be chance."
         return told
 
-    # ---- who was right --------------------------------------------------------------------------------------------
+    # ---- comparison of methods -------------------------------------------------------------------------------------
 
     def who_won(self) -> Comparison:
         """Totals at the last cut-off."""
@@ -256,7 +256,7 @@ class _Page(Voice):
         )
 
     def pictures(self) -> list[Picture]:
-        """Scores, totals, tracking, deciles, calibration, gains."""
+        """Scores, totals, tracking, deciles, recalibration, gains."""
         from lifeworth import plots
 
         bt, method = self.bt, self.found.method
@@ -312,7 +312,7 @@ class _Page(Voice):
         return made
 
     def _far(self) -> list[str]:
-        """Methods whose errors would leave no room for the others in a picture."""
+        """Methods whose errors are too large to be drawn with the others."""
         errors = self.summary["nmae"].to_dict()
         least = min((value for value in errors.values() if np.isfinite(value)), default=np.nan)
         return [str(name) for name, value in errors.items() if value > 3 * least]

@@ -17,7 +17,7 @@ _RANKINGS = {
 
 
 def worth(voice: Voice) -> Section:
-    """Past and future."""
+    """Past and future value."""
     from lifeworth import plots
 
     found = voice.found
@@ -82,7 +82,7 @@ def worth(voice: Voice) -> Section:
 
 
 def money_question(voice: Voice) -> Section:
-    """Where the money would have been found."""
+    """How much of the money each ranking would have found."""
     from lifeworth import plots
 
     comparison = voice.found.comparison
@@ -94,7 +94,7 @@ def money_question(voice: Voice) -> Section:
                 for name in comparison.earned["ranking"]
             ]
         )
-        # Who gives all the same value chooses blindly, as the table of shares shows.
+        # A method that gives all customers the same value chooses at random, as the table of shares shows.
         equal = (
             comparison.customers[[name for name in comparison.rankings if name.startswith("forecast_")]].nunique() < 2
         )
@@ -149,7 +149,7 @@ def money_question(voice: Voice) -> Section:
 
 
 def trust(voice: Voice) -> Section:
-    """Whether intervals held."""
+    """The coverage of intervals."""
     from lifeworth import plots
 
     coverage = voice.found.coverage
@@ -198,7 +198,7 @@ def trust(voice: Voice) -> Section:
 
 
 def segments(voice: Voice) -> Section:
-    """Who is alike."""
+    """Groups of similar customers."""
     from lifeworth import plots
 
     summary = voice.found.segments.summary().reset_index()
@@ -327,7 +327,7 @@ def views(voice: Voice) -> list[Section]:
 
 
 def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
-    """A row for each ranking, a column for each budget, and in each cell the number with its interval."""
+    """A row for each ranking, a column for each budget; each cell contains the number with its interval."""
     of = "more_than_past" if which == "more" else which
     spans = _span(earned[f"{which}_lower"], earned[f"{which}_upper"], form)
     cells = [f"{write_value(one, form)}\n({span})" for one, span in zip(earned[of], spans, strict=True)]
@@ -339,7 +339,7 @@ def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
 
 
 def _plainly(what: pd.Series, values: pd.Series) -> list[str]:
-    """Revenue and customers in whole numbers, what is per order or per customer with cents."""
+    """Revenue and customers in whole numbers, values per order or per customer with decimals."""
     per = [str(name).startswith(("orders per", "order value")) for name in what]
     return [write_value(value, ",.2f" if cents else ",.0f") for value, cents in zip(values, per, strict=True)]
 
@@ -352,7 +352,7 @@ def _by_age(name: str) -> str:
 
 
 def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
-    """Both ends of intervals in a cell, a unit that they share behind the second alone."""
+    """Both ends of intervals in a cell; a shared unit is written only after the second."""
     unit = " %" if form.endswith("%") else ""
     return [
         f"{write_value(low, form).removesuffix(unit)} to {write_value(high, form)}"

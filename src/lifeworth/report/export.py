@@ -1,4 +1,4 @@
-"""All that an appraisal has found, in a folder: tables, the model, and the page."""
+"""All results of an appraisal, in a folder: tables, the model, and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Written = list[tuple[Path, str]]
 
 
-# Files that `write_results` may write, beside the folder of the model.
+# Files that `write_results` may write, in addition to the folder of the model.
 _FILES = (
     *("summary.csv", "scores.csv", "totals.csv", "calibration.csv", "coverage.csv", "parameters.csv"),
     *("predictions.parquet", "comparison.parquet", "customers.parquet", "earned.csv", "report.html"),
@@ -26,14 +26,14 @@ _FILES = (
 
 
 def check_results(out: Path, *sources: Any, name: str = "") -> None:
-    """Raise a `UsageError` where `write_results` would overwrite what is read, or write into a folder of it."""
+    """Raise a `UsageError` if `write_results` would overwrite an input, or write into a folder of one."""
     for file in _FILES:
         check_output(out / file, *sources, name=name)
     check_output(out / "model", *sources, folder=True, name=name)
 
 
 def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> Written:
-    """Write the results into a folder, each file whole; give their paths and what they are.
+    """Write the results into a folder; return their paths and what they are.
 
     Parameters
     ----------
