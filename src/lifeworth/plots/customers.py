@@ -276,10 +276,10 @@ def plot_past_future(
     known = np.isfinite(before) & np.isfinite(after)
     x, y = before[known], after[known]
     if x.size == 0:
-        return say(ax, "There is no customer with both a past and a predicted value.")
+        return say(ax, "No customer has both a past and a predicted value.")
     if not x.max() > 0 or not y.max() > 0:
         which = past_label if not x.max() > 0 else future_label
-        return say(ax, f"Nobody's {which} is above zero.")
+        return say(ax, f"No customer's {which} is above zero.")
     medians = float(np.median(x)), float(np.median(y))
     left, right = _log_range(x)
     bottom, top = _log_range(y)
@@ -318,7 +318,7 @@ def plot_past_future(
     if floor:
         notes.append(f"at zero or too small to show, so drawn at the edge: {floor:,}")
     if known.size > x.size:
-        notes.append(f"left out for want of a value: {known.size - x.size:,}")
+        notes.append(f"omitted, without a value: {known.size - x.size:,}")
     footnote(ax, notes)
     return ax
 

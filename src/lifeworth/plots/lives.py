@@ -222,7 +222,7 @@ def plot_frequency_recency(
     from lifeworth.rfm import RFM
 
     if not age > 0:
-        raise UsageError(f"age={age!r} must be above 0: customers won just now have no past to tell them apart.")
+        raise UsageError(f"age={age!r} must be above 0: customers of age 0 do not differ in their history.")
     if cells < 2:
         raise UsageError(f"cells={cells!r} must be at least 2.")
     highest = max(2, min(40, round(age / 2))) if most is None else most

@@ -109,7 +109,7 @@ def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     if legend is not None:  # above the heading of that column
         legend.set_bbox_to_anchor((0.0, 1.015 + 0.62 / (len(shown) + 0.2)), transform=ax.transAxes)
     empty = [str(name) for name in table.index[counts == 0]]
-    footnote(ax, [f"Nobody is in: {', '.join(empty)}", *notes] if empty else notes)
+    footnote(ax, [f"Segments without customers: {', '.join(empty)}", *notes] if empty else notes)
     return ax
 
 
@@ -120,7 +120,7 @@ def _summary(segments: Any) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
     make = getattr(segments, "summary", None)
     table = make() if callable(make) else None
     if not isinstance(table, pd.DataFrame):
-        raise UsageError(f"segments must be what lifeworth.segment gives, or its summary(), not {segments!r}.")
+        raise UsageError(f"segments must be the result of lifeworth.segment, or its summary(), not {segments!r}.")
     return (
         table,
         {"past_share": segments.past, "future_share": segments.future},

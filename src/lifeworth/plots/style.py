@@ -26,7 +26,7 @@ MODEL: Final = LIGHT["model"]
 ACTUAL: Final = LIGHT["actual"]
 BAND_ALPHA: Final = 0.2
 DASHES: Final = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (8, 3)))
-"""How curves of equal rank differ beside their colours, in the order of `SERIES`."""
+"""Line styles of curves of equal rank, in the order of `SERIES`."""
 WIDTH: Final = 6.8
 """Width of a picture in inches; with text of 9 points it is meant to be shown about 750 pixels wide."""
 

@@ -92,7 +92,7 @@ class FitTable:
 
     def __post_init__(self) -> None:
         if self.verdict not in ("ok", "warn", "fail"):
-            raise UsageError(f'A verdict is "ok", "warn" or "fail", not {self.verdict!r}.')
+            raise UsageError(f'The verdict {self.verdict!r} is not valid: choose "ok", "warn" or "fail".')
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Picture:
     def __post_init__(self) -> None:
         if not self.alt.strip():
             raise UsageError(
-                f"The picture {self.title!r} needs an alt text: what it shows, for those who cannot see it."
+                f"The picture {self.title!r} needs an alt text: describe it for readers who cannot see it."
             )
 
 
@@ -215,7 +215,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.href and not self.href.lower().startswith(("https://", "http://")):
-            raise UsageError(f"A source's address starts with https:// or http://; {self.href!r} does not.")
+            raise UsageError(f"The address {self.href!r} of a source must start with https:// or http://.")
 
 
 @dataclass(frozen=True)
