@@ -388,7 +388,7 @@ def test_any_number_of_customers(customers):
         ({"scores": 4}, "with scores=4, give rules="),
         ({"rules": {}}, "rules must map segments to scores"),
         ({"rules": {"a": (1, 5)}}, "The rule of 'a' must be like"),
-        ({"rules": {"a": {"age": (1, 5)}}}, "speaks of 'age'; this table has: recency, frequency, monetary"),
+        ({"rules": {"a": {"age": (1, 5)}}}, "uses 'age', which this table does not have; it has: recency, frequency, monetary"),
         ({"rules": {"a": {"recency": (0, 5)}}}, "from 1 to 5, not (0, 5)"),
         ({"rules": {"a": {"recency": 5}}}, "from 1 to 5, not 5"),
         ({"shares": (0.5, 0.2)}, "shares=(0.5, 0.2) must be two shares that rise"),
@@ -492,7 +492,7 @@ def test_picture_without_customers_or_columns(shop):
     assert [text.get_text() for text in plots.plot_segments(none).texts] == ["There are no customers in any segment."]
     with pytest.raises(UsageError, match="lacks the columns customers, customer_share"):
         plots.plot_segments(shop.to_pandas())
-    with pytest.raises(UsageError, match=r"must be what lifeworth\.segment gives"):
+    with pytest.raises(UsageError, match=r"must be the result of lifeworth\.segment"):
         plots.plot_segments(shop)
 
 
