@@ -242,7 +242,7 @@ def test_what_is_left_out_of_a_comparison_is_worked_out(page):
     untold = Comparison("Only said", [ComparisonRow("Model", 5.0)])
     alone = Page(render_report(ReportContent(title="x", comparisons=[untold])))
     assert alone.text["th"] == ["Method", "Foretold", "Model"]
-    assert alone.text["h2"] == ["Side by side"]
+    assert alone.text["h2"] == ["Comparison"]
     free = ComparisonRow("Model", 5.0, 0.0)  # no relative error of nothing
     assert "n/a" in Page(render_report(ReportContent(title="x", comparisons=[Comparison("c", [free])]))).text["td"]
 
