@@ -42,7 +42,7 @@ def alive_paths(
     ----------
     fit : a fit of a model of purchases; its period (days, by default) is the step.
     data, customer_id, date, amount, refunds, duplicates, date_format, time_zone, decimal : transactions, as in
-        `rfm_summary`; `amount=None` where there is no money.
+        `rfm_summary`; `amount=None` if there are no amounts.
     customers : ids, at most 100.
     end : last date; default, the last in the data.
 

@@ -1,4 +1,4 @@
-"""Backtests: models and baselines at rolling cut-offs, each judged by the window that followed."""
+"""Backtests: models and baselines at rolling cut-offs, each evaluated on the window that followed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def backtest(
     seed: int = 0,
     progress: Progress = None,
 ) -> Backtest:
-    """Go back to each cut-off, fit and foretell as of then, and judge by what followed.
+    """Fit and predict at each cut-off with the data up to it, and evaluate on the window after it.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def backtest(
 
     Raises
     ------
-    UsageError : a cut-off whose window is not over, or arguments that make no sense.
+    UsageError : a cut-off whose window has not ended, or invalid arguments.
     DataError : data that cannot be used, or that are too short. A method that cannot foretell at a cut-off stops
         nothing: its scores are NaN, with the reason.
 
@@ -190,7 +190,7 @@ class _Tables:
             self.pit += scoring.pit_frames(cut, forecast)
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Every table, with its columns even where it has no rows."""
+        """Concatenate the tables; keep the columns even if there are no rows."""
         place = ["cutoff", "method"]
         told = [*place, "target", "decile", "customers", "predicted", "actual", "lift", "found"]
         grouped = [*place, "target", "by", "group", "customers", "predicted", "actual"]

@@ -16,7 +16,7 @@ _WHAT = {"value": "Spend of each customer", "purchases": "Purchases of each cust
 
 @cards.show.register
 def backtest_card(bt: Backtest) -> str:
-    """Who was right: the methods beside each other, the most accurate first, a table for each target."""
+    """The methods compared, the most accurate first, a table for each target."""
     targets = [target for target in ("value", "purchases", "spend") if target in set(bt.scores["target"])]
     tables = [_scores(bt, target) for target in targets]
     parts: list[object] = [cards.heading(_WHAT[targets[0]]), tables[0]] if targets else []

@@ -69,7 +69,7 @@ class Calendar:
         columns = [settings["customer_id"], settings["date"], settings["amount"]]
         with columns_named(*columns):
             table = open_table(data, [name for name in columns if name is not None])
-        # What is told of progress is told of the whole.
+        # Progress is reported for the whole backtest.
         return cls(table, {**settings, "progress": False}, horizon, observation_end)
 
     @property
@@ -93,7 +93,7 @@ class Calendar:
         return edge + max(1, round(periods))
 
     def cutoffs(self, wanted: Any) -> list[int]:
-        """The cut-offs, ascending: those wanted, or so many.
+        """The cut-offs, ascending: those given, or the given number.
 
         So many: the last leaves a whole window behind it, the others stand a window apart, or closer where a quarter
         of the data is to come before the first.
@@ -168,7 +168,7 @@ class Calendar:
         return cut, self._known(rfm, length, edge, last - edge)
 
     def today(self) -> Known:
-        """What is known at the end of observation, of which there is no window yet."""
+        """The data up to the end of observation, which has no window yet."""
         rfm = rfm_summary(self.table, observation_end=period_start(self.end, self.period), **self.settings)
         assert rfm.observation_end is not None
         length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end, period=rfm.period)
@@ -196,7 +196,7 @@ def check_shares(**shares: Any) -> None:
 
 
 def check_resamples(**counts: Any) -> None:
-    """Refuse arguments that are neither 0 nor so many that they say how far things scatter."""
+    """Raise for arguments that are neither 0 nor large enough to estimate a spread."""
     for name, number in counts.items():
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0 or number == 1:
             raise UsageError(f"{name}={number!r} must be 0, or a whole number of at least 2.")

@@ -17,10 +17,10 @@ from lifeworth.periods import TimeUnit
 
 Array = npt.NDArray[np.float64]
 
-# Customers are told apart by repeat purchases from so many on, as far as so many of them were judged.
+# Customers are grouped by repeat purchases, from this number on together, if enough of them were evaluated.
 _LOWEST = (0, 1, 2, 4, 7)
 _FEWEST_CUSTOMERS = 100
-# With fewer windows that lie apart nothing is known of how totals move.
+# With fewer disjoint windows, the variation of totals is unknown.
 FEWEST_WINDOWS = 2
 
 
@@ -87,7 +87,7 @@ def learn(
 def held_out_coverage(
     cuts: Sequence[Cut], method: str, horizon: str | float, time_unit: TimeUnit, interval: float, seed: int
 ) -> pd.DataFrame:
-    """At every cut-off, raw intervals beside those calibrated by the windows that were over by then.
+    """At every cut-off, raw intervals and those recalibrated by the windows that had ended by then.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def _groups(frequency: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _quantiles(level: Array, weight: Array) -> Array:
-    """The level that so many of the past, and of one more like them, do not exceed."""
+    """The level that the given share of the past values, and of one more of the same kind, do not exceed."""
     order = np.argsort(level, kind="stable")
     share = np.cumsum(weight[order]) / (weight.sum() * (1 + 1 / len(level)))
     at = np.searchsorted(share, PROBABILITIES - 1e-12)
@@ -185,7 +185,7 @@ def _quantiles(level: Array, weight: Array) -> Array:
 
 
 def _drift(known: Sequence[tuple[Cut, Forecast, Judged]], target: str) -> Drift | None:
-    """Log errors of totals, where something was foretold and something happened."""
+    """Log errors of totals, if both predicted and actual totals are positive."""
     errors, noise, kept = [], [], []
     for cut, one, judged in known:
         if one.totals is None:

@@ -14,19 +14,19 @@ Counts = Literal["past", "future", "past and future"]
 
 @dataclass(frozen=True)
 class Formula:
-    """A definition of customer lifetime value, in words and, where it is one of the classic ones, as a function.
+    """A definition of customer lifetime value, in words and, if it is one of the classic ones, as a function.
 
     Attributes
     ----------
-    name : what `historical_clv` knows it by, or what of lifeworth gives it.
-    label : its name for people.
+    name : its name in `historical_clv`, or the function of lifeworth that returns it.
+    label : its display name.
     formula : how it is computed.
     counts : "past", "future" or "past and future".
-    of : whom the number is about.
+    of : the customers to whom the number applies.
     assumes : what must hold for it to mean what it seems to.
     trap : when it misleads.
     source : where the idea is from.
-    takes, needs : options it knows, and those that it cannot do without.
+    takes, needs : its options, and those that are required.
     compute : the function, or None where the definition is computed elsewhere.
     """
 
@@ -184,7 +184,7 @@ CLASSIC: tuple[Formula, ...] = (
     ),
 )
 
-# What others in the house, and shops, call by the same name.
+# Other numbers, of lifeworth and of shops, that have the same name.
 OTHERS: tuple[Formula, ...] = (
     Formula(
         name="RFM.past_spend",

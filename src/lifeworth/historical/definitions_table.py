@@ -1,4 +1,4 @@
-"""Definitions of customer lifetime value that disagree, beside each other: in words, and in numbers."""
+"""Definitions of customer lifetime value compared: in words, and in numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_HERE = {"data", "method", "by", "assign", "cohort", "acquisition_cost", "ta
 
 
 def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
-    """Explain the definitions of customer lifetime value beside each other: past, future or both, and of whom.
+    """Compare the definitions of customer lifetime value: past, future or both, and for which customers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a user may say to a classic formula, checked at the door."""
+"""Options of the classic formulas, and their validation."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A customer's rows of one period are one order, of their net amount. Refunds of earlier orders are taken off those, by
 the rules and the code of `rfm_summary`: an order that is returned in full is no order; one given away for nothing is.
-Where a column of the rows says the group, each group is counted as if its rows were all there are.
+If a column of the rows gives the group, each group is counted as if there were no other rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.transactions import Audit, Refunds
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
-# What becomes of a member's rows of one period: an order, or, by these numbers, the reason why not.
+# What happens to a member's rows of one period: an order, or the code of the reason why not.
 _ORDER = 0
 _REASONS = {1: NETTED, 2: RETURNED, 3: TAKEN_OFF, 4: UNMATCHED}
 
@@ -56,10 +56,10 @@ class Orders:
     first_seconds : (m,) start of the member's first order ever, within the window or before it.
     within : the orders of the window. history : all orders up to its end.
     money : column -> amounts in all periods up to its end, those that refunds brought to nothing with them.
-    acquisition : (m,) cost of acquiring each member, where a column says it.
+    acquisition : (m,) cost of acquiring each member, if there is a column of it.
     first_period : the first of the window.
     start_seconds, end_seconds : first instant of the window, and first instant after it.
-    audit : the account of rows. notes : what a reader ought to know besides.
+    audit : the audit of rows. notes : further remarks.
     """
 
     customer_ids: pd.Index[Any]
@@ -120,7 +120,7 @@ def read_orders(data: Any, reading: Reading) -> Orders:
     bought = cells.bought
     history = Entries(cells.member, cells.period, cells.amount).take(bought)
     in_window = cells.period >= rows.first
-    # The window's members are those who have an order in it.
+    # The window's members are the customers with an order in it.
     there = np.zeros(len(customer), dtype=bool)
     there[cells.member[bought & in_window]] = True
     if not there.any():
@@ -329,7 +329,7 @@ def _money_by_cell(cells: _Cells, rows: Rows, there: Mask) -> tuple[dict[str, En
 
 
 def _acquisition(rows: Rows, reading: Reading, customer: Integers, there: Mask) -> Floats | None:
-    """Cost of acquiring each member: what the column says in all of a customer's rows, or in some, but one thing."""
+    """Cost of acquiring each member: the column's value in all or some of a customer's rows, which must agree."""
     if rows.acquisition is None:
         return None
     lowest = np.full(len(rows.customer_ids), np.inf)
@@ -440,7 +440,7 @@ def _only(orders: Orders, there: Mask) -> Orders:
 
 
 def _regrouped(orders: Orders) -> Orders:
-    """Groups that have a member, numbered anew."""
+    """Groups with members, renumbered."""
     if orders.group_labels is None:
         return orders
     used = np.bincount(orders.group, minlength=len(orders.group_labels)) > 0

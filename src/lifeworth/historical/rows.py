@@ -42,7 +42,7 @@ _EXAMPLES = 3
 class Reading:
     """Which columns are read, and how rows become orders.
 
-    `amount` is None where there is no money. `money` names further columns of money, `acquisition` one of what
+    `amount` is None if there are no amounts. `money` names further columns of money, `acquisition` one of what
     customers cost to acquire. A policy that does not exist raises a `UsageError`.
     """
 
@@ -68,12 +68,12 @@ class Reading:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns of customers, dates and, where there is money, amounts."""
+        """Names of the columns of customers, dates and, if there are amounts, amounts."""
         return [self.customer_id, self.date, *([] if self.amount is None else [self.amount])]
 
     @property
     def further(self) -> list[str]:
-        """Columns besides those of customers, dates and amounts."""
+        """Columns other than those of customers, dates and amounts."""
         return [name for name in (self.group_column, self.acquisition, *self.money) if name is not None]
 
     @property
@@ -90,7 +90,7 @@ class Rows:
     ----------
     customer : codes into `customer_ids`, which ascend.
     time : ticks on the wall clock. period : ordinals of periods. amount : of money.
-    group : codes into `group_labels`, or None where no column says it.
+    group : codes into `group_labels`, or None without a column of groups.
     money : column -> amounts; acquisition : what the column of that says. Missing ones are NaN.
     first, last : the first and the last period of the window.
     rows_in, left_out, examples, refunds, notes : as in `Audit`, so far.
@@ -287,7 +287,7 @@ def _numbered(words: Integers) -> tuple[Integers, Integers]:
 
 
 def _groups(column: pd.Series[Any], name: str, keep: Mask | None) -> tuple[Integers, pd.Index[Any]]:
-    """Codes of groups and their labels, ascending; rows without a group form one of their own, the last."""
+    """Codes of groups and their labels, ascending; rows without a group form the last group."""
     if keep is not None:
         column = column[keep]
     try:
