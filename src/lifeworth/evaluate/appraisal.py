@@ -176,7 +176,7 @@ def appraise(
         how = {key: value for key, value in rows.items() if key not in ("period", "observation_end")}
         tracking = track_purchases(able.purchases, cut.rfm, table, **how, interval=interval, seed=seed)
     else:
-        notes.append("Purchases week by week are drawn where they are counted by days.")
+        notes.append("Weekly purchases are drawn only if purchases are counted by days.")
     coverage = bt.held_out_coverage(name, seed)
     if not np.isfinite(coverage["calibrated"]).any():
         notes.append("No window was over before a later cut-off: how calibrated intervals do has not been seen.")

@@ -278,7 +278,9 @@ class Backtest:
         judged = {one.method: cut.judged(one, target) for one in cut.forecasts}
         ranked = {name: one.predicted for name, one in judged.items() if one is not None and np.ptp(one.predicted) > 0}
         if not ranked:
-            raise UsageError("There are no rankings to draw: no method tells customers apart, or none were kept.")
+            raise UsageError(
+                "There are no rankings to draw: all predictions of each method are equal, or none were kept."
+            )
         actual = next(one.actual for one in judged.values() if one is not None)
         what = f"{'purchases' if target == 'purchases' else 'spend'} in the window"
         return _plots().plot_gains(actual, dict(list(ranked.items())[:6]), ax, what=what)

@@ -102,7 +102,7 @@ def backtest(
     pairs, rules = models_of(models), baselines_of(baselines)
     methods = dict.fromkeys(pairs, "model") | dict.fromkeys(rules, "baseline")
     if not methods:
-        raise UsageError("There is nothing to judge: name models, baselines or both.")
+        raise UsageError("There is nothing to evaluate: name models, baselines or both.")
     if len(methods) < len(pairs) + len(rules):
         raise UsageError(f"A model and a baseline are both named {', '.join(pairs.keys() & rules.keys())}.")
     with watched(progress) as report:

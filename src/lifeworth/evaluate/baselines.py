@@ -249,5 +249,5 @@ def checked(name: str, said: Any, known: Known) -> Said:
             raise UsageError(f"The baseline {name} must give {part} as one finite number for each customer.")
         arrays[part] = array
     if "purchases" not in arrays:
-        raise UsageError(f"The baseline {name} must foretell purchases.")
+        raise UsageError(f"The baseline {name} must predict purchases.")
     return Said(**arrays)

@@ -79,12 +79,12 @@ def comparison_card(found: ClvComparison) -> str:
         cards.table(["", "customers", *(names[name] for name in sums)], corners),
         *(cards.note(f"{name}: {reason}", "careful") for name, reason in found.reasons.items()),
     ]
-    end = "" if found.window_end is None else f", judged up to {found.window_end:%Y-%m-%d}"
+    end = "" if found.window_end is None else f", evaluated up to {found.window_end:%Y-%m-%d}"
     facts = [
         f"{len(found.customers):,} customers at {found.train_end:%Y-%m-%d}{end}",
         f"money in {found.currency}" if found.currency else "",
     ]
-    return cards.card(f"Historical beside predictive value, {found.horizon} ahead", facts, *parts)
+    return cards.card(f"Historical and predictive value, {found.horizon} ahead", facts, *parts)
 
 
 def _percent(value: Any, signed: bool = False) -> Any:

@@ -257,7 +257,7 @@ def _fitted(model: Any, rfm: RFM, method: str, draws: int, seed: int, tell: Repo
     """The model, fitted unless it is already."""
     if isinstance(model, CLV):
         if model.spend is None:
-            raise UsageError("This model knows purchases alone: values need a model of spend.")
+            raise UsageError("This is only a model of purchases: values need a model of spend.")
         return model
     pairs = models_of(model)
     if len(pairs) != 1:
@@ -276,7 +276,7 @@ def _forecasts(known: Known, rules: dict[str, Any]) -> tuple[dict[str, Array], d
             reasons[name] = str(error)
             continue
         if said.value is None:
-            reasons[name] = "This formula says nothing of value."
+            reasons[name] = "This formula gives no value."
         else:
             columns[f"forecast_{name}"] = said.value
     return columns, reasons

@@ -118,7 +118,7 @@ class Calendar:
         early = [edge for edge in edges if edge < self.start]
         if early:
             raise UsageError(
-                f"Nobody had bought by {', '.join(map(self.date, early))}: the first purchase is of "
+                f"No customer had bought by {', '.join(map(self.date, early))}: the first purchase is on "
                 f"{self.date(self.start)}."
             )
         return edges
@@ -151,8 +151,8 @@ class Calendar:
         edges = sorted({round(edge) for edge in np.linspace(earliest, latest, count).tolist()})
         if len(edges) < count:
             raise UsageError(
-                f"There is room for {latest - earliest + 1} cut-offs between {self.date(earliest)} and "
-                f"{self.date(latest)}, not for {count}."
+                f"Only {latest - earliest + 1} cut-offs are possible between {self.date(earliest)} and "
+                f"{self.date(latest)}, not {count}."
             )
         return edges
 

@@ -146,15 +146,15 @@ def why_not(judged: Judged, metric: str) -> str:
     if n == 0:
         return "not enough data: no customers"
     if metric in OF_INTERVALS[:2] and judged.lower is None:
-        return "no interval was foretold"
+        return "there is no predicted interval"
     if metric in OF_INTERVALS[2:] and judged.draws is None:
-        return "no distribution was foretold"
+        return "there is no predictive distribution"
     if metric in (*RANKED, "pit_error") and n < FEWEST:
         return f"not enough data: {n} customer{'s' if n > 1 else ''}, and ranking takes {FEWEST}"
     if metric in ("bias", "nmae", "gini", "money_found", "top_found") and not judged.actual.any():
         return "nothing was bought"
     if metric == "spearman" and np.ptp(judged.predicted) == 0:
-        return "everybody was foretold the same"
+        return "the prediction is the same for all customers"
     if metric in ("spearman", "gini") and np.ptp(judged.actual) == 0:
         return "everybody did the same"
     return ""

@@ -34,7 +34,7 @@ BY = ("frequency", "recency", "cohort")
 _MOST_FREQUENCY, _PAUSES, _MOST_COHORTS = 7, 6, 24
 # An interval is given if the score is defined for this share of the resamples.
 _KNOWN_SHARE = 0.9
-_NO_SPEND = "this baseline says nothing of spend per purchase"
+_NO_SPEND = "this baseline does not predict spend per purchase"
 
 
 class Resamples:

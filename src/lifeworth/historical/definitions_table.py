@@ -59,10 +59,10 @@ def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
     known = set(inspect.signature(historical_clv).parameters) - _NOT_HERE
     strange = sorted(options.keys() - known)
     if strange:
-        raise UsageError(f"clv_definitions knows no {strange[0]}: its options are {', '.join(sorted(known))}.")
+        raise UsageError(f"clv_definitions has no option {strange[0]}: its options are {', '.join(sorted(known))}.")
     if data is None:
         if options:
-            raise UsageError(f"{min(options)} says nothing without data: give the transactions first.")
+            raise UsageError(f"{min(options)} has no effect without data: give the transactions first.")
         return table
     transactions = open_table(data)  # once: some tables can be read only once
     problems: list[DataError] = []

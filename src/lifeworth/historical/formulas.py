@@ -117,7 +117,7 @@ def cost_to_revenue(orders: Orders, options: Options, _: Any) -> Worth:
         notes.append(f"In {losing:,} rows costs exceed revenue (cost_ratio above 1): clv is not positive.")
     empty = int((columns["revenue"] == 0).sum())
     if empty:
-        notes.append(f"In {empty:,} rows there is no revenue that costs could be a share of: cost_ratio is no number.")
+        notes.append(f"In {empty:,} rows there is no revenue, so that cost_ratio is not defined.")
     return Worth(columns, notes=tuple(notes))
 
 
@@ -315,7 +315,7 @@ def retention(orders: Orders, options: Options, _: Any) -> Worth:
         bounds = wilson(columns["renewals"], columns["chances"], options.confidence or CONFIDENCE)
         unknown = int(np.isnan(share).sum())
         if unknown:
-            notes.append(f"In {unknown:,} groups nobody has had a chance to renew: retention and clv are NaN.")
+            notes.append(f"In {unknown:,} groups no customer has had a chance to renew: retention and clv are NaN.")
     else:
         if options.retention >= 1 + discount:
             raise UsageError(
@@ -415,11 +415,11 @@ def first_purchase_windows(orders: Orders, options: Options, _: Any) -> Worth:
         notes.append(f"{int((~known).sum()):,} customers came before the start, and are left out of all windows.")
     empty = int((columns["customers"] == 0).sum())
     if empty:
-        notes.append(f"In {empty:,} rows nobody is old enough (customers is 0): clv is NaN.")
+        notes.append(f"In {empty:,} rows no customer is old enough (customers is 0): clv is NaN.")
     if not columns["customers"].any():
         raise DataError(
-            f"Nobody's first purchase lies {min(days)} days or more before the end of the window: choose shorter "
-            "windows, or wait."
+            f"No customer's first purchase is {min(days)} days or more before the end of the window: choose "
+            "shorter windows, or wait."
         )
     return Worth(
         {name: values.ravel() for name, values in columns.items()}, notes=tuple(notes), days=days, members=members

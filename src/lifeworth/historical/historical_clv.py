@@ -175,7 +175,7 @@ def historical_clv(
     check_policies(refunds, duplicates)
     check_decimal(decimal)
     if amount is None:
-        raise UsageError("amount=None: what customers were worth cannot be told without a column of money.")
+        raise UsageError("amount=None: historical CLV needs a column of amounts.")
     if by == customer_id and method in _NOT_BY_CUSTOMER:
         raise UsageError(
             f'method="{method}" needs a share of customers, which one customer has not: choose another by.'

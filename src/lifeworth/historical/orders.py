@@ -314,8 +314,8 @@ def _money_by_cell(cells: _Cells, rows: Rows, there: Mask) -> tuple[dict[str, En
         if len(bad):
             who = ", ".join(str(value) for value in rows.customer_ids[rows.customer[bad[:3]]])
             raise DataError(
-                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 where "
-                "there is none."
+                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 "
+                "where there is none."
             )
         sums = np.add.reduceat(values[cells.order], cells.starts)
         money[name] = Entries(cells.member[keep], cells.period[keep], sums[keep])

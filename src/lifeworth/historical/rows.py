@@ -181,7 +181,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
     account.leave_out(far, "with a date outside the years 1 to 9999", reading.date)
     if not account.keep.any():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in account.left_out.items())
-        raise DataError(f"None of the {len(columns):,} rows can be used: {reasons}.")
+        raise DataError(f"No row of the {len(columns):,} can be used: {reasons}.")
 
     def edge(value: Any, argument: str) -> int:
         return period_ordinal(wall_clock_edge(value, argument, columns.time_zone), reading.period)
@@ -238,7 +238,7 @@ def read_rows(data: Any, reading: Reading) -> Rows:
 
 def no_purchase() -> DataError:
     """What to say of an empty window."""
-    return DataError("There is no purchase between start and end: choose a window that holds some.")
+    return DataError("There is no purchase between start and end: choose another window.")
 
 
 def _names_of(data: Any) -> list[str]:
