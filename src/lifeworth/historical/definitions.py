@@ -66,8 +66,8 @@ CLASSIC: tuple[Formula, ...] = (
         formula="revenue / orders × orders / customers / years of the window × relationship duration × margin",
         counts="past and future",
         of="the average customer of a group",
-        assumes="Every customer is the average customer, continues at the average rate of the window, and stays for the "
-        "given duration; no customer has left before.",
+        assumes="Every customer is the average customer, continues at the average rate of the window, and stays for "
+        "the given duration; no customer has left before.",
         trap="The observed duration (first to last order) is too short for all who will buy again and 0 for those who "
         "bought once; and the yearly rate is that of the whole window, too low for customers who were acquired "
         "late in it.",
@@ -158,8 +158,8 @@ CLASSIC: tuple[Formula, ...] = (
         formula="margin per renewal period × r / (1 + d − r), r = renewals / chances to renew",
         counts="future",
         of="the average customer of a group who has just paid",
-        assumes="Customers who do not pay in a period have left, and this is known; retention and margin are the same for "
-        "all customers and constant; the first payment, already received, is not counted (add one margin if it "
+        assumes="Customers who do not pay in a period have left, and this is known; retention and margin are the same "
+        "for all customers and constant; the first payment, already received, is not counted (add one margin if it "
         "is).",
         trap="Shops without contracts have no renewals: a pause looks like a loss. Retention differs among customers, "
         "so the longer a cohort lives the better it renews, and one r undervalues it. Near r = 1 + d the value runs "
