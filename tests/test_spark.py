@@ -205,7 +205,7 @@ def test_units_and_every_term_are_those_of_one_process(shop, cdnow_sample):
     for name, wrong in (("margin", [0.3]), ("acquisition_cost", 1e308), ("cost_per_active_year", -1.0)):
         with pytest.raises(UsageError, match=name):
             on_spark.predict(clv, rfm, "12M", **{name: wrong})
-    with pytest.raises(UsageError, match="a DataFrame alone does not say its unit of time"):
+    with pytest.raises(UsageError, match="a DataFrame alone has no time unit"):
         on_spark.predict(clv, rfm.frame, "12M")
     rfm.frame.unpersist()
 

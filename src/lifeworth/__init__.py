@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Public name -> the room it lives in.
+# Public name -> the module that defines it.
 _ROOMS = {
     "to_arrow": "tables",
     "to_polars": "tables",

@@ -120,10 +120,10 @@ class Answers:
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
-        """What to write instead of a name, where that is known."""
+        """What to write instead of a name, if a hint exists."""
         return cls._elsewhere.get(name)
 
-    # Hidden from type checkers, to whom every attribute would be one.
+    # Hidden from type checkers, which would otherwise accept every attribute.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

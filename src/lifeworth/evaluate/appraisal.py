@@ -32,7 +32,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, eq=False)
 class Appraisal:
-    """Everything that a page about a customer base says.
+    """The results for a page about a customer base.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Appraisal:
     customers : customer_id, past_value, the columns of `CLV.predict` over the horizon, and segment.
     totals, raw_totals : what all will do together, calibrated and by the model alone.
     backtest : the evidence; method : the model's name in it. coverage : its `held_out_coverage`.
-    comparison : historical beside predictive at the last cut-off.
+    comparison : historical and predictive value at the last cut-off.
     segments, views, cohorts : as `segment`, `five_views` and `cohort_table` give them.
     definitions : the classic formulas with their numbers, as `clv_definitions` gives them.
     tracking : weekly purchases against the model at the last cut-off; None where periods are not days.
@@ -78,7 +78,7 @@ def appraise(
     progress: Progress | None = None,
     **reading: Unpack[ReadingOptions],
 ) -> Appraisal:
-    """Judge models at past cut-offs, fit the first of them on all data, and look at the customers from all sides.
+    """Evaluate models at past cut-offs, fit the first of them on all data, and describe the customers.
 
     Parameters
     ----------

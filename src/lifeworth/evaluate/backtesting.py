@@ -1,4 +1,4 @@
-"""Backtests: models and baselines at rolling cut-offs, each judged by the window that followed."""
+"""Backtests: models and baselines at rolling cut-offs, each evaluated on the window that followed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def backtest(
     progress: Progress = None,
     **reading: Unpack[ReadingOptions],
 ) -> Backtest:
-    """Go back to each cut-off, fit and foretell as of then, and judge by what followed.
+    """Fit and predict at each cut-off with the data up to it, and evaluate on the window after it.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def backtest(
 
     Raises
     ------
-    UsageError : a cut-off whose window is not over, or arguments that make no sense.
+    UsageError : a cut-off whose window has not ended, or invalid arguments.
     DataError : data that cannot be used, or that are too short. A method that cannot foretell at a cut-off stops
         nothing: its scores are NaN, with the reason.
 
@@ -92,7 +92,7 @@ def backtest(
     pairs, rules = models_of(models), baselines_of(baselines)
     methods = dict.fromkeys(pairs, "model") | dict.fromkeys(rules, "baseline")
     if not methods:
-        raise UsageError("There is nothing to judge: name models, baselines or both.")
+        raise UsageError("There is nothing to evaluate: name models, baselines or both.")
     if len(methods) < len(pairs) + len(rules):
         raise UsageError(f"A model and a baseline are both named {', '.join(pairs.keys() & rules.keys())}.")
     with watched(progress) as report:
@@ -165,7 +165,7 @@ class _Tables:
             self.pit += scoring.pit_frames(cut, forecast)
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Every table, with its columns even where it has no rows."""
+        """Concatenate the tables; keep the columns even if there are no rows."""
         place = ["cutoff", "method"]
         told = [*place, "target", "decile", "customers", "predicted", "actual", "lift", "found"]
         grouped = [*place, "target", "by", "group", "customers", "predicted", "actual"]

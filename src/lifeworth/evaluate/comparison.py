@@ -1,4 +1,4 @@
-"""Historical and predictive beside each other, customer by customer, and what following either would have earned."""
+"""Comparison of historical and predictive value by customer, and of what their rankings would have earned."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CORNERS = {
 
 @dataclass(frozen=True, eq=False)
 class ClvComparison:
-    """Historical and predictive value beside each other.
+    """Historical and predictive value, compared by customer.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ClvComparison:
         chosen brought. Columns: budget (customers), ranking, earned, share (of all money), share_lower, share_upper,
         more_than_past (money more than by the ranking of past value), more_lower, more_upper, reason (why a number is
         missing). The rankings "anybody" (chosen blindly) and "perfect foresight" are the ends of what is possible.
-    corners : by corner: customers, past_value, clv, and actual_value where it is known.
+    corners : by corner: customers, past_value, clv, and actual_value if it is known.
     clv : the model. train_end, window_end : last periods of past and window; window_end is None where the window has
         not happened.
     interval, confidence : of forecasts, and of what was earned (bootstrap over customers).
@@ -94,12 +94,12 @@ class ClvComparison:
         return [name.removeprefix("rank_") for name in names if name.startswith("rank_") and name != "rank_change"]
 
     def plot_past_future(self, ax: Any = None) -> Any:
-        """Past value against predicted value: `lifeworth.plots.plot_past_future`."""
+        """Draw past against predicted value: `lifeworth.plots.plot_past_future`."""
         past, future = self.customers[PAST].to_numpy(), self.customers[PREDICTIVE].to_numpy()
         return _plots().plot_past_future(past, future, ax, currency=self.currency or "")
 
     def plot_gains(self, ax: Any = None) -> Any:
-        """What the best-ranked brought, by clv and by past value: `lifeworth.plots.plot_gains`."""
+        """Draw the spend of the best-ranked customers, by clv and by past value: `lifeworth.plots.plot_gains`."""
         if "actual_value" not in self.customers:
             raise UsageError("The window has not happened yet: give a train_end with time after it.")
         ranked = {"predictive": self.customers[PREDICTIVE].to_numpy(), "past value": self.customers[PAST].to_numpy()}
@@ -129,7 +129,7 @@ def compare_clv(
     progress: Progress = None,
     **reading: Unpack[ReadingOptions],
 ) -> ClvComparison:
-    """Put every customer's historical and predictive value beside each other, and see which ranking earned more.
+    """Compare every customer's historical and predictive value, and what either ranking would have earned.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def _fitted(model: Any, rfm: RFM, method: str, draws: int, seed: int, tell: Repo
     """The model, fitted unless it is already."""
     if isinstance(model, CLV):
         if model.spend is None:
-            raise UsageError("This model knows purchases alone: values need a model of spend.")
+            raise UsageError("This is only a model of purchases: values need a model of spend.")
         return model
     pairs = models_of(model)
     if len(pairs) != 1:
@@ -253,14 +253,14 @@ def _forecasts(known: Known, rules: dict[str, Any]) -> tuple[dict[str, Array], d
             reasons[name] = str(error)
             continue
         if said.value is None:
-            reasons[name] = "This formula says nothing of value."
+            reasons[name] = "This formula gives no value."
         else:
             columns[f"forecast_{name}"] = said.value
     return columns, reasons
 
 
 def _corner(past: Array, future: Array, top: float) -> npt.NDArray[np.object_]:
-    """Which corner of past x future each customer stands in; who ties with the last of the top belongs to it."""
+    """The group of past and future value of each customer; ties with the last of the top belong to the top."""
     high = []
     for values in (past, future):
         place = max(1, math.floor(len(values) * top))
@@ -287,7 +287,7 @@ def _budgets(budgets: Any, customers: int) -> list[int]:
 def _earned(
     forecasts: pd.DataFrame, actual: Array, sizes: list[int], bootstrap: int, confidence: float, seed: int
 ) -> pd.DataFrame:
-    """What the customers chosen by each ranking brought; whoever ties shares what the tie brought."""
+    """Spend of the customers chosen by each ranking; ties share their spend."""
     n, total = len(actual), float(actual.sum())
     enough = n >= FEWEST
     times = np.ones((1, n), dtype=np.uint8)

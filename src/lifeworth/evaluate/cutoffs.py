@@ -74,7 +74,7 @@ class Calendar:
         return edge + max(1, round(periods))
 
     def cutoffs(self, wanted: Any) -> list[int]:
-        """The cut-offs, ascending: those wanted, or so many.
+        """The cut-offs, ascending: those given, or the given number.
 
         So many: the last leaves a whole window behind it, the others stand a window apart, or closer where a quarter
         of the data is to come before the first.
@@ -99,7 +99,7 @@ class Calendar:
         early = [edge for edge in edges if edge < self.start]
         if early:
             raise UsageError(
-                f"Nobody had bought by {', '.join(map(self.date, early))}: the first purchase is of "
+                f"No customer had bought by {', '.join(map(self.date, early))}: the first purchase is on "
                 f"{self.date(self.start)}."
             )
         return edges
@@ -132,8 +132,8 @@ class Calendar:
         edges = sorted({round(edge) for edge in np.linspace(earliest, latest, count).tolist()})
         if len(edges) < count:
             raise UsageError(
-                f"There is room for {latest - earliest + 1} cut-offs between {self.date(earliest)} and "
-                f"{self.date(latest)}, not for {count}."
+                f"Only {latest - earliest + 1} cut-offs are possible between {self.date(earliest)} and "
+                f"{self.date(latest)}, not {count}."
             )
         return edges
 
@@ -177,7 +177,7 @@ def check_shares(**shares: Any) -> None:
 
 
 def check_resamples(**counts: Any) -> None:
-    """Refuse arguments that are neither 0 nor so many that they say how far things scatter."""
+    """Raise for arguments that are neither 0 nor large enough to estimate a spread."""
     for name, number in counts.items():
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0 or number == 1:
             raise UsageError(f"{name}={number!r} must be 0, or a whole number of at least 2.")

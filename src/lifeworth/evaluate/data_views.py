@@ -20,7 +20,7 @@ from lifeworth.rfm.arguments import takes_transactions
 from lifeworth.transactions import ReadingOptions
 
 _DAY = 86_400
-# Orders of a customer are told apart up to so many; cohorts, at most so many of the last.
+# Orders of a customer are counted separately up to this number; at most this number of the latest cohorts.
 _ORDERS = (1, 2, 3, 5, 10)
 _MOST_COHORTS, _MOST_PERIODS = 16, 24
 
@@ -161,7 +161,7 @@ def _concentration(now: pd.DataFrame) -> dict[float, float]:
 
 
 def _periods(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Revenue = customers x orders per customer x order value, in both periods, and who came and went."""
+    """Revenue = customers x orders per customer x order value, in both periods, and new and lost customers."""
     parts = [_parts(part) for part in (before, now)]
     rows: list[tuple[str, float, float]] = [(name, parts[0][name], parts[1][name]) for name in parts[0]]
     then, since = (set(part["customer"].unique()) for part in (before, now))

@@ -34,7 +34,7 @@ def track_purchases(
 ) -> pd.DataFrame:
     """Repeat purchases per week: what happened, and what the model expects of these customers.
 
-    The model's line is unconditional, as in the published tracking plots: it knows when each customer
+    The model's line is unconditional, as in the published tracking plots: it uses when each customer
     first bought, and nothing of what the customer then did. Its band is the posterior predictive one:
     whole histories of all customers, simulated from `simulations` posterior draws.
 
@@ -99,7 +99,7 @@ def track_purchases(
             "type and spelling."
         )
     place = places[purchases.customer]
-    # The first purchase is no repeat purchase.
+    # The first purchase is not a repeat purchase.
     repeat = (place >= 0) & (purchases.period > born[place])
     repeat_days = purchases.period[repeat]
     # Week w holds the days end + 7 (w - 1) + 1 ... end + 7 w: week 0 is calibration's last.

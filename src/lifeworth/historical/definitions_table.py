@@ -1,4 +1,4 @@
-"""Definitions of customer lifetime value that disagree, beside each other: in words, and in numbers."""
+"""Definitions of customer lifetime value compared: in words, and in numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_HERE = {"data", "method", "by", "assign", "cohort", "acquisition_cost", "ta
 
 
 def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
-    """Explain the definitions of customer lifetime value beside each other: past, future or both, and of whom.
+    """Compare the definitions of customer lifetime value: past, future or both, and for which customers.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
     known = set(_options()) - {"data"}
     strange = sorted(options.keys() - known)
     if strange:
-        raise UsageError(f"clv_definitions knows no {strange[0]}: its options are {', '.join(sorted(known))}.")
+        raise UsageError(f"clv_definitions has no option {strange[0]}: its options are {', '.join(sorted(known))}.")
     if data is None:
         if options:
-            raise UsageError(f"{min(options)} says nothing without data: give the transactions first.")
+            raise UsageError(f"{min(options)} has no effect without data: give the transactions first.")
         return table
     reading: Any = {name: options.pop(name) for name in READING_OPTIONS if name in options}
     transactions = log_with(data, reading)

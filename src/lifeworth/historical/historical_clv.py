@@ -1,4 +1,4 @@
-"""What customers were worth, by any of the classic formulas."""
+"""Historical CLV by any of the classic formulas."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Method = Literal[
     "first_purchase_windows",
 ]
 METHODS = cast("tuple[Method, ...]", tuple(FORMULAS))
-# A share of customers says nothing of one.
+# The share of customers is not informative for a single customer.
 _NOT_BY_CUSTOMER = {"retention"}
 
 
@@ -63,7 +63,7 @@ def historical_clv(
 ) -> pd.DataFrame:
     """Value customers by a classic formula, from what they have bought so far.
 
-    `clv_definitions` explains the formulas beside each other: what each counts, assumes, and when it misleads.
+    `clv_definitions` compares the formulas: what each counts and assumes, and when it misleads.
     An option that has no part in the formula is refused, not ignored.
 
     Parameters
@@ -78,7 +78,7 @@ def historical_clv(
 
         "aov_frequency_duration": average order value (revenue / orders) x purchase frequency (orders
         per customer and year of the window) x relationship duration (years). It takes everybody for
-        an average customer who goes on at the average rate of the window, and nobody for lost.
+        an average customer who continues at the average rate of the window, and no customer as lost.
 
         "net_value": revenue x margin - costs - acquisition.
 
@@ -107,7 +107,7 @@ def historical_clv(
     start, end : first and last date of the window; default, the first date in the data, and the end of observation.
     margin : share of revenue that is value. Where it differs by row, give a column of margins as `amount`.
     duration : relationship duration in years; "observed" is the mean time from a customer's first to
-        last purchase, which is too short for everybody who is going to buy again.
+        last purchase, which is too short for customers who will buy again.
     costs : name -> `Cost`, a rule; or the name of a column of money, known in every row. Columns count in all
         rows of the window, returned orders too, as returns cost as well.
     cost_ratio : costs as a share of revenue, or the name of a column of costs.
@@ -133,7 +133,7 @@ def historical_clv(
     Frame with one row for all, or one per group, indexed by group (for windows: by group and days): customers,
     orders, revenue, the parts of the formula, and clv, value per customer in the data's currency.
     `attrs["audit"]` is the account of all rows in words, `attrs["rows"]` in numbers (as `Audit.to_dict`),
-    `attrs["notes"]` what else a reader must know: who was left out and why a value is NaN.
+    `attrs["notes"]` further remarks: which customers were left out and why a value is NaN.
 
     Raises
     ------

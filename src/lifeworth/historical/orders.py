@@ -2,7 +2,7 @@
 
 A customer's rows of one period are one order, of their net amount. Refunds of earlier orders are taken off those, by
 the rules and the code of `rfm_summary`: an order that is returned in full is no order; one given away for nothing is.
-Where a column of the rows says the group, each group is counted as if its rows were all there are.
+If a column of the rows gives the group, each group is counted as if there were no other rows.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Orders:
     first_seconds : (m,) start of the member's first order ever, within the window or before it.
     within : the orders of the window. history : all orders up to its end.
     money : column -> amounts in all periods up to its end, those that refunds brought to nothing with them.
-    acquisition : (m,) cost of acquiring each member, where a column says it.
+    acquisition : (m,) cost of acquiring each member, if there is a column of it.
     first_period : the first of the window.
     start_seconds, end_seconds : first instant of the window, and first instant after it.
-    audit : the account of rows. notes : what a reader ought to know besides.
+    audit : the audit of rows. notes : further remarks.
     """
 
     customer_ids: pd.Index[Any]
@@ -118,7 +118,7 @@ def read_orders(log: TransactionLog, grouping: Grouping) -> Orders:
     bought = cells.bought
     history = Entries(cells.member, cells.period, cells.amount).take(bought)
     in_window = cells.period >= rows.first
-    # The window's members are those who have an order in it.
+    # The window's members are the customers with an order in it.
     there = np.zeros(len(customer), dtype=bool)
     there[cells.member[bought & in_window]] = True
     if not there.any():
@@ -206,8 +206,8 @@ def _money_by_cell(cells: Cells, table: Rows, there: Mask) -> tuple[dict[str, En
         if len(bad):
             who = ", ".join(str(value) for value in rows.customer_ids[rows.customer[bad[:3]]])
             raise DataError(
-                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 where "
-                "there is none."
+                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 "
+                "where there is none."
             )
         sums = np.add.reduceat(values[cells.order], cells.starts)
         money[name] = Entries(cells.member[keep], cells.period[keep], sums[keep])
@@ -336,7 +336,7 @@ def _only(orders: Orders, there: Mask) -> Orders:
 
 
 def _regrouped(orders: Orders) -> Orders:
-    """Groups that have a member, numbered anew."""
+    """Groups with members, renumbered."""
     if orders.group_labels is None:
         return orders
     used = np.bincount(orders.group, minlength=len(orders.group_labels)) > 0

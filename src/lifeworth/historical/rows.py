@@ -112,7 +112,7 @@ def _names_of(data: Any) -> list[str]:
 
 
 def _groups(column: pd.Series[Any], name: str, keep: Mask | None) -> tuple[Integers, pd.Index[Any]]:
-    """Codes of groups and their labels, ascending; rows without a group form one of their own, the last."""
+    """Codes of groups and their labels, ascending; rows without a group form the last group."""
     if keep is not None:
         column = column[keep]
     try:

@@ -23,7 +23,7 @@ from lifeworth.inference.priors import from_line, log_density, log_jacobian, to_
 
 Array = npt.NDArray[np.float64]
 
-# Sums over rows are made of so many pieces, whatever the machine: the same numbers on one core or on many.
+# Sums over rows are split into this number of pieces on every machine: the same numbers on one core or many.
 _PIECES, _LEAST_ROWS = 8, 4000
 
 
@@ -84,7 +84,7 @@ class Target:
         return out
 
     def named_parameters(self, positions: Array) -> dict[str, Array]:
-        """Parameter -> (...) where there is one group, else (..., groups)."""
+        """Parameter -> (...) if there is one group, otherwise (..., groups)."""
         found = self.parameters(positions)
         if self.groups == 1:
             found = found[..., 0, :]
@@ -114,7 +114,7 @@ class Target:
         return -second_differences(self.log_prior, position)
 
     def many(self, positions: Array) -> Array:
-        """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
+        """Log density at each of (S, variables) positions; -inf if it cannot be computed."""
         self.evaluations += len(positions)
         with np.errstate(all="ignore"):
             parameters = self.parameters(positions)
@@ -128,7 +128,7 @@ class Target:
         return out
 
     def gradient(self, position: Array) -> tuple[float, Array]:
-        """Log density at one position, and its slope; (-inf, zeros) where it cannot be computed."""
+        """Log density at one position, and its gradient; (-inf, zeros) if it cannot be computed."""
         nothing = -np.inf, np.zeros(len(self))
         # Only the map from positions to parameters and the priors are differenced: smooth, and free of data.
         steps = _central(position, 1e-5)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HEAD = 50
 _NO_ID = "with a missing customer id"
-# So many ids are looked for at a time.
+# Number of ids that are looked up at a time.
 _IDS_AT_ONCE = 5_000
 
 
@@ -42,7 +42,7 @@ class Account:
     source : the rows as they are counted. transactions, names : as they were given.
     settings : period, time_unit, refunds and duplicates.
     end : of observation. until : whether that is the last date of the rows.
-    later : the end of the holdout, where there is one.
+    later : the end of the holdout, if there is one.
     """
 
     source: Source
@@ -189,7 +189,7 @@ class _Seen:
 
 
 def one_of_nobody(schema: pa.Schema, nobody: Any, when: Any) -> pa.RecordBatch:
-    """A purchase of a customer whom no table has, as a batch of the schema."""
+    """A purchase of a customer who is in no table, as a batch of the schema."""
     row = {"id": nobody, "date": moment(when, schema.field("date").type), "amount": Decimal(0)}
     arrays = [
         pa.array([float(row[name]) if pa.types.is_floating(kind) else row[name]], kind)
