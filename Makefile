@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 # Where this is set, PyMC and its kin are compiled anew at every start: 15 s instead of 5.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-slow lint format models docs notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
+.PHONY: help setup demo test test-slow lint lengths format models docs smoke notebooks bench bench-rfm bench-value bench-backtest bench-batch bench-spark constraints clean distclean
 
 help: ## this list
 	@if test -t 1; then on='\033[1m' off='\033[0m'; fi; awk -F ':.*## ' -v on="$$on" -v off="$$off" \
@@ -39,6 +39,9 @@ lint: $(READY) ## style, formatting, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+lengths: $(READY) ## long functions and files, for whoever wants to shorten them
+	@$(BIN)/python tools/lengths.py
+
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -49,6 +52,9 @@ models: $(READY) ## fit again the model that ships, models/cdnow/1
 docs: $(READY) ## the documentation, into docs/_build/html; warnings are errors
 	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+smoke: $(READY) ## build the wheel, install it alone in an empty environment, and fit with it
+	@tools/smoke
 
 notebooks: $(READY) ## run the notebooks again, outputs and all (ARGS="rfm posterior")
 	@$(BIN)/python tools/notebooks.py $(ARGS)

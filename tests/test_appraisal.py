@@ -59,19 +59,19 @@ def test_past_and_future_add_up(found, data):
 
 def test_the_page_holds_every_chapter(found, html):
     for title in (
-        "In short",
-        "Who was right",
-        "What the customer base is worth",
+        "Summary",
+        "Predicted and actual",
+        "The value of the customer base",
         "What each ranking would have earned",
-        "Whether intervals held",
+        "Coverage of intervals",
         "Segments",
         "View 1",
         "View 2",
         "View 3",
         "View 4",
         "View 5",
-        "Be careful with",
-        "How far to trust the model",
+        "Limitations",
+        "Reliability of the model",
         "The data",
     ):
         assert title in html, title

@@ -157,7 +157,7 @@ def test_control_c_leaves_nothing(tmp_path):
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert (out, err.strip()) == ("", "lifeworth: Interrupted; nothing was left half-written.")
+    assert (out, err.strip()) == ("", "lifeworth: Interrupted: no output was left incomplete.")
     assert names(tmp_path) == ["rfm.csv", "tx.csv"]
     assert (tmp_path / "rfm.csv").read_text() == "mine"
 
@@ -173,7 +173,7 @@ def test_transactions_are_not_scored_by_a_period_that_nobody_knows(run, shelf, t
     refused(
         run(*predict, "--input", shelf / "tx.csv", "--out", "scores.csv"),
         2,
-        r"tx.csv holds transactions, and the model does not say",
+        r"tx.csv contains transactions, and the model does not record",
     )
     lw.rfm_summary(shelf / "tx.csv").to_parquet(tmp_path / "rfm.parquet")
     assert run(*predict, "--input", "rfm.parquet", "--out", "scores.csv")[0] == 0
@@ -311,7 +311,7 @@ def test_a_model_of_purchases_alone(run, shelf, tmp_path):
     arguments = ("predict", "--input", shelf / "rfm.parquet", "--out", "scores.csv", "--uncertainty", "none")
     assert run(*arguments, "--model", "purchases")[0] == 0
     assert list(pd.read_csv("scores.csv").columns) == ["customer_id", "probability_alive", "expected_purchases"]
-    refused(run(*arguments, "--model", shelf / "spend"), 2, r"model of spend alone")
+    refused(run(*arguments, "--model", shelf / "spend"), 2, r"contains only a model of spend")
 
 
 def test_a_fit_that_failed_predicts_nothing_unless_forced(run, shelf, tmp_path):
@@ -348,7 +348,7 @@ def test_warmup_compiles_every_kernel(run):
     ("arguments", "match"),
     [
         (("rfm", "tx.csv"), r"Missing option '--out'. Try: lifeworth rfm --help"),
-        (("rfm", "tx.csv", "--out", "rfm.xlsx"), r"--out rfm.xlsx: give a file that ends in .parquet or .csv"),
+        (("rfm", "tx.csv", "--out", "rfm.xlsx"), r"--out rfm.xlsx ends in neither .parquet nor .csv"),
         (("rfm", "tx.csv", "--out", "r.csv", "--period", "Q"), r"period='Q' is not a time unit"),
         (("rfm", "tx.csv", "--out", "r.csv", "--time-unit", "w"), r"time_unit='w' is not a time unit"),
         (("rfm", "tx.csv", "--out", "r.csv", "--refunds", "keep"), r"refunds='keep' is not a policy"),
@@ -389,7 +389,7 @@ def test_warmup_compiles_every_kernel(run):
             ("predict", "--model", "model", "--input", "rfm.parquet", "--out", "s.csv", "--discount-rate", "-2"),
             r"discount",
         ),
-        (("predict", "--model", "model", "--input", "rfm.csv", "--out", "s.txt"), r"ends in .parquet or .csv"),
+        (("predict", "--model", "model", "--input", "rfm.csv", "--out", "s.txt"), r"ends in neither .parquet nor .csv"),
         (("frm", "tx.csv"), r"No such command 'frm'"),
         (("--bogus",), r"No such option: --bogus"),
     ],
@@ -507,7 +507,7 @@ def test_a_folder_without_permission(run, shelf, tmp_path):
     ("error", "code", "match"),
     [
         (OSError(28, "No space left on device"), 5, r"rfm.csv cannot be written: No space left on device"),
-        (KeyboardInterrupt(), 130, r"Interrupted; nothing was left half-written"),
+        (KeyboardInterrupt(), 130, r"Interrupted: no output was left incomplete"),
     ],
 )
 @pytest.mark.parametrize("before", [None, "yesterday's"])
@@ -587,7 +587,7 @@ def test_options_that_change_nothing_are_refused(run, shelf, tmp_path):
     refused(
         run("fit", "rfm.parquet", "--model", "model", "--refunds", "drop", "--date", "day"),
         2,
-        r"rfm.parquet is an RFM table already: --date and --refunds would change nothing; leave it away",
+        r"rfm.parquet is already an RFM table: omit --date and --refunds, which would have no effect",
     )
 
 

@@ -95,7 +95,7 @@ def test_a_fitted_and_calibrated_model_is_taken_as_it_is():
     clv = lw.fit_clv(rfm, method="map").calibrate(bt)
     found = lw.compare_clv(data, CUTOFF, "13W", clv, ["own_rate"], bootstrap=0)
     pd.testing.assert_series_equal(found.customers["clv_upper"], clv.predict(rfm, 13.0)["clv_upper"])
-    with pytest.raises(UsageError, match="knows purchases alone"):
+    with pytest.raises(UsageError, match="is only a model of purchases"):
         lw.compare_clv(data, CUTOFF, "13W", lw.CLV(clv.purchases), [], bootstrap=0)
 
 

@@ -13,8 +13,8 @@ import lifeworth as lw
 from lifeworth.cli import app
 from lifeworth.errors import DataError, UsageError
 from lifeworth.historical import historical_clv
-from lifeworth.transactions import read_transactions
 from lifeworth.transactions.amounts import from_text
+from usable_rows import read_transactions
 
 NO_BREAK, NARROW, THIN = "\u00a0", "\u202f", "\u2009"
 
@@ -269,7 +269,7 @@ def test_the_command_line_takes_it(tmp_path):
     assert '--decimal ","' in str(told.exception)
     lw.rfm_summary(FRAME).to_parquet(tmp_path / "rfm.parquet")
     fit = ["fit", str(tmp_path / "rfm.parquet"), "--model", str(tmp_path / "model"), "--decimal", ","]
-    with pytest.raises(UsageError, match="--decimal would change nothing"):
+    with pytest.raises(UsageError, match="omit --decimal, which would have no effect"):
         run(app, fit, catch_exceptions=False)
 
 

@@ -212,7 +212,7 @@ path = "scores.csv"
     bad = job.replace('path = "orders"\n', 'duckdb = ":memory:"\nquery = "SELECT 1"\n')
     (tmp_path / "bad.toml").write_text(bad, encoding="utf-8")
     code, _, err = run("run", tmp_path / "bad.toml")
-    assert (code, "has an encoding, which only files have" in err) == (2, True)
+    assert (code, "has an encoding, which applies only to files" in err) == (2, True)
 
 
 def test_parquet_has_one_encoding(tmp_path):

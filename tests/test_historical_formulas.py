@@ -377,7 +377,7 @@ def test_windows_by_the_source_of_the_first_order():
     assert worth.loc[("north", 101), ["customers", "revenue"]].tolist() == [2, 80.0]
     assert worth.loc[("south", 101), ["customers", "too_young"]].tolist() == [0, 1]
     assert math.isnan(worth.loc[("south", 101), "clv"])
-    assert worth.attrs["notes"][-1] == "In 1 rows nobody is old enough (customers is 0): clv is NaN."
+    assert worth.attrs["notes"][-1] == "In 1 rows no customer is old enough (customers is 0): clv is NaN."
 
 
 def test_windows_leave_out_those_who_came_before_the_start():
@@ -388,7 +388,7 @@ def test_windows_leave_out_those_who_came_before_the_start():
 
 
 def test_a_cohort_that_is_too_young():
-    with pytest.raises(DataError, match=r"Nobody's first purchase lies 400 days or more before the end"):
+    with pytest.raises(DataError, match=r"No customer's first purchase is 400 days or more before the end"):
         lw.historical_clv(TX, "first_purchase_windows", windows=[400])
     with pytest.raises(UsageError, match=r'period="W" is too coarse for windows of days'):
         lw.historical_clv(TX, "first_purchase_windows", period="W")
@@ -597,7 +597,7 @@ def test_definitions_beside_each_other_with_their_numbers():
     assert math.isnan(beside.loc["cost_to_revenue", "clv"])
     with pytest.raises(UsageError, match=r"knows no by"):
         lw.clv_definitions(TX, by="shop")
-    with pytest.raises(UsageError, match=r"margin says nothing without data"):
+    with pytest.raises(UsageError, match=r"margin has no effect without data"):
         lw.clv_definitions(margin=0.5)
     with pytest.raises(DataError, match=r"no column 'customer_id'"):
         lw.clv_definitions(TX[["date", "amount"]])

@@ -1,6 +1,5 @@
 """The rules of the house: what stands where, who may import whom, and what never enters a commit."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -14,6 +13,9 @@ import pytest
 import lifeworth
 
 HOUSE = Path(__file__).parents[1]
+sys.path.insert(0, str(HOUSE / "tools"))
+from lengths import lines_of_code, long_parts  # noqa: E402
+
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))
 
 TOP_LEVEL = {
@@ -104,19 +106,16 @@ def test_top_level_is_known(tracked):
     assert not strangers, "put it into a room, or add it to TOP_LEVEL here"
 
 
-def lines_of_code(text: str) -> int:
-    """Number of lines that are neither blank nor part of a docstring or a comment."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    skipped: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            skipped |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    lines = enumerate(text.splitlines(), 1)
-    return sum(1 for number, line in lines if line.strip() and number not in skipped and line.strip()[0] != "#")
-
-
 def test_lines_of_code_are_counted():
     assert lines_of_code('"""Doc\n\nof two lines."""\n\n# why\ndef f():\n    """One."""\n    return 1\n') == 2
+
+
+def test_long_functions_and_files_are_listed(tmp_path):
+    (tmp_path / "long.py").write_text(
+        "def f():\n" + '    """One."""\n    # why\n' + "    a = 1\n" * 360, encoding="utf-8"
+    )
+    (tmp_path / "short.py").write_text("def g():\n" + "    a = 1\n" * 59, encoding="utf-8")
+    assert sorted(long_parts(tmp_path)) == [(361, "long.py"), (361, "long.py::f")]
 
 
 def test_source_files_are_short():

@@ -79,7 +79,7 @@ def test_no_command_overwrites_its_input(shop, spelled, command):
     ):
         code, text = command(*arguments)
         assert code == 2, text
-        assert "which is read: it would be overwritten" in text
+        assert "which is an input and would be overwritten" in text
         assert digest("orders.parquet") == before
     assert not (shop / "rfm.parquet").exists()
 
@@ -129,12 +129,12 @@ def test_outputs_do_not_join_the_data(shop, command):
         ("data/*", "data/2027/rfm.parquet"),
     ):
         code, text = command("rfm", source, "--out", out)
-        assert (code, "would be part of" in text) == (2, True), (source, out, text)
-    with pytest.raises(UsageError, match="would be part of"):
+        assert (code, "would be a part of" in text) == (2, True), (source, out, text)
+    with pytest.raises(UsageError, match="would be a part of"):
         lw.rfm_summary("data").to_parquet("data/rfm.parquet")
-    with pytest.raises(UsageError, match="would be part of"):
+    with pytest.raises(UsageError, match="would be a part of"):
         lw.RFMState("data/state").update("data")
-    with pytest.raises(UsageError, match="would be part of"):
+    with pytest.raises(UsageError, match="would be a part of"):
         check_results(Path("data/results"), "data")
     assert command("fit", "data", "--model", "data/model")[0] == 2
     assert (
@@ -184,7 +184,7 @@ def test_a_file_below_another_mount_is_the_same_file(shop):
         with pytest.raises(UsageError, match="would be overwritten"):
             check_output("mount/a.parquet", "data/2026/a.parquet")
         for source in ("data", "data/2026/*.parquet"):
-            with pytest.raises(UsageError, match="would be part of"):
+            with pytest.raises(UsageError, match="would be a part of"):
                 check_output("mount/b.parquet", source)
     finally:
         subprocess.run(["umount", shop / "mount"], check=True)

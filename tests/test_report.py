@@ -179,7 +179,7 @@ def test_nothing_is_loaded_and_nothing_runs():
 
 
 def test_the_address_of_a_source_is_an_address():
-    with pytest.raises(UsageError, match="starts with https"):
+    with pytest.raises(UsageError, match="must start with https"):
         Source("A trap.", "javascript:alert(1)")
 
 
@@ -242,14 +242,14 @@ def test_what_is_left_out_of_a_comparison_is_worked_out(page):
     untold = Comparison("Only said", [ComparisonRow("Model", 5.0)])
     alone = Page(render_report(ReportContent(title="x", comparisons=[untold])))
     assert alone.text["th"] == ["Method", "Foretold", "Model"]
-    assert alone.text["h2"] == ["Side by side"]
+    assert alone.text["h2"] == ["Comparison"]
     free = ComparisonRow("Model", 5.0, 0.0)  # no relative error of nothing
     assert "n/a" in Page(render_report(ReportContent(title="x", comparisons=[Comparison("c", [free])]))).text["td"]
 
 
 def test_a_fit_that_is_not_sound_is_said_at_the_top():
     html = render_report(full())
-    assert html.index("Gamma-Gamma: do not use.") < html.index("In short")
+    assert html.index("Gamma-Gamma: do not use.") < html.index("Summary")
     assert html.count('class="notice') == 1
     assert "✓" in html
     assert "Sound" in html

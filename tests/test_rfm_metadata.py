@@ -290,7 +290,7 @@ def test_the_command_line_checks_folders_and_patterns(weeks, days, clv, tmp_path
     weeks.to_pandas().to_csv(tmp_path / "rfm.csv", index=False)
     result = run(*usual, "--input", tmp_path / "rfm.csv")
     assert result.exit_code == 0
-    assert "does not say its units: recency and T are taken in weeks" in result.stderr
+    assert "does not record its units: recency and T are taken to be in weeks" in result.stderr
 
 
 def test_the_command_line_fits_folders_in_their_own_unit(days, tmp_path):

@@ -163,7 +163,7 @@ def test_flat_priors_that_make_no_posterior_are_said_to_make_none(office):
     rfm = lw.rfm_summary(office, customer_id="cust", amount=None)
     assert len(lw.BetaGeo(priors="flat").fit(rfm, method="map").diagnostics.reasons) == 1
     with pytest.raises(
-        FitError, match="flat priors on r, alpha, a, b leave it infinite mass where customers are all alike"
+        FitError, match="flat priors on r, alpha, a, b leave it infinite mass where customers do not differ"
     ):
         lw.BetaGeo(priors="flat").fit(rfm, method="laplace")
 

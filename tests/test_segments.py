@@ -319,7 +319,7 @@ def warned(*arguments, **options):
 def test_everybody_bought_once():
     segments = warned(rfm_of([0] * 4, [0] * 4, [9, 6, 3, 0], [0] * 4, [5, 9, 2, 7]))
     assert segments.notes == (
-        "All 4 are equal in frequency, which therefore tells nobody apart: the lowest class was given.",
+        "All 4 are equal in frequency, which therefore does not distinguish customers: the lowest class was given.",
     )
     assert segments.customers["segment"].tolist() == ["lost", "hibernating", "promising", "new"]
 
@@ -335,7 +335,7 @@ def test_everybody_bought_once_today():
 def test_one_customer(age):
     table = rfm_of([3], [age], [age], [20.0], [90.0])
     segments = warned(table)
-    assert "The only customer has nobody to differ from" in segments.notes[0]
+    assert "The only customer cannot be compared with others" in segments.notes[0]
     assert segments.customers["frequency_score"].tolist() == [3]
     assert segments.summary().loc[segments.customers["segment"][0], "past_share"] == 1
     frame = pd.DataFrame({"customer_id": table.customer_id, "clv": [7.0]})
@@ -388,7 +388,7 @@ def test_any_number_of_customers(customers):
         ({"scores": 4}, "with scores=4, give rules="),
         ({"rules": {}}, "rules must map segments to scores"),
         ({"rules": {"a": (1, 5)}}, "The rule of 'a' must be like"),
-        ({"rules": {"a": {"age": (1, 5)}}}, "speaks of 'age'; this table has: recency, frequency, monetary"),
+        ({"rules": {"a": {"age": (1, 5)}}}, "uses 'age', which this table does not have; it has: recency"),
         ({"rules": {"a": {"recency": (0, 5)}}}, "from 1 to 5, not (0, 5)"),
         ({"rules": {"a": {"recency": 5}}}, "from 1 to 5, not 5"),
         ({"shares": (0.5, 0.2)}, "shares=(0.5, 0.2) must be two shares that rise"),
@@ -431,7 +431,7 @@ def test_predictions_that_do_not_fit(shop, predicted, clv):
         lw.segment(predicted, rules=VALUE_RULES)
     with pytest.raises(UsageError, match="each of the nine cells"):
         lw.segment(predicted, shop, rules={("high", "high"): "a"})
-    with pytest.raises(UsageError, match="by='colour' is no column"):
+    with pytest.raises(UsageError, match="by='colour' is not a column"):
         lw.segment(predicted).summary("colour")
 
 
@@ -492,7 +492,7 @@ def test_picture_without_customers_or_columns(shop):
     assert [text.get_text() for text in plots.plot_segments(none).texts] == ["There are no customers in any segment."]
     with pytest.raises(UsageError, match="lacks the columns customers, customer_share"):
         plots.plot_segments(shop.to_pandas())
-    with pytest.raises(UsageError, match=r"must be what lifeworth\.segment gives"):
+    with pytest.raises(UsageError, match=r"must be the result of lifeworth\.segment"):
         plots.plot_segments(shop)
 
 

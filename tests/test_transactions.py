@@ -14,7 +14,8 @@ import lifeworth as lw
 from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.rfm import rfm_summary
 from lifeworth.tables import column_names, read_table
-from lifeworth.transactions import Audit, read_transactions
+from lifeworth.transactions import Audit
+from usable_rows import read_transactions
 
 
 def purchases(*rows):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Public name -> the room it lives in.
+# Public name -> the module that defines it.
 _ROOMS = {
     "to_arrow": "tables",
     "to_polars": "tables",
@@ -21,6 +21,7 @@ _ROOMS = {
     "load_cdnow": "datasets",
     "simulate_transactions": "datasets",
     "Simulation": "datasets",
+    "Transactions": "rfm",
     "RFM": "rfm",
     "RFMState": "rfm",
     "rfm_summary": "rfm",
@@ -126,6 +127,7 @@ if TYPE_CHECKING:
     from lifeworth.model import load as load
     from lifeworth.rfm import RFM as RFM
     from lifeworth.rfm import RFMState as RFMState
+    from lifeworth.rfm import Transactions as Transactions
     from lifeworth.rfm import cohort_table as cohort_table
     from lifeworth.rfm import rfm_summary as rfm_summary
     from lifeworth.rfm import train_test_split as train_test_split

@@ -97,9 +97,11 @@ def read_folder[T](folder: Path, read: Callable[[Path], T]) -> T:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep others who ask for it out of a folder while the block runs, where the system knows locks."""
+    """Hold a lock on a folder while the block runs, if the system supports locks."""
     handle = None
-    with contextlib.suppress(PermissionError, FileNotFoundError):  # a system that opens no folders; or it has gone
+    with contextlib.suppress(
+        PermissionError, FileNotFoundError
+    ):  # the system cannot open folders; or the folder was deleted
         handle = os.open(folder, os.O_RDONLY)
     try:
         if handle is not None:
@@ -157,7 +159,7 @@ def _keep_permissions(old: Path, new: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """What the system said; PyArrow puts words of its own before it."""
+    """The system's message, without the words that PyArrow adds."""
     told = re.search(r"\[errno \d+\] ([^.]+)", str(error))
     return told[1] if told else error.strerror or str(error)
 
@@ -172,7 +174,7 @@ def _sync(path: Path) -> None:
 
 
 def _move_folder(work: Path, target: Path, old: Path) -> None:
-    """Put a folder in the place of another one, or where there is none."""
+    """Move a folder to the place of another one, or to a new place."""
     for left in reversed(range(_TRIES)):
         try:
             if target.exists():
@@ -208,7 +210,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _version(folder: Path) -> tuple[int, int, int] | None:
-    """What changes when another folder takes the place of this one; None where there is none."""
+    """What changes when another folder replaces this one; None if it does not exist."""
     try:
         about = folder.stat()
     except OSError:
@@ -228,19 +230,19 @@ def _moved_aside(folder: Path) -> Path | None:
 
 
 # ---- what killed processes leave ------------------------------------------------------------------------------
-# A folder of ours is locked while its process lives, however that ends; one that nobody holds is nobody's any more.
+# A folder of ours is locked while its process lives; a folder without a lock was left by a process that has ended.
 
 _OURS = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}", re.DOTALL)
 
 
 def _own_folder(target: Path) -> tuple[Path, int]:
-    """A temporary folder beside the target, and the handle that holds its lock."""
+    """Create a temporary folder beside the target; return it with the handle that holds its lock."""
     while True:
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             handle = os.open(temporary, os.O_RDONLY)
         except FileNotFoundError:
-            continue  # somebody who found it without a lock has taken it away
+            continue  # another process found it without a lock and deleted it
         except PermissionError:  # a system that opens no folders
             return temporary, os.open(os.devnull, os.O_RDONLY)
         _lock(handle, wait=True)
@@ -250,14 +252,14 @@ def _own_folder(target: Path) -> tuple[Path, int]:
 
 
 def clear(folder: Path, name: str | None = None) -> None:
-    """Take away what killed processes have left in a folder (beside `name` alone); what they moved aside goes back."""
+    """Delete what killed processes left in a folder (beside `name` only), and move back what they had moved aside."""
     with contextlib.suppress(OSError):  # not ours to look into, or another process is at the same
         for found in folder.iterdir():
             match = _OURS.fullmatch(found.name)
             if match is None or name not in (None, match["name"]) or not found.is_dir():
                 continue
             if {inside.name for inside in found.iterdir()} - {"new", "old"}:
-                continue  # none of ours
+                continue  # not a folder of ours
             handle = os.open(found, os.O_RDONLY)
             try:
                 if _lock(handle, wait=False):
@@ -270,7 +272,7 @@ def clear(folder: Path, name: str | None = None) -> None:
 
 
 def _lock(handle: int, wait: bool) -> bool:
-    """Whether the lock could be had; where a file system knows none, it cannot."""
+    """Whether the lock was obtained; False if the file system has no locks."""
     try:
         import fcntl
     except ImportError:

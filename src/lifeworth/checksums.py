@@ -151,7 +151,7 @@ def read_checked(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    DamageError : what is no such JSON, or has other values than those that were written.
+    DamageError : if the text is not such JSON, or its values differ from those that were written.
     OSError : a file that cannot be read.
     """
     text = path.read_bytes()
@@ -178,7 +178,7 @@ def _hash(content: bytes) -> str:
 
 
 def write_mark(mark: Path, files: Iterable[Path]) -> None:
-    """Write down the checksums of files beside them: that they are complete, and for which `mark` they were written."""
+    """Write the checksums of files beside them, as a record that they are complete and of the `mark` they belong to."""
     content = {"mark": _place(mark), "files": {str(file.relative_to(mark.parent)): _of_file(file) for file in files}}
     with replacing(mark) as temporary:
         temporary.write_text(json.dumps(with_checksum(content)) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The errors a user can act on: each says what was wrong, where, and what to do."""
+"""Errors that users can act on: each message says what is wrong, where, and what to do."""
 
 
 class LifeworthError(Exception):
@@ -89,7 +89,7 @@ class DataWarning(UserWarning):
 
 
 def is_interruption(error: BaseException | None) -> bool:
-    """Whether somebody asked to stop; a signal that meets compiled code comes out as what led to another error."""
+    """Whether a stop was requested; a signal during compiled code is the cause of another error."""
     met: list[BaseException] = []
     chain = [error]
     while chain:

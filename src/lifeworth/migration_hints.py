@@ -77,10 +77,10 @@ def helpful[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except TypeError as error:
             inside = error.__traceback__ is not None and error.__traceback__.tb_next is not None
-            advice = "" if inside else _advice_on_instance(function, args) or _advice(function, kwargs)
-            if not advice:
+            said = "" if inside else _advice_on_instance(function, args) or advice(function, kwargs)
+            if not said:
                 raise
-            raise TypeError(f"{error}. {advice}") from None
+            raise TypeError(f"{error}. {said}") from None
 
     return called
 
@@ -99,7 +99,8 @@ def _advice_on_instance(function: Callable[..., Any], given: tuple[Any, ...]) ->
     return f"{name} is called on an object, not on its class: {write}."
 
 
-def _advice(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
+def advice(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
+    """Return what arguments that a function does not know are called here; "" if it knows all of them."""
     known = [name for name in inspect.signature(function).parameters if name != "self"]
     unknown = [name for name in given if name not in known]
     if not unknown:
@@ -119,10 +120,10 @@ class Answers:
 
     @classmethod
     def _answer(cls, name: str) -> str | None:
-        """What to write instead of a name, where that is known."""
+        """What to write instead of a name, if a hint exists."""
         return cls._elsewhere.get(name)
 
-    # Hidden from type checkers, to whom every attribute would be one.
+    # Hidden from type checkers, which would otherwise accept every attribute.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

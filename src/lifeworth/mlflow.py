@@ -86,7 +86,7 @@ def log_to_mlflow(result: Fit | CLV | Backtest, name: str | None = None, *, rfm:
             {
                 "lifeworth.verdict": verdict,
                 "lifeworth.reasons": reasons or "none",
-                "lifeworth.version": versions.get("lifeworth", "not known"),
+                "lifeworth.version": versions.get("lifeworth", "unknown"),
             }
         )
         if rfm is not None:

@@ -31,7 +31,7 @@ _MOST_YEARS = 1e6
 # 1970-01-01 was a Thursday: three days after the Monday that starts week 0.
 _WEEK_SHIFT = 3
 _HORIZON = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
-# 09/10/1997 is a day of September to some and of October to others; 1997 alone is no day.
+# 09/10/1997 is a day of September or of October, depending on the country; 1997 alone is not a day.
 _ISO_DATE = re.compile(r"\s*\d{4}(-\d{2}-\d{2}|\d{4})([T ].*)?\s*")
 # A length of time as people give it: a duration such as "39W", or a number of time units.
 Duration = str | float
@@ -162,7 +162,7 @@ def elapsed(
 ) -> npt.NDArray[np.float64]:
     """Time from period `start` to period `end` (ordinals), in `time_unit`, unrounded.
 
-    With period and time unit alike this is the count of periods between them. Otherwise it is
+    If period and time unit are equal, this is the number of periods between them. Otherwise it is
     the time between the starts of the two periods: with days and weeks, days / 7. A month as
     the unit of anything but months is the mean Gregorian month (30.436875 days).
     """
@@ -271,7 +271,7 @@ def _length(
     least: str,
     period: TimeUnit | None,
 ) -> float:
-    """Length of a duration, which must be at `least` what it says: longer than nothing, or not."""
+    """Length of a duration, which must be positive, or at least not negative, depending on `least`."""
     if isinstance(horizon, str):
         match = _HORIZON.fullmatch(horizon)
         if match is None or match[2] not in {"", *_HORIZON_UNITS}:
@@ -308,7 +308,7 @@ def _length(
 
 
 def horizon_in_words(horizon: str | float, unit: TimeUnit) -> str:
-    """A horizon as a sentence says it, number and unit held together by a space that does not break.
+    """A horizon for use in a sentence, with a no-break space between number and unit.
 
     Examples
     --------

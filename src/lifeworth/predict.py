@@ -30,7 +30,7 @@ def blocks(n: int, draws: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-# Parameters of all groups under all draws take so many numbers at most, 128 MB.
+# The parameters of all groups under all draws take at most this number of values, 128 MB.
 _MOST_PARAMETERS = 16_000_000
 
 
@@ -73,7 +73,7 @@ def _in_pieces[**P](
 
 
 def check_units(posterior: Posterior, rfm: RFM) -> None:
-    """Refuse an RFM table whose unit of time, period of purchases, or currency is not the posterior's."""
+    """Raise for an RFM table whose time unit, period of purchases, or currency differs from the posterior's."""
     if posterior.time_unit is not None and posterior.time_unit != rfm.time_unit:
         raise UsageError(
             f'The model counts time in "{posterior.time_unit}" and this RFM table in "{rfm.time_unit}": '
@@ -88,7 +88,7 @@ def check_units(posterior: Posterior, rfm: RFM) -> None:
         raise UsageError(f"The model counts money in {posterior.currency} and this RFM table in {rfm.currency}.")
 
 
-# A kernel of means holds two sums for each of so many customers and every 128 draws.
+# A kernel of means keeps two sums for each customer of a block and every 128 draws.
 _ROWS_PER_BLOCK = 65_536
 
 

@@ -28,8 +28,8 @@ _PATTERNS = (
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Replace secrets in a text by asterisks.
 
-    Known secrets are replaced in every spelling that a driver or a URL gives them; passwords in URLs and values of
-    `password=` are replaced too where they are not known.
+    Known secrets are replaced in every form in which a driver or a URL writes them; passwords in URLs and values of
+    `password=` are replaced even if they are unknown.
     """
     for secret in sorted(_spellings(secrets), key=len, reverse=True):
         if len(secret) < _SHORT:
@@ -77,7 +77,7 @@ def _redact_chain(error: BaseException, secrets: list[str], seen: list[BaseExcep
                 setattr(error, name, _redacted_argument(value, secrets))
     if notes := getattr(error, "__notes__", None):
         error.__notes__ = [redact(str(note), secrets) for note in notes]
-    for name, value in list(vars(error).items()):  # drivers keep details beside the message
+    for name, value in list(vars(error).items()):  # drivers keep details in further attributes
         if not name.startswith("__") and (text := str(value)) != redact(text, secrets):
             setattr(error, name, None)
     if isinstance(error, BaseExceptionGroup):

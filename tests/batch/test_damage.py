@@ -117,7 +117,7 @@ def test_two_blocks_in_each_others_place_are_scored_again(stopped, tmp_path):
         mine = first.read_bytes()
         first.write_bytes(second.read_bytes())
         second.write_bytes(mine)
-    with pytest.warns(DataWarning, match="2 of the blocks that a stopped run had left in .* were damaged"):
+    with pytest.warns(DataWarning, match="2 of the blocks that a stopped run left in .* were damaged"):
         ran = run_job(read_job(job))
     assert ran.manifest["scores"]["resumed"] == 2
     assert (tmp_path / "out/scores.parquet").read_bytes() == scores
@@ -133,7 +133,7 @@ def test_a_block_that_is_damaged_before_it_is_published_is_not(make, tmp_path, m
 
     monkeypatch.setattr(running, "read_totals", damaged_totals)
     job = read_job(make())
-    with pytest.raises(lw.LifeworthError, match=r"000001\.parquet was damaged after it was written: nothing was publ"):
+    with pytest.raises(lw.LifeworthError, match=r"000001\.parquet was damaged after it was written, and nothing"):
         run_job(job)
     assert not (tmp_path / "out/scores.parquet").exists()
     monkeypatch.undo()

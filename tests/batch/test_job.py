@@ -77,9 +77,12 @@ def test_the_template_knows_every_key(read):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (changed("sink", 'tabel = "x"'), "sink.tabel is no key of a job; did you mean table?"),
-        (changed("source", "zzz = 1"), "source.zzz is no key of a job; there are: path, duckdb, postgresql, table"),
-        (MINIMAL + "[skores]\n", "skores is no key of a job; did you mean scores?"),
+        (changed("sink", 'tabel = "x"'), "sink.tabel is not a key of a job; did you mean table?"),
+        (
+            changed("source", "zzz = 1"),
+            "source.zzz is not a key of a job; valid keys are: path, duckdb",
+        ),
+        (MINIMAL + "[skores]\n", "skores is not a key of a job; did you mean scores?"),
         (changed("scores", without=['horizon = "12M"']), "scores.horizon is missing"),
         (MINIMAL.replace('name = "nightly"', ""), "name is missing"),
         (MINIMAL.replace("nightly", "a/b"), "name must be up to 100 letters"),
@@ -97,10 +100,10 @@ def test_the_template_knows_every_key(read):
             changed("scores", 'horizon = "forever"', without=['horizon = "12M"']),
             "needs a discount_rate above inflation",
         ),
-        (changed("model", "least_per_segment = 9"), "model has least_per_segment, and no by: there are no segments"),
-        (changed("model", 'by = "date"'), "model.by must be a column of its own"),
-        (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would change nothing"),
-        (changed("gate", "most_bias = 0.1"), "gate has most_bias, and no backtest that would be held to it"),
+        (changed("model", "least_per_segment = 9"), "model has least_per_segment, but no by: there are no segments"),
+        (changed("model", 'by = "date"'), "model.by must be another column than"),
+        (changed("model", 'saved = "m"', 'by = "country"'), r"\(saved\), so that by would have no effect"),
+        (changed("gate", "most_bias = 0.1"), "gate has most_bias, but no backtest, to which they apply"),
         (
             changed("gate", 'backtest = "a while"'),
             'gate.backtest must be a number and one of h, D, W, M, Y, such as "13W"',
@@ -108,7 +111,7 @@ def test_the_template_knows_every_key(read):
         (changed("gate", 'otherwise = "champion"'), 'gate.otherwise = "champion" needs model.register_as'),
         (
             changed("gate", 'backtest = "13W"') + '\n[model]\nsaved = "m"\n',
-            "gate.backtest is for models that are fitted",
+            "gate.backtest applies only to models that the job fits",
         ),
         (
             changed("rfm", "incremental = true", 'duplicates = "drop"'),
@@ -127,25 +130,25 @@ def test_the_template_knows_every_key(read):
         ),
         (
             changed("source", 'duckdb = "x"', 'table = "t"', "parameters = [1]", without=['path = "tx.parquet"']),
-            "source has parameters, and no query",
+            "source has parameters, but no query",
         ),
         (
             changed("source", f'duckdb = "{MEMORY}"', 'table = "t"', without=['path = "tx.parquet"']),
-            "which holds no tables: give a query",
+            "which contains no tables: give a query",
         ),
         (
             changed("sink", 'duckdb = "x"', without=['path = "scores.parquet"']),
-            "sink writes to a database, and names no",
+            "sink writes to a database, but has no",
         ),
         (changed("sink", 'mode = "append"'), "to append, give a folder"),
-        (changed("sink", 'path = "s.xlsx"', without=['path = "scores.parquet"']), "ends in .parquet or .csv"),
+        (changed("sink", 'path = "s.xlsx"', without=['path = "scores.parquet"']), "ends in neither .parquet nor .csv"),
         (changed("sink", 'path = "tx.parquet"', without=['path = "scores.parquet"']), "sink.path is source.path"),
         (changed("model", 'saved = "m"', "draws = 5"), r"model takes a model as it is \(saved\), so that draws would"),
         (changed("model", 'saved = "m"', 'registered = "m"'), "model has both saved and registered"),
-        (changed("model", "version = 2"), "model has a version, and no registered model"),
-        (changed("model", "promote = false"), "model has promote, and no register_as"),
+        (changed("model", "version = 2"), "model has a version, but no registered model"),
+        (changed("model", "promote = false"), "model has promote, but no register_as"),
         (changed("model", 'method = "map"') + '\n[gate]\naccept = "ok"\n', "gate.accept = .* exclude each other"),
-        (changed("source", 'amount = ""') + '\n[model]\nspend = "gamma_gamma"\n', "no money to learn from"),
+        (changed("source", 'amount = ""') + '\n[model]\nspend = "gamma_gamma"\n', "a model of spend needs amounts"),
         (changed("source", 'customer_id = "${WHO}"'), "source.customer_id needs the environment variable 'WHO'"),
         ("name = [\n= 3", "is not TOML: .*line 2"),
     ],
@@ -181,13 +184,13 @@ def test_secrets_come_from_the_environment_and_go_nowhere(read):
         assert job.source.place(job.root) == PostgreSQLSource(uri, "orders")
         assert job.sink.place(job.root) == PostgreSQLSink(uri, "scores", "s")
         assert "topsecret" not in json.dumps(job.written) + repr(job)
-    with pytest.raises(UsageError, match=r"source\.tabel is no key") as caught:
+    with pytest.raises(UsageError, match=r"source\.tabel is not a key") as caught:
         database(read, "${SHOP}", 'tabel = "orders"', SHOP=uri)
     assert "topsecret" not in str(caught.value)
 
 
 def test_a_query_takes_no_variables(read):
-    with pytest.raises(UsageError, match=r"source.query holds \$\{DAY\}: values belong in source.parameters"):
+    with pytest.raises(UsageError, match=r"source.query holds \$\{DAY\}: put values into source.parameters"):
         database(read, "postgresql:///x", "query = \"SELECT * FROM t WHERE day > '${DAY}'\"", DAY="x")
     job = database(read, "postgresql:///x", 'query = "SELECT $1"', 'parameters = ["${DAY}", 3]', DAY="2026-01-01")
     assert job.source.place(job.root).parameters == ("2026-01-01", 3)
@@ -199,5 +202,5 @@ def test_paths_are_seen_from_the_file(read, tmp_path):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(SourceError, match="could not be read"):
+    with pytest.raises(SourceError, match="cannot be read"):
         read_job(tmp_path / "none.toml")

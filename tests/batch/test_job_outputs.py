@@ -86,7 +86,7 @@ def test_a_job_does_not_write_over_what_it_reads(shop, make, monkeypatch, source
     path = make(source=source, **others)
     before = digests(shop)
     for run in (dry_run, lw.run_job):
-        with pytest.raises(UsageError, match=r"overwritten|would be part of|would replace|same file"):
+        with pytest.raises(UsageError, match=r"overwritten|would be a part of|would replace|same file"):
             run(lw.read_job(path))
         assert digests(shop) == before
 

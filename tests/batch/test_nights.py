@@ -156,7 +156,7 @@ def test_a_backtest_stands_between_a_fit_and_the_champion(make, shelf, tmp_path)
     # A narrower gate: nothing is published, the fit is kept and says why it is not the champion.
     narrow = {"backtest": "13W", "most_bias": abs(expected) / 2}
     later = {"observation_end": "1997-10-05"}
-    with pytest.raises(FitError, match=r"did not pass its backtest: nothing was published. Of the 13 weeks after"):
+    with pytest.raises(FitError, match=r"did not pass its backtest: nothing was published. For the 13 weeks after"):
         run_job(read_job(make(model=fitted, gate=narrow, rfm=later)))
     assert (registry.versions("shop"), registry.champion("shop")) == ([1, 2], 1)
     pd.testing.assert_frame_equal(scores(tmp_path), before)
@@ -191,7 +191,7 @@ def test_a_fit_that_is_worse_than_the_champion(make, tmp_path):
 
 def test_a_backtest_that_cannot_be_made_passes_nobody(make, tmp_path):
     job = make(model={"method": "map"}, gate={"backtest": "10Y"})
-    with pytest.raises(FitError, match=r"did not pass its backtest: nothing was published. It could not be made: .*"):
+    with pytest.raises(FitError, match=r"nothing was published. The backtest could not be run: .*"):
         run_job(read_job(job))
     assert not (tmp_path / "out").exists()
 
@@ -203,8 +203,8 @@ def test_a_dry_run_tells_of_segments_backtest_and_nights(make, countries, tmp_pa
     told = " ".join(dry_run(read_job(job)))
     assert "country (" in told
     assert "Fit each country by itself that has 500 customers who came back" in told
-    assert "Hold back the last 13W, and go on if the purchases foretold for them are within 25%" in told
-    assert "Count anew only customers that files new since the last run speak of." in told
+    assert "Hold out the last 13W, and continue if the predicted purchases are within 25%" in told
+    assert "Recount only customers who occur in files that are new since the last run." in told
     with pytest.raises(DataError, match="no column 'land'"):
         dry_run(read_job(make(source={"path": "tx.parquet"}, model={"by": "land"})))
 
@@ -221,7 +221,7 @@ def test_a_page_that_names_no_customer(make, tmp_path):
     for told in (
         "2,357",
         "Drift from the champion",
-        "Purchases foretold, of those made",
+        "Predicted purchases / actual purchases",
         "What customers will be worth",
     ):
         assert told in page

@@ -77,7 +77,7 @@ def test_numbers_of_many_digits_are_read_as_they_are(postgresql):
         "free": 2.0**53,
     }
     run_sql(postgresql, "INSERT INTO wide (free) VALUES (9007199254740993)")
-    with pytest.raises(DataError, match=r"Column 'free' holds whole numbers of more than 15 digits.*cast it"):
+    with pytest.raises(DataError, match=r"Column 'free' contains whole numbers of more than 15 digits.*cast it"):
         content(PostgreSQLSource(postgresql, "wide"))
 
 
@@ -85,7 +85,7 @@ def test_numbers_of_many_digits_are_read_as_they_are(postgresql):
 def test_a_table_of_somebody_else_is_not_replaced(postgresql, mode):
     run_sql(postgresql, *ORDERS)
     sink = PostgreSQLSink(postgresql, "orders", mode=mode)
-    with pytest.raises(SourceError, match=r"was not made by lifeworth|has no column"):
+    with pytest.raises(SourceError, match=r"was not created by lifeworth|has no column"):
         sink.write(stream(TABLE), "one")
     assert run_sql(postgresql, "SELECT customer_id FROM orders ORDER BY 1") == [("a",), ("b",)]
 
@@ -197,7 +197,7 @@ def test_duckdb_tables_are_owned_alike(tmp_path):
         connection.execute("CREATE TABLE orders AS SELECT 'a' AS customer_id, DATE '2026-01-05' AS date, 5.0 AS amount")
         connection.execute("CREATE TABLE scores AS SELECT 1.0 AS value, 2 AS count, 'z' AS customer_id")
     for name in ("orders", "ORDERS"):
-        with pytest.raises(SourceError, match="was not made by lifeworth"):
+        with pytest.raises(SourceError, match="was not created by lifeworth"):
             DuckDBSink(path, name).write(stream(TABLE), "one")
     assert DuckDBSink(path, "scores").write(stream(TABLE), "one") == 3
     assert DuckDBSink(path, "lifeworth_rows").write(stream(TABLE), "one") == 3

@@ -237,7 +237,7 @@ def test_types_of_postgresql(postgresql):
     assert np.isnan(second.pop("n"))
     assert set(second.values()) == {None}
     with (
-        pytest.raises(DataError, match=r"column 'price' is of the type money; cast it to numeric"),
+        pytest.raises(DataError, match=r"column 'price' has the type money; cast it to numeric"),
         PostgreSQLSource(postgresql, "dear").reader(),
     ):
         pass
@@ -339,7 +339,7 @@ def test_what_a_server_says_becomes_a_sentence():
 
 
 def test_paths_that_make_no_sense():
-    with pytest.raises(UsageError, match=re.escape("scores.xlsx: give a file that ends in .parquet or .csv")):
+    with pytest.raises(UsageError, match=re.escape("scores.xlsx ends in neither .parquet nor .csv: give a file")):
         FilesSink("scores.xlsx")
     with pytest.raises(UsageError, match="to append, give a folder"):
         FilesSink("scores.csv", "append")

@@ -125,7 +125,7 @@ def test_a_job_may_allow_more_and_a_dry_run_still_runs_nothing(folder, command):
     path = job_of(folder, query, unrestricted_sql=True)
     code, out, _ = command("run", path, "--dry-run")
     assert code == 0
-    assert "is not tried here: source.unrestricted_sql lets it write" in out
+    assert "is not tried here, because source.unrestricted_sql lets it write" in out
     assert not (folder / "made.csv").exists()
     job = read_job(path)
     with job.source.place(job.root).reader() as rows:
@@ -141,7 +141,7 @@ def test_only_a_query_of_duckdb_can_be_unrestricted(source, tmp_path):
         f'name = "n"\n[source]\n{source}\nunrestricted_sql = true\n[scores]\nhorizon = 1\n[sink]\npath = "s.csv"\n',
         "utf-8",
     )
-    with pytest.raises(UsageError, match="source has unrestricted_sql, which only a query of DuckDB"):
+    with pytest.raises(UsageError, match="source has unrestricted_sql, which applies only to a query of DuckDB"):
         read_job(tmp_path / "job.toml")
 
 

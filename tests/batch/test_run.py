@@ -117,8 +117,8 @@ def test_a_bad_fit_publishes_nothing(make, shelf, tmp_path, command):
     code, out, err = command("run", make(model={"saved": str(shelf / "failed")}))
     assert (code, out) == (4, "")
     assert err == (
-        "lifeworth: The model failed its diagnostics: nothing was published. R-hat is 1.2. A single point: "
-        "it says nothing about how sure we are.\n"
+        "lifeworth: The model failed its diagnostics: nothing was published. R-hat is 1.2. A point estimate, "
+        "which has no uncertainty.\n"
     )
     assert (tmp_path / "out/scores.parquet").read_bytes() == before
     last = accounts(tmp_path)[-1]
@@ -193,7 +193,7 @@ def test_silence_where_nobody_watches(make, command):
     assert code == 0
     assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "done"
     code, _, err = command("run", make(), "--log", "loud")
-    assert (code, err) == (2, "lifeworth: --log loud must be none, human or json.\n")
+    assert (code, err) == (2, "lifeworth: --log loud is not valid: choose none, human or json.\n")
 
 
 def test_a_dry_run_changes_nothing(make, shelf, tmp_path, command, postgresql):
@@ -276,7 +276,7 @@ def test_two_runs_at_once(make, tmp_path, command):
     with locked(tmp_path / "runs/nightly/.lock", "this test"):
         code, _, err = command("run", job)
     assert code == 5
-    assert f"The job 'nightly' is running already (process {os.getpid()})" in err
+    assert f"The job 'nightly' is already running (process {os.getpid()})" in err
     assert command("run", job)[0] == 0
 
 
@@ -364,7 +364,7 @@ def test_a_run_that_is_killed_goes_on_where_it_fell(make, tmp_path):
         assert lw.Registry(tmp_path / "models").versions("shop") == [1]
     ran = run_job(read_job(job))
     assert ran.manifest["scores"]["resumed"] >= reached
-    assert ran.manifest["model"]["came"] == "fitted by a run before"
+    assert ran.manifest["model"]["came"] == "fitted by an earlier run"
     assert (tmp_path / "out/scores.parquet").read_bytes() == (tmp_path / "undisturbed.parquet").read_bytes()
     assert ran.manifest["scores"]["totals"] == undisturbed.manifest["scores"]["totals"]
     assert not (tmp_path / "runs/nightly/.work").exists()
@@ -381,7 +381,7 @@ def test_blocks_of_other_settings_are_not_used(make, tmp_path):
 def test_ctrl_c_and_those_who_ask_it_to_end(make, tmp_path, how):
     process = start(make(scores=SLOWLY))
     out, err = stop_at(process, tmp_path, 3, how)
-    assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
+    assert (process.returncode, out, err) == (130, "", "lifeworth: Interrupted: no output was left incomplete.\n")
     assert not (tmp_path / "out").exists()
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 
@@ -402,7 +402,7 @@ def test_a_signal_that_meets_compiled_code_is_an_interruption(make, tmp_path, co
 
     monkeypatch.setattr(running, "score_blocks", scored)
     code, out, err = command("run", make())
-    assert (code, out, err) == (130, "", "lifeworth: Interrupted; nothing was left half-written.\n")
+    assert (code, out, err) == (130, "", "lifeworth: Interrupted: no output was left incomplete.\n")
     assert accounts(tmp_path)[-1]["status"] == "interrupted"
 
 

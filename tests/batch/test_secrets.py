@@ -325,7 +325,7 @@ def test_a_job_out_of_a_pickle_asks_to_be_read_again(tmp_path):
     assert again.name == job.name
     assert again.root == job.root
     for step in (dry_run, run_job):
-        with pytest.raises(UsageError, match="comes out of a pickle"):
+        with pytest.raises(UsageError, match="was unpickled and has no secrets"):
             step(again)
     plain = lw.Job(name="n", source={"path": "x"}, scores={"horizon": "12M"}, sink={"path": "s.parquet"})
     assert pickle.loads(pickle.dumps(plain)) == plain

@@ -53,7 +53,7 @@ def end(process, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
-    assert err == "lifeworth: Interrupted; nothing was left half-written.\n"
+    assert err == "lifeworth: Interrupted: no output was left incomplete.\n"
     assert out == ""
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 import lifeworth as lw
+from lifeworth.jobs import read_job, run_job
 
 STORED = Path(__file__).parent / "golden.json"
 MODELS = {
@@ -117,6 +118,7 @@ def _of_shop(shop: str, data: pd.DataFrame, rfm: lw.RFM) -> Numbers:
         yield "score/totals", scored.totals.to_pandas()
     if shop == "made":
         return
+    yield "job", _of_job(data)
     for uncertainty in ("customer", "mean"):
         found = lw.segment(
             clv, few, horizon="26W", tiers={"A": 0.2, "B": 1.0}, draws=40, uncertainty=uncertainty
@@ -132,6 +134,34 @@ def _of_shop(shop: str, data: pd.DataFrame, rfm: lw.RFM) -> Numbers:
         "compare_clv",
         lw.compare_clv(data, baselines=[], horizon="8W", draws=50, bootstrap=20).customers.select_dtypes("number"),
     )
+
+
+# A job whose scores are those of "cdnow/predict": the same table, fits, horizon and rate of discount.
+_JOB = """
+name = "golden"
+[source]
+path = "orders.parquet"
+[rfm]
+observation_end = "1997-09-30"
+[model]
+draws = 100
+seed = 1
+[scores]
+horizon = "39W"
+discount_rate = 0.1
+rows_per_block = 1000
+[sink]
+path = "scores.parquet"
+"""
+
+
+def _of_job(data: pd.DataFrame) -> pd.DataFrame:
+    """What a job publishes."""
+    with tempfile.TemporaryDirectory() as folder:
+        data.to_parquet(f"{folder}/orders.parquet")
+        Path(folder, "job.toml").write_text(_JOB, encoding="utf-8")
+        run_job(read_job(f"{folder}/job.toml"))
+        return pd.read_parquet(f"{folder}/scores.parquet")
 
 
 def _of_purchases(fit: Any, rfm: lw.RFM, few: lw.RFM) -> Numbers:

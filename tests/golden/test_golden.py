@@ -5,10 +5,13 @@ and BLAS may round differently: numbers that no random draw takes part in are th
 """
 
 import json
+import sys
 
 import numpy as np
 import public_numbers as golden
 import pytest
+
+import lifeworth as lw
 
 STORED = json.loads(golden.STORED.read_text(encoding="utf-8"))
 
@@ -50,3 +53,29 @@ def test_numbers_are_those_stored(found):
             if not np.allclose(values, before, rtol=tolerance, atol=1e-12, equal_nan=True):
                 wrong.append(f"{name}: {now['values']}, stored {stored['values']}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_scores_of_a_job_are_those_of_one_call(found):
+    assert found["numbers"]["cdnow/job"] == found["numbers"]["cdnow/predict"]
+
+
+def test_numbers_on_spark_are_those_of_one_process(found, tmp_path, monkeypatch):
+    pytest.importorskip("pyspark")
+    from java import java_home, local_session
+
+    home = java_home()
+    if home is None:
+        pytest.skip("Spark needs Java 17 or newer")
+    from lifeworth import spark
+    from lifeworth.spark.tables import fetched
+
+    for name, value in (("JAVA_HOME", home), ("PYSPARK_PYTHON", sys.executable), ("SPARK_LOCAL_IP", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
+    lw.load_cdnow(sample=True).to_parquet(
+        tmp_path / "orders.parquet", coerce_timestamps="us", allow_truncated_timestamps=True
+    )
+    with local_session(tmp_path) as session:
+        rfm = spark.rfm_summary(session.read.parquet(str(tmp_path / "orders.parquet")), observation_end="1997-09-30")
+        scores = spark.predict(spark.fit_clv(rfm, draws=100, seed=1), rfm, "39W", discount_rate=0.1)
+        table = fetched(scores).to_pandas().sort_values("customer_id")
+    assert golden.digest(table) == found["numbers"]["cdnow/predict"]

@@ -1,4 +1,4 @@
-"""The command line: thin, and every command imports its room when it runs."""
+"""The command line: each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="lifeworth",
-    help="What customers have been worth, what they will be worth, and how sure we are.",
+    help="Historical and predicted customer lifetime value, with its uncertainty.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -39,11 +39,11 @@ app = typer.Typer(
 app.add_typer(models.app, name="models")
 evaluate.register(app)
 
-# How a write to the standard output fails: nobody reads it, the disk is full, or it is closed.
+# How a write to the standard output fails: the reader has gone, the disk is full, or it is closed.
 _OUTPUT_FAILED = (errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)
-INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; one stopped by SIGTERM or SIGHUP ends alike
+INTERRUPTED = 130  # what shells expect of a command stopped by Ctrl-C; also used for SIGTERM and SIGHUP
 
-# The class of all wrong usage, of whichever click typer brings along.
+# The base class of usage errors in the click that typer uses.
 WrongUsage: Any = typer.BadParameter.__mro__[1]
 
 Input = Annotated[
@@ -53,14 +53,14 @@ Input = Annotated[
     ),
 ]
 PeriodOfInput = Annotated[
-    str | None, typer.Option(help="Purchases within one of these are one: h, D, W, M. Default for transactions: D.")
+    str | None, typer.Option(help="Purchases within one period count as one: h, D, W, M. Default for transactions: D.")
 ]
 
 EscapeFormulas = Annotated[
     bool,
     typer.Option(
         "--escape-formulas",
-        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets take for formulas.",
+        help="In CSV, put an apostrophe before ids that begin with = + - @, which spreadsheets interpret as formulas.",
     ),
 ]
 
@@ -78,22 +78,24 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What customers have been worth, what they will be worth, and how sure we are."""
+    """Historical and predicted customer lifetime value, with its uncertainty."""
 
 
 @app.command()
 @with_options
 def rfm(
     input: Input,  # noqa: A002
-    out: Annotated[Path, typer.Option(help="Where the table goes: .parquet (with its units) or .csv.")],
+    out: Annotated[Path, typer.Option(help="Output file of the table: .parquet (with its units) or .csv.")],
     rows: Rows,
-    threads: Annotated[int | None, typer.Option(help="Cores to use; default: all.", min=1, show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Number of cores; default: all.", min=1, show_default=False)
+    ] = None,
     memory_limit: Annotated[
         str | None,
-        typer.Option(help='Memory to use, such as "4GB"; default: half of what is free.', show_default=False),
+        typer.Option(help='Memory limit, such as "4GB"; default: half of the free memory.', show_default=False),
     ] = None,
     audit: Annotated[
-        Path | None, typer.Option(help="Write the account of rows, with examples, to a .csv file.", show_default=False)
+        Path | None, typer.Option(help="Write the audit of rows, with examples, to a .csv file.", show_default=False)
     ] = None,
     escape_formulas: EscapeFormulas = False,
 ) -> None:
@@ -140,29 +142,31 @@ def fit(
     period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
-        typer.Option(help="Unit of recency and T: h, D, W, M. Default: the RFM table's own, or W.", show_default=False),
+        typer.Option(
+            help="Unit of recency and T: h, D, W, M. Default: that of the RFM table, or W.", show_default=False
+        ),
     ] = None,
     currency: Currency = None,
     purchases: Annotated[
         str,
         typer.Option(
-            help="Model of purchases. Customers leave after a repeat purchase: bg_nbd; after any, the first too: "
-            "mbg_nbd; at any time: pareto_nbd."
+            help="Model of purchases. Customers drop out after a repeat purchase: bg_nbd; after any purchase, "
+            "including the first: mbg_nbd; at any time: pareto_nbd."
         ),
     ] = "bg_nbd",
     method: Annotated[
         str,
         typer.Option(
-            help="laplace (fast, with a certificate), nuts (PyMC), auto (the first, and the second where the "
-            "certificate fails), or map (a point)."
+            help="laplace (fast, checked by a certificate), nuts (PyMC), auto (laplace, and nuts if the certificate "
+            "fails), or map (a point estimate)."
         ),
     ] = "auto",
-    draws: Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)] = 1000,
+    draws: Annotated[int, typer.Option(help="Number of posterior draws.", min=1)] = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Fit a model of purchases and, where there is money, Gamma-Gamma. A fit that fails its diagnostics is not written.
+    """Fit a model of purchases and, if there are amounts, Gamma-Gamma. A fit that fails its diagnostics is not written.
 
-    With --amount "" the model of purchases is fitted alone.
+    With --amount "" only the model of purchases is fitted.
     """
     from lifeworth.cli import terminal
     from lifeworth.model import fit_clv
@@ -193,21 +197,23 @@ def fit(
 def predict(
     model: Annotated[Path, typer.Option(help="Folder of a fitted model.")],
     input: Annotated[Path, typer.Option(help="Transactions or an RFM table: .parquet or .csv.")],  # noqa: A002
-    out: Annotated[Path, typer.Option(help="Where the scores go: .parquet or .csv.")],
+    out: Annotated[Path, typer.Option(help="Output file of the scores: .parquet or .csv.")],
     columns: Columns,
-    horizon: Annotated[str, typer.Option(help='How far ahead: "39W", "12M", "365D".')] = "12M",
-    discount_rate: Annotated[float, typer.Option(help="Effective, per year: 0.1 is 10 % a year.")] = 0.0,
-    margin: Annotated[str, typer.Option(help="Share of spend that is value, or a column of the RFM table.")] = "1",
-    cost_per_order: Annotated[str, typer.Option(help="Money for every future order, or a column.")] = "0",
+    horizon: Annotated[str, typer.Option(help='Prediction horizon, such as "39W", "12M", "365D".')] = "12M",
+    discount_rate: Annotated[float, typer.Option(help="Effective annual rate: 0.1 is 10 % a year.")] = 0.0,
+    margin: Annotated[str, typer.Option(help="Share of spend that is margin, or a column of the RFM table.")] = "1",
+    cost_per_order: Annotated[str, typer.Option(help="Cost of every future order, or a column.")] = "0",
     cost_per_active_year: Annotated[
-        str, typer.Option(help="Money for every year that somebody stays a customer, or a column.")
+        str, typer.Option(help="Cost of every year for which a customer stays active, or a column.")
     ] = "0",
     acquisition_cost: Annotated[
-        str | None, typer.Option(help="Money each customer has cost, or a column.", show_default=False)
+        str | None, typer.Option(help="Cost of acquiring each customer, or a column.", show_default=False)
     ] = None,
-    inflation: Annotated[float, typer.Option(help="Effective, per year: spend and costs grow by it.")] = 0.0,
-    interval: Annotated[float, typer.Option(help="Probability that intervals hold.")] = 0.9,
-    uncertainty: Annotated[str, typer.Option(help="customer, mean or none.")] = "customer",
+    inflation: Annotated[float, typer.Option(help="Effective annual rate at which spend and costs grow.")] = 0.0,
+    interval: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    uncertainty: Annotated[
+        str, typer.Option(help="Intervals of the customer, of the mean, or none: customer, mean or none.")
+    ] = "customer",
     seed: Seed = 0,
     force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
     escape_formulas: EscapeFormulas = False,
@@ -223,12 +229,12 @@ def predict(
     if isinstance(loaded, PurchaseFit):
         loaded = CLV(loaded)
     if not isinstance(loaded, CLV):
-        raise UsageError(f"{model} holds a model of spend alone: a model of purchases is needed to score customers.")
+        raise UsageError(f"{model} contains only a model of spend: scoring customers needs a model of purchases.")
     fitted = loaded.purchases
     if loaded.spend is None:
         columns = replace(columns, amount="")
     settings = (fitted.time_unit, fitted.posterior.currency)
-    # An RFM table of ours need not fit in memory.
+    # An RFM table written by lifeworth need not fit in memory.
     table = None
     if not check_rfm_files(input, columns, *settings):
         table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model")
@@ -263,7 +269,7 @@ jobs.register(app)
 
 @app.command()
 def warmup() -> None:
-    """Compile every kernel now, so that no later run has to wait for it."""
+    """Compile all kernels now, so that later runs do not have to."""
     from lifeworth.families import FAMILIES
     from lifeworth.kernels._jit import compile_all
     from lifeworth.kernels.counting import summary as _rfm  # noqa: F401 - importing a room declares its kernels
@@ -278,7 +284,7 @@ def warmup() -> None:
 
 
 def _show_audit(audit: Audit) -> None:
-    """What happened to every row, as a table."""
+    """Show the audit of rows as a table."""
     from rich.table import Table
 
     from lifeworth.cli import terminal
@@ -292,12 +298,12 @@ def _show_audit(audit: Audit) -> None:
 
 def _output_kind(path: Path) -> str:
     if path.suffix.lower() not in {".parquet", ".csv"}:
-        raise UsageError(f"--out {path}: give a file that ends in .parquet or .csv.")
+        raise UsageError(f"--out {path} ends in neither .parquet nor .csv: give a file that ends in one of them.")
     return path.suffix.lower()
 
 
 def _number_or_column(text: str) -> float | str:
-    """An amount, or the name of a column."""
+    """A number, or the name of a column."""
     try:
         return float(text)
     except ValueError:
@@ -305,24 +311,24 @@ def _number_or_column(text: str) -> float | str:
 
 
 def main() -> None:
-    """Run the command line: errors are one sentence on stderr, and exit codes those of the documentation."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
+    """Run the command line: errors are one sentence on stderr, with the documented exit codes."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # accepted at any position
     debug = len(arguments) < len(sys.argv) - 1
     sys.excepthook = _show_unexpected if debug else _one_line
     warnings.showwarning = _show_warning
     _end_in_order()
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be Unicode
+    for stream in (sys.stdout, sys.stderr):  # file names need not be Unicode
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
             code = typer.main.get_command(app).main(arguments, prog_name="lifeworth", standalone_mode=False)
-        except SystemExit as stopped:  # so ends click itself where nobody reads its output any more
+        except SystemExit as stopped:  # as click itself does when its output is no longer read
             raise OSError(errno.EPIPE, os.strerror(errno.EPIPE)) from stopped
         if sys.stdout is not None:
             sys.stdout.flush()
     except WrongUsage as error:
-        if error.format_message():  # without any argument the help has been shown, and there is no message
+        if error.format_message():  # without arguments the help was shown, and there is no message
             _say(error.format_message() + _hint(error))
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
@@ -339,17 +345,17 @@ def main() -> None:
             else:
                 _say(str(told))
             sys.exit(told.exit_code)
-    if code == INTERRUPTED:  # typer itself turns Ctrl-C into this code, and says nothing
-        _say("Interrupted; nothing was left half-written.")
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code, without a message
+        _say("Interrupted: no output was left incomplete.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _told(error: Exception) -> LifeworthError | None:
-    """The error as a sentence for users; None for a bug. What the system says of a named file is not one."""
+    """The error as a sentence for users; None for a bug. An OSError with a file name is not a bug."""
     if isinstance(error, LifeworthError):
         return error
     if isinstance(error, OSError) and error.filename is not None:
-        return SourceError(f"{error.filename} could not be read or written: {error.strerror or error}.")
+        return SourceError(f"{error.filename} cannot be read or written: {error.strerror or error}.")
     if isinstance(error, OSError) and error.errno in _OUTPUT_FAILED:
         _discard(sys.stdout)
         return SourceError(f"The standard output cannot be written: {error.strerror}.")
@@ -359,10 +365,10 @@ def _told(error: Exception) -> LifeworthError | None:
 
 
 def _end_in_order() -> None:
-    """Where somebody asks this process to end, end as on Ctrl-C: what is half-done is taken away first."""
+    """On a signal to terminate, end as on Ctrl-C, so that incomplete output is removed."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # Whoever has chosen otherwise, as nohup does, is left to it; and only a main thread may choose.
+        # A handler that was set otherwise, as by nohup, is kept; only the main thread may set one.
         on_main = threading.current_thread() is threading.main_thread()
         if number is not None and on_main and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
@@ -373,16 +379,16 @@ def _hint(error: Any) -> str:
 
 
 def _say(text: str) -> None:
-    """One line, whatever is in it."""
+    """Write one line to stderr, whatever it contains."""
     try:
         line = "\\n".join(redact(text, environment_secrets()).splitlines())
         typer.echo(f"lifeworth: {line}", err=True)
-    except OSError:  # nobody can be told; the exit code says it
+    except OSError:  # stderr is not available; the exit code remains
         _discard(sys.stderr)
 
 
 def _discard(stream: Any) -> None:
-    """Write what a stream still holds to nowhere: flushed at the end, it would change the exit code."""
+    """Redirect a stream to the null device: an error while flushing it at exit would change the exit code."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -390,7 +396,7 @@ def _discard(stream: Any) -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **also: Any) -> None:
-    """A warning about the data is a sentence for the user; others are for developers."""
+    """Show a warning about the data as a sentence for the user; others are for developers."""
     if issubclass(category, DataWarning):
         _say(f"warning: {message}")
 
@@ -399,7 +405,7 @@ def _show_traceback(error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
     try:
         typer.echo(redact(text, environment_secrets()), err=True, nl=False)
-    except OSError:  # nobody can be told; the exit code says it
+    except OSError:  # stderr is not available; the exit code remains
         _discard(sys.stderr)
 
 
@@ -408,6 +414,6 @@ def _show_unexpected(kind: type[BaseException], error: BaseException, trace: Any
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """An error nobody foresaw is a bug: say so in one line, and how to see the rest."""
+    """Report an unexpected error in one line, with how to see the traceback."""
     text = " ".join(str(error).split())
     _say(f"unexpected error ({kind.__name__}: {text}). This is a bug: run again with --debug and report what it shows.")

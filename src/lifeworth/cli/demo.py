@@ -16,7 +16,7 @@ from lifeworth.model.store import refuse_to_replace
 from lifeworth.report.export import write_results
 
 # Maximum-likelihood estimates on the 1/10 sample, of purchases up to this day: Fader, Hardie & Lee (2005), table 2;
-# Fader & Hardie, note 025. It is one of the demo's cut-offs.
+# Fader & Hardie, note 025. The day is one of the demo's cut-offs.
 PUBLISHED_AT: Final = pd.Timestamp("1997-09-30")
 PUBLISHED: Final = {
     "bg_nbd": {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426},
@@ -25,8 +25,8 @@ PUBLISHED: Final = {
 HORIZON: Final = "13W"
 CUTOFFS: Final = 4
 ABOUT: Final = (
-    "Customers of CDNOW, an online music shop, who first bought in the first quarter of 1997. The models go back to "
-    "four days in the past, forecast the 13 weeks that followed each, and are judged by what happened."
+    "Customers of CDNOW, an online music shop, who first bought in the first quarter of 1997. The models are "
+    "fitted at four past dates, predict the 13 weeks after each, and are compared with what happened."
 )
 
 
@@ -36,12 +36,13 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0) 
     Parameters
     ----------
     out : folder for the results; files of an earlier run in it are replaced.
-    sample : the published 1/10 sample in place of all customers.
+    sample : whether to use the published 1/10 sample instead of all customers.
     draws, seed : of the posterior.
 
     Raises
     ------
-    FitError : the fit failed its diagnostics; nothing is written.
+    FitError
+        If the fit failed its diagnostics; nothing is written.
     """
     refuse_to_replace(out / "model")
     with terminal.progress(terminal.console(stderr=True)) as report:
@@ -50,7 +51,7 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0) 
         )
         report("drawing and writing", 0.0)
         about = f"The published 1/10 sample. {ABOUT}" if sample else ABOUT
-        written = write_results(found, out, "What CDNOW's customers are worth", about)
+        written = write_results(found, out, "The value of CDNOW's customers", about)
     screen = terminal.console()
     terminal.show_appraisal(screen, found)
     _show_posterior(screen, found)
@@ -59,7 +60,7 @@ def run_demo(out: Path, sample: bool = False, draws: int = 1000, seed: int = 0) 
 
 
 def _show_posterior(screen: Console, found: Appraisal) -> None:
-    """The parameters beside the published ones, as of the day of these."""
+    """Show the posterior at the date of the published parameters beside these."""
     rows = []
     parameters = found.backtest.parameters
     for row in parameters[parameters["cutoff"] == PUBLISHED_AT].to_dict("records"):

@@ -1,4 +1,4 @@
-"""Commands that judge, and write a page about it: demo, backtest and report."""
+"""Commands for evaluation: demo, backtest and report."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 Input = Annotated[
     Path, typer.Argument(help="Transactions: a .parquet or .csv file, a folder or a pattern.", show_default=False)
 ]
-Horizon = Annotated[str, typer.Option(help='How far ahead to foretell and to judge: "13W", "39W", "12M".')]
+Horizon = Annotated[str, typer.Option(help='Horizon to predict and to evaluate: "13W", "39W", "12M".')]
 Cutoffs = Annotated[
-    str, typer.Option(help='How many past dates to go back to, or which: "4", or "1997-06-30,1997-09-30".')
+    str, typer.Option(help='The number of past cut-off dates, or the dates: "4", or "1997-06-30,1997-09-30".')
 ]
-Models = Annotated[str, typer.Option(help="bg_nbd, mbg_nbd, pareto_nbd, with commas between; the first values.")]
-Interval = Annotated[float, typer.Option(help="Probability that intervals hold.")]
-Draws = Annotated[int, typer.Option(help="Posterior draws to keep.", min=1)]
+Models = Annotated[
+    str, typer.Option(help="bg_nbd, mbg_nbd, pareto_nbd, separated by commas; the first one values the customers.")
+]
+Interval = Annotated[float, typer.Option(help="Probability of the intervals.")]
+Draws = Annotated[int, typer.Option(help="Number of posterior draws.", min=1)]
 Title = Annotated[str, typer.Option(help="Heading of the page.")]
-TITLE = "What the customers are worth"
+TITLE = "Customer lifetime value"
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be foretold, at which past dates, by which models."""
+    """What is predicted, at which past dates, by which models."""
 
     horizon: Horizon = "13W"
     cutoffs: Cutoffs = "4"
@@ -42,11 +44,11 @@ class Question:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("lifeworth-demo"),
-    sample: Annotated[bool, typer.Option("--sample", help="The published 1/10 sample only: quicker.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Only the published 1/10 sample, which is faster.")] = False,
     draws: Draws = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Value CDNOW's 23,570 customers, from purchases to a report, and see who was right."""
+    """Value CDNOW's 23,570 customers, from purchases to a report, and compare predictions with what happened."""
     from lifeworth.cli.demo import run_demo
 
     run_demo(out, sample=sample, draws=draws, seed=seed)
@@ -60,7 +62,7 @@ def backtest(
     rows: Rows,
     title: Title = TITLE,
 ) -> None:
-    """Historical beside predictive on held-out time: tables, a calibrated model, and a report."""
+    """Compare historical and predictive CLV on holdout data: tables, a recalibrated model, and a report."""
     from lifeworth.cli import terminal
     from lifeworth.model.store import refuse_to_replace
     from lifeworth.report.export import check_results, write_results
@@ -79,23 +81,23 @@ def report(
     input: Input,  # noqa: A002
     question: Question,
     rows: Rows,
-    out: Annotated[Path, typer.Option(help="Where the page goes: a .html file.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="Output file of the page: .html.")] = Path("report.html"),
     title: Title = TITLE,
 ) -> None:
-    """One page about the customers: their value, past and future, and the evidence for it."""
+    """Write one page about the customers: their past and future value, and the evidence for it."""
     from lifeworth.cli import terminal
     from lifeworth.report import write_report
     from lifeworth.report.appraisal import appraisal_report
     from lifeworth.tables import check_output
 
     if out.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--out {out}: give a file that ends in .html.")
+        raise UsageError(f"--out {out} does not end in .html: give a file that does.")
     check_output(out, input, name="--out")
     found = _appraise(input, question, rows)
     written = write_report(appraisal_report(found, title), out)
     screen = terminal.console()
     terminal.show_appraisal(screen, found)
-    terminal.show_written(screen, [(written, "all of it on one page: open it in a browser")])
+    terminal.show_written(screen, [(written, "all results on one page: open it in a browser")])
 
 
 def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
@@ -107,9 +109,9 @@ def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
         wanted = int(wanted[0])
     names = [part.strip() for part in question.models.split(",") if part.strip()]
     if not names:
-        raise UsageError("--models: name at least one, such as bg_nbd.")
+        raise UsageError("--models is empty: name at least one model, such as bg_nbd.")
     if not rows.amount:
-        raise UsageError("--amount: what customers are worth needs the column with the amounts.")
+        raise UsageError("--amount is empty: customer value needs the column with the amounts.")
     asked: dict[str, Any] = {"interval": question.interval, "draws": question.draws, "seed": question.seed}
     with terminal.progress(terminal.console(stderr=True)) as tell:
         data = encoded(path, rows.encoding)

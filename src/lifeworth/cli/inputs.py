@@ -1,4 +1,4 @@
-"""What commands take: the columns of transactions as options, and transactions or an RFM table from a file."""
+"""Input of commands: the columns of transactions as options, and transactions or an RFM table from a file."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
 
 CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
 Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
-Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without money.')]
+Amount = Annotated[str, typer.Option(help='Column with the amount; "" for a table without amounts.')]
 DateFormat = Annotated[
-    str | None, typer.Option(help='How dates are written, such as "%d/%m/%Y"; or "excel".', show_default=False)
+    str | None, typer.Option(help='Format of dates, such as "%d/%m/%Y"; or "excel".', show_default=False)
 ]
 TimeZone = Annotated[
     str | None,
     typer.Option(
-        help='On whose clock times with an offset are told, such as "Europe/London"; needed where offsets differ.',
+        help='Time zone to which times with an offset are converted, such as "Europe/London"; for differing offsets.',
         show_default=False,
     ),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(help='How text is stored in CSV files, such as "cp1252"; default: UTF-8.', show_default=False),
+    typer.Option(help='Encoding of CSV files, such as "cp1252"; default: UTF-8.', show_default=False),
 ]
 Decimal = Annotated[
     str | None,
     typer.Option(
-        help='The mark before the cents, "," or ".", where amounts are written as "1.234,56 €" or "$1,234.56".',
+        help='The decimal separator, "," or ".", if amounts are written as "1.234,56 €" or "$1,234.56".',
         show_default=False,
     ),
 ]
-Period = Annotated[str, typer.Option(help="Purchases within one of these are one: h, D, W, M.")]
+Period = Annotated[str, typer.Option(help="Purchases within one period count as one: h, D, W, M.")]
 TimeUnit = Annotated[str, typer.Option(help="Unit of recency and T: h, D, W, M.")]
 ObservationEnd = Annotated[
-    str | None, typer.Option(help="Last date observed; default: the last date.", show_default=False)
+    str | None, typer.Option(help="Last date observed; default: the last date in the data.", show_default=False)
 ]
 Refunds = Annotated[str, typer.Option(help="Negative amounts: net, same_period, drop or error.")]
-Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier one: keep or drop.")]
-Currency = Annotated[str | None, typer.Option(help="Name of the currency, carried along.", show_default=False)]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
+Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier row: keep or drop.")]
+Currency = Annotated[str | None, typer.Option(help="Name of the currency, kept with the results.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same numbers.", min=0)]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Rows(Columns):
-    """Transactions, and what becomes of them."""
+    """Transactions, and how they are counted."""
 
     period: Period = "D"
     time_unit: TimeUnit = "W"
@@ -77,20 +77,20 @@ class Rows(Columns):
     currency: Currency = None
 
     def settings(self) -> dict[str, Any]:
-        """These, as `rfm_summary` and its like take them."""
+        """The settings, as arguments of `rfm_summary` and others."""
         settings = {**vars(self), "amount": self.amount or None}
-        del settings["encoding"]  # goes with the files: `encoded`
+        del settings["encoding"]  # applied to the files by `encoded`
         return settings
 
 
 def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
-    """A command that takes the fields of its dataclasses as options: those that commands share are written once."""
+    """A command that takes the fields of its dataclasses as options, so that shared options are defined once."""
     own = inspect.signature(command, eval_str=True).parameters.values()
     groups: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
     options: list[inspect.Parameter] = []
     for one in own:
         if one.name in groups:
-            # In the order of the fields; a field's annotation is what typer reads.
+            # In the order of the fields; typer reads the annotations.
             options += inspect.signature(groups[one.name], eval_str=True).parameters.values()
         else:
             options.append(one)
@@ -117,9 +117,9 @@ def read_rfm(
     default_period: str | None = None,
     units_of: str | None = None,
 ) -> RFM:
-    """The RFM table in a file, or the one made from the transactions in it: then the period must be known.
+    """Read the RFM table in a file, or make one from the transactions in it, for which the period must be known.
 
-    `units_of` : whose units these are, if the user did not give them; said of a table that does not say its own.
+    `units_of` names the origin of these units, if the user did not give them; it is shown for a table without units.
     """
     from lifeworth.cli import terminal
     from lifeworth.periods import UNIT_NAMES
@@ -132,33 +132,34 @@ def read_rfm(
         counted = period or default_period
         if counted is None:
             raise UsageError(
-                f"{path} holds transactions, and the model does not say within which period purchases are one: make "
-                "an RFM table of them with lifeworth rfm, and give that."
+                f"{path} contains transactions, and the model does not record the period within which purchases "
+                "count as one: make an RFM table of them with lifeworth rfm, and give that."
             )
         rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
         with terminal.progress(terminal.console(stderr=True)) as report:
             return rfm_summary(data, **rows.settings(), progress=report)
     _refuse_settings_of_transactions(path, columns)
     if time_unit is None and metadata_of(data).time_unit is None:
-        raise UsageError(f"{path} is an RFM table that does not say its unit of time: say it with --time-unit.")
+        raise UsageError(f"{path} is an RFM table without a time unit: give it with --time-unit.")
     table = RFM.from_frame(data, time_unit, columns.observation_end, period, currency)  # type: ignore[arg-type]
     if units_of is not None:
         unit = f"{UNIT_NAMES[table.time_unit]}s"
         typer.echo(
-            f"lifeworth: {path} does not say its units: recency and T are taken in {unit}, as {units_of}'s.", err=True
+            f"lifeworth: {path} does not record its units: recency and T are taken to be in {unit}, as in {units_of}.",
+            err=True,
         )
     return table
 
 
 def encoded(path: Path, encoding: str | None) -> Path | Files:
-    """The files that a path names, where their encoding is known; the path, where it is the usual one."""
+    """The files of a path with their encoding, if one is given; otherwise the path."""
     from lifeworth.tables import find_files
 
     return path if encoding is None else find_files(path, encoding)
 
 
 def check_rfm_files(path: Path, columns: Columns, time_unit: str | None, currency: str | None) -> bool:
-    """Whether these files are an RFM table that says its units; settings that contradict it are refused."""
+    """Whether these files are an RFM table with units; raise for settings that contradict it."""
     from lifeworth.rfm import rfm_metadata
 
     metadata = rfm_metadata(encoded(path, columns.encoding))
@@ -177,4 +178,4 @@ def _refuse_settings_of_transactions(path: Path, columns: Columns) -> None:
         if getattr(columns, name) != getattr(usual, name)
     ]
     if given:
-        raise UsageError(f"{path} is an RFM table already: {' and '.join(given)} would change nothing; leave it away.")
+        raise UsageError(f"{path} is already an RFM table: omit {' and '.join(given)}, which would have no effect.")

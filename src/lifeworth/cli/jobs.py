@@ -19,9 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     job: Annotated[Path, typer.Argument(help="The file to write.")] = Path("job.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a job file with a comment on every key, to be filled in and run."""
+    """Write a job file with a comment on every key."""
     from importlib.resources import files
 
     from lifeworth.atomic_files import replacing
@@ -30,24 +30,31 @@ def init(
         raise UsageError(f"{job} exists: choose another name, or replace it with --force.")
     with replacing(job) as temporary:
         temporary.write_bytes(files("lifeworth.jobs").joinpath("template.toml").read_bytes())
-    typer.echo(f"{job} is written: fill it in, then try lifeworth run {job} --dry-run")
+    typer.echo(f"{job} was written: fill it in, then try lifeworth run {job} --dry-run")
 
 
 def run(
     job: Annotated[Path, typer.Argument(help="A job file; lifeworth init writes one.", show_default=False)],
     run_id: Annotated[
         str | None,
-        typer.Option(help="By which a sink that appends knows these rows; default: the last day.", show_default=False),
+        typer.Option(
+            help="The id under which a sink that appends stores these rows; default: the last day observed.",
+            show_default=False,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
-    log: Annotated[str, typer.Option(help="The log on stderr: none, human or json; it is in a file anyway.")] = "none",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Describe what would be done, and change nothing.")
+    ] = False,
+    log: Annotated[
+        str, typer.Option(help="Log on stderr: none, human or json; it is always written to a file.")
+    ] = "none",
 ) -> None:
-    """Run a job: transactions to scores, from a source to a sink, all or nothing. Silent where nobody watches."""
+    """Run a job: from a source to a sink, completely or not at all. Shows progress only in a terminal."""
     from lifeworth import jobs
     from lifeworth.cli import terminal
 
     if log not in {"none", "human", "json"}:
-        raise UsageError(f"--log {log} must be none, human or json.")
+        raise UsageError(f"--log {log} is not valid: choose none, human or json.")
     found = jobs.read_job(job)
     if dry_run:
         typer.echo("\n".join(jobs.dry_run(found, run_id)))

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     from lifeworth.jobs import Registry
 
-app = typer.Typer(help="The registry: versions of models, and which of them is in use.", no_args_is_help=True)
+app = typer.Typer(help="The registry: versions of models, and which version is in use.", no_args_is_help=True)
 Shelf = Annotated[Path, typer.Option(help="Folder of the registry.")]
 ModelName = Annotated[str, typer.Argument(help="Name of a model in the registry.", show_default=False)]
-Version = Annotated[int, typer.Argument(help="Version of it.", min=1, show_default=False)]
+Version = Annotated[int, typer.Argument(help="Version of the model.", min=1, show_default=False)]
 
 
 @app.command("list")
 def list_models(registry: Shelf = Path("models")) -> None:
-    """Show which models there are, and their champions."""
+    """List the models and their champions."""
     _show(_registry(registry).models())
 
 
@@ -32,20 +32,20 @@ def show(name: ModelName, registry: Shelf = Path("models")) -> None:
 
 @app.command()
 def compare(name: ModelName, version: Version, registry: Shelf = Path("models")) -> None:
-    """Show the parameters of a version beside the champion's, and how far they have gone."""
+    """Compare the parameters of a version with the champion's, and show how far they have moved."""
     _show(_registry(registry).compare(name, version).round(4).reset_index())
 
 
 @app.command()
 def promote(name: ModelName, version: Version, registry: Shelf = Path("models")) -> None:
-    """Make a version the champion; one that failed its diagnostics does not become it."""
+    """Make a version the champion, unless it failed its diagnostics."""
     _registry(registry).promote(name, version)
     typer.echo(f"Version {version} is the champion of {name}.")
 
 
 @app.command("roll-back")
 def roll_back(name: ModelName, registry: Shelf = Path("models")) -> None:
-    """Make the champion before this one the champion again."""
+    """Make the previous champion the champion again."""
     typer.echo(f"Version {_registry(registry).roll_back(name)} is the champion of {name} again.")
 
 

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress on long steps, tables, sentences."""
+"""Output in the terminal: progress of long steps, tables, sentences."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that wraps to the terminal, and stays plain in a pipe."""
+    """A console that wraps lines in a terminal and prints plain text into a pipe."""
     return Console(stderr=stderr, highlight=False)
 
 
 def progress(where: Console) -> contextlib.AbstractContextManager[Report]:
-    """Give a function `(what, share done)` that keeps a line per step, on stderr; silent where nobody watches."""
+    """Return a function `(what, share done)` that shows a line per step on stderr, only in a terminal."""
     return in_terminal(where)
 
 
 def table(title: str, columns: list[tuple[str, str]], rows: list[list[Any]], caption: str | None = None) -> Table:
-    """A plain table: columns are (heading, "left" or "right")."""
+    """A plain table; `columns` are (heading, "left" or "right")."""
     made = Table(
         title=title,
         title_justify="left",
@@ -47,7 +47,7 @@ def table(title: str, columns: list[tuple[str, str]], rows: list[list[Any]], cap
 
 
 def show_appraisal(screen: Console, found: Appraisal) -> None:
-    """Who was right, and what is to come."""
+    """Show the backtest's scores and the expected totals."""
     bt, money = found.backtest, found.rfm.currency
     screen.print(f"\n[dim]{found.rfm.audit}[/]\n")
     rows = []
@@ -59,7 +59,7 @@ def show_appraisal(screen: Console, found: Appraisal) -> None:
             for key, form in (("bias", "+.0%"), ("mae", ",.2f"), ("money_found", ".0%"), ("coverage", ".1%"))
         ]
         rows.append([marked, *scores])
-    columns = [("", "left"), ("total's error", "right"), ("MAE", "right"), ("top tenth finds", "right")]
+    columns = [("", "left"), ("total's error", "right"), ("MAE", "right"), ("share of top 10 %", "right")]
     columns.append(("in interval", "right"))
     horizon = horizon_in_words(bt.horizon, bt.time_unit)
     unit = f", {escape(money)}" if money else ""
@@ -80,7 +80,7 @@ def show_appraisal(screen: Console, found: Appraisal) -> None:
 
 
 def show_written(screen: Console, written: list[tuple[Path, str]]) -> None:
-    """Where results were written, and what they are."""
+    """Show where results were written, and what they are."""
     width = max(len(str(path)) for path, _ in written)
     screen.print("[bold]Written[/]")
     for path, what in written:

@@ -1,4 +1,4 @@
-"""Data to start with: CDNOW, and shops whose truth is known."""
+"""Example data: CDNOW, and simulated shops."""
 
 from lifeworth.datasets.cdnow import load_cdnow as load_cdnow
 from lifeworth.datasets.simulate import Simulation as Simulation

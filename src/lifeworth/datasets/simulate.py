@@ -1,4 +1,4 @@
-"""Shops whose truth is known: transactions of made-up customers, and what each of them really is."""
+"""Simulated shops: transactions of simulated customers, with their true parameters and states."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Simulation:
         )
 
     def expected_purchases(self, train_end: Any, test_end: Any = None) -> pd.Series[float]:
-        """Purchases expected of each customer by someone who knows the truth; arguments as in `holdout`.
+        """Expected purchases of each customer under the true parameters; arguments as in `holdout`.
 
         Given the customer's own rate, dropout, and whether they are still a customer at the end of `train_end`:
         rate x (1 - exp(-h t)) / h, with h the hazard of leaving. No model can know more.
@@ -223,8 +223,8 @@ def simulate_transactions(
     ------
     UsageError : arguments that make no sense, or parameters that would make more than a thousand million purchases.
 
-    Source
-    ------
+    References
+    ----------
     The models' own; time change: Daley & Vere-Jones (2003), An Introduction to the Theory of Point Processes, 7.4.
 
     Examples
@@ -359,7 +359,7 @@ def _purchase_parameters(purchases: Any, parameters: Mapping[str, float] | None,
     family = FAMILIES.get(purchases) if isinstance(purchases, str) else None
     if family is None or family.statistic is not RECENCY_FREQUENCY:
         names = ", ".join(f'"{name}"' for name, family in FAMILIES.items() if family.statistic is RECENCY_FREQUENCY)
-        raise UsageError(f"purchases={purchases!r} is no model of purchases: use {names}, or a fit of one.")
+        raise UsageError(f"purchases={purchases!r} is not a model of purchases: use {names}, or a fit of one.")
     unit = check_time_unit(time_unit)
     return Posterior.from_parameters(family, _default(family, unit) if parameters is None else parameters, unit)
 
@@ -370,7 +370,7 @@ def _spend_parameters(spend: Any, currency: str | None) -> Posterior:
         return _at_means(fitted)
     if spend is not None and not isinstance(spend, Mapping):
         raise UsageError(
-            f'spend={spend!r} is no model of spend: use a fit of one, or {{"p": ..., "q": ..., "v": ...}}.'
+            f'spend={spend!r} is not a model of spend: use a fit of one, or {{"p": ..., "q": ..., "v": ...}}.'
         )
     family = FAMILIES["gamma_gamma"]
     return Posterior.from_parameters(family, _default(family, "W") if spend is None else spend, None, currency)
@@ -471,7 +471,7 @@ def _given_dates(dates: Any, size: int, first_day: pd.Timestamp, last_day: pd.Ti
     try:
         given = pd.DatetimeIndex(dates)
     except (TypeError, ValueError) as error:
-        raise UsageError("acquisition holds something that is no date: give one date per customer.") from error
+        raise UsageError("acquisition contains something that is not a date: give one date per customer.") from error
     if len(given) != size:
         raise UsageError(f"acquisition has {len(given):,} dates for {size:,} customers: give one each.")
     days = np.asarray((given.tz_localize(None) - first_day) / pd.Timedelta(days=1), dtype=np.float64)
@@ -485,7 +485,7 @@ def _given_dates(dates: Any, size: int, first_day: pd.Timestamp, last_day: pd.Ti
 
 
 def _refuse_too_many(purchases: Posterior, age: Array) -> None:
-    """Parameters in hours taken for weeks would ask for more memory than there is."""
+    """Parameters in hours that are used as weeks would need more memory than the machine has."""
     expected = purchases.family.kernels.expected_purchases_alive
     parameters = purchases.matrix[0, 0]
     total = len(age) * max(expected(*parameters, 0.0, 0.0, float(t)) for t in (np.mean(age), np.median(age)))
@@ -500,7 +500,7 @@ def _refuse_too_many(purchases: Posterior, age: Array) -> None:
 
 
 def _leave_at_purchases(purchases: Posterior) -> bool:
-    """Whether dropout comes with purchases: whoever has just bought may then be gone already."""
+    """Whether customers drop out at purchases: a customer who has just bought may have dropped out already."""
     return bool(purchases.family.kernels.probability_alive(*purchases.matrix[0, 0], 1.0, 1.0, 1.0) < 1)
 
 

@@ -1,1 +1,1 @@
-"""How objects show themselves: cards in notebooks, progress bars, colours."""
+"""Display of objects: cards in notebooks, progress bars, colours."""

@@ -1,8 +1,8 @@
-"""How objects show themselves in a notebook: small cards, in light and in dark, all text of others escaped.
+"""Display of objects in notebooks: small cards for light and dark themes, with all foreign text escaped.
 
-A card paints its own paper, so that it can be read on any page: in the colours of Jupyter's or VS Code's theme where
-there is one, else in those that the reader's system prefers. Without its style (some sites take it off) it is a plain
-heading and plain tables. Loads nothing heavy.
+A card sets its own background, so that it is legible on any page: in the colours of the theme of Jupyter or VS Code if
+there is one, otherwise in those that the reader's system prefers. Without its style, which some sites remove, it is a
+plain heading and plain tables. The module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Markup(str):
 
 
 def escape(value: object) -> Markup:
-    """Anything as HTML; what is `Markup` stays as it is."""
+    """Escape a value for HTML; `Markup` is returned unchanged."""
     return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
 
 
 def join(parts: Iterable[object], between: str = "") -> Markup:
-    """Parts behind one another."""
+    """Join parts."""
     return Markup(between.join(escape(part) for part in parts))
 
 
 def number(value: float) -> str:
-    """A number for people: four digits that count, thousands apart, a real minus sign."""
+    """Format a number for display: four significant digits, thousands separators, a real minus sign."""
     if value is None or not math.isfinite(value):
         return "–"
     if float(value).is_integer() or abs(value) >= 1000:
@@ -57,7 +57,7 @@ def number(value: float) -> str:
 
 
 def share(part: float, whole: float = 1.0) -> str:
-    """A part of a whole in percent; never 0 % for what is there, nor 100 % for what is not all."""
+    """Format a part of a whole in percent; never 0 % for a positive part, nor 100 % for less than the whole."""
     if not whole:
         return "–"
     percent = 100 * part / whole
@@ -69,7 +69,7 @@ def share(part: float, whole: float = 1.0) -> str:
 
 
 def badge(verdict: str) -> Markup:
-    """A verdict, in its colour and in words."""
+    """A verdict with its colour."""
     return Markup(f'<span class="lw-badge lw-{_VERDICTS.get(verdict, "careful")}">{escape(verdict)}</span>')
 
 
@@ -84,12 +84,12 @@ def heading(text: object, mark: object = "") -> Markup:
 
 
 def fold(summary: object, content: object) -> Markup:
-    """Something that opens at a click."""
+    """A section that opens on a click."""
     return Markup(f"<details><summary>{escape(summary)}</summary>{escape(content)}</details>")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
-    """A table whose columns of numbers are to the right; the first column names the rows."""
+    """A table whose numeric columns are right-aligned; the first column names the rows."""
     listed = [list(row) for row in rows]
     right = [all(_is_number(row[place]) for row in listed) for place in range(len(columns))]
 
@@ -107,16 +107,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markup:
 
 
 def histogram(values: npt.ArrayLike, about: str) -> Markup:
-    """How numbers are spread, a word high: all but the outermost half percent on either side."""
+    """A line-high histogram of values between the 0.5 % and the 99.5 % quantile."""
     given = np.asarray(values, dtype=np.float64)
     given = given[np.isfinite(given)]
     if len(given) < 2 or given.min() == given.max():
         return Markup("")
     low, high = np.quantile(given, [0.005, 0.995])
     bins = _BINS
-    if low == high:  # all but a few are equal
+    if low == high:  # nearly all values are equal
         low, high = float(given.min()), float(given.max())
-    if np.all(given == np.floor(given)) and high - low < _BINS:  # counts: a bar each
+    if np.all(given == np.floor(given)) and high - low < _BINS:  # counts: one bar per value
         low, high = low - 0.5, high + 0.5
         bins = round(high - low)
     counts, _ = np.histogram(given, bins=bins, range=(low, high))
@@ -130,7 +130,7 @@ def histogram(values: npt.ArrayLike, about: str) -> Markup:
 
 
 def card(title: object, facts: Iterable[object], *parts: object, mark: object = "") -> str:
-    """A whole card: a title, a line of facts, and whatever follows."""
+    """A complete card: a title, a line of facts, and further parts."""
     line = join((Markup(f"<span>{escape(fact)}</span>") for fact in facts if fact), " ")
     facts_line = f'<p class="lw-facts">{line}</p>' if line else ""
     return (
@@ -140,7 +140,7 @@ def card(title: object, facts: Iterable[object], *parts: object, mark: object = 
 
 
 def bar(what: str, share: float, seconds: float) -> str:
-    """A line of progress."""
+    """A progress bar."""
     percent = 100 * min(max(share, 0.0), 1.0)
     return (
         f'<div class="lifeworth lw-step"><style>{STYLE}</style><span class="lw-track" role="progressbar" '
@@ -162,7 +162,7 @@ def _colours(palette: dict[str, str]) -> str:
     return "".join(f"--lw-{role}:{palette[role]};" for role in _ROLES)
 
 
-# Rules carry enough classes to win over a notebook's own rules for tables.
+# The rules have enough classes to take precedence over a notebook's own rules for tables.
 STYLE: Final = (
     f".lifeworth{{{_colours(LIGHT)}color-scheme:light}}"
     f"@media(prefers-color-scheme:dark){{.lifeworth{{{_colours(DARK)}color-scheme:dark}}}}"

@@ -1,7 +1,7 @@
-"""The colours of the house, by role, for light and for dark pages. Loads nothing.
+"""The colours of lifeworth, by role, for light and dark pages. Imports nothing.
 
-Blue for what a model says and copper for what happened differ in hue and lightness for every common kind of colour
-vision. Text roles (ink, muted, model, actual, good, careful, bad) have a contrast of at least 4.5:1 on paper.
+Blue for models and copper for actual values differ in hue and lightness for every common kind of colour vision. Text
+roles (ink, muted, model, actual, good, careful, bad) have a contrast of at least 4.5:1 on paper.
 """
 
 from typing import Final
@@ -41,10 +41,10 @@ DARK: Final[dict[str, str]] = {
 }
 
 SERIES: Final[tuple[str, ...]] = ("model", "actual", "third", "fourth", "fifth", "sixth")
-"""Roles in the order in which curves of equal rank take them."""
+"""Roles in the order in which curves of equal rank use them."""
 
 HEAT: Final[tuple[str, ...]] = ("#efece2", "#b9d3d6", "#6aa6b8", "#17698b", "#0c3550")
-"""Low to high, lightness falling all the way; a page turns it over for readers of dark ones."""
+"""From low to high, with decreasing lightness; dark pages reverse the order."""
 
 ON_LIGHT_HEAT: Final = "#10202c"
 ON_DARK_HEAT: Final = "#fdfdfb"

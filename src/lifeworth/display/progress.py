@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar where somebody watches, or a function of the caller's own."""
+"""Progress of long steps: a bar in notebooks and terminals, or a function given by the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Report = Callable[[str, float], None]
-# None: a bar in a notebook, for what takes more than a second; True: in a terminal too; False: none anywhere.
+# None: a bar in a notebook, for steps of more than a second; True: in a terminal too; False: never.
 Progress = Report | bool | None
 
 _PATIENCE, _EVERY = 1.0, 0.1
@@ -23,11 +23,11 @@ _PATIENCE, _EVERY = 1.0, 0.1
 
 @contextmanager
 def watched(progress: Progress) -> Iterator[Report | None]:
-    """A function to call with what is being done and the share of it that is done; None where nobody watches."""
+    """Return a function that takes the current step and its share done; None if progress is not shown."""
     if callable(progress):
         yield progress
     elif progress is False:
-        yield silent  # and not None, which would let a step inside show a bar
+        yield silent  # and not None, with which a step inside could show a bar
     elif progress is None or progress is True:
         if in_notebook():
             with _in_notebook() as report:
@@ -41,8 +41,8 @@ def watched(progress: Progress) -> Iterator[Report | None]:
             yield None
     else:
         raise UsageError(
-            f"progress={progress!r} must be True (show a bar), False (show none), None (show one in notebooks), "
-            "or a function of what is being done and the share of it that is done."
+            f"progress={progress!r} is not valid: give True (a bar), False (no bar), None (a bar in notebooks), "
+            "or a function that takes the name of the step and the share of it that is done."
         )
 
 
@@ -55,7 +55,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def in_terminal(where: Console) -> Iterator[Report]:
-    """A line per step in a terminal; silent where nobody watches."""
+    """A line per step in a terminal; nothing elsewhere."""
     from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
@@ -72,7 +72,7 @@ def in_terminal(where: Console) -> Iterator[Report]:
 
     def report(what: str, share: float) -> None:
         if what not in tasks:
-            for task in tasks.values():  # steps follow one another: a new one means the last is over
+            for task in tasks.values():  # steps are sequential: a new one means that the last one has ended
                 bars.update(task, completed=1.0)
             tasks[what] = bars.add_task(what, total=1.0)
         bars.update(tasks[what], completed=min(share, 1.0))
@@ -85,10 +85,10 @@ def in_terminal(where: Console) -> Iterator[Report]:
 
 @contextmanager
 def _in_notebook() -> Iterator[Report]:
-    """One line that tells of the step at work, and goes when all is done: a saved notebook keeps results alone."""
+    """One line for the current step, removed at the end, so that a saved notebook contains only results."""
     bar = _NotebookBar()
     yield bar.report
-    bar.close()  # not after an error: where it stopped is of interest then
+    bar.close()  # not after an error, because it shows where the error occurred
 
 
 class _NotebookBar:
@@ -118,4 +118,4 @@ class _NotebookBar:
 
 
 def silent(what: str, share: float) -> None:
-    """Hear of progress and tell nobody."""
+    """Ignore progress."""

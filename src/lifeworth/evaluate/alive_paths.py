@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.historical.orders import read_purchases
-from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
 from lifeworth.periods import hours_per, period_starts
 from lifeworth.rfm import RFM
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form, shown_ids
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.rfm.purchases import read_purchases
+from lifeworth.transactions import ReadingOptions, shown_ids
 
 _MOST_CUSTOMERS, _MOST_ROWS = 100, 1_000_000
 
 
+@takes_transactions("fit", "data", "customers", "customer_id", "date", "amount")
 def alive_paths(
     fit: PurchaseFit,
     data: Any,
     customers: Iterable[Any],
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str | None = "amount",
     *,
     end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> pd.DataFrame:
     """P(alive) of some customers at every period of their lives, from the purchases up to the end of that period.
 
@@ -40,11 +35,16 @@ def alive_paths(
 
     Parameters
     ----------
-    fit : a fit of a model of purchases; its period (days, by default) is the step.
-    data, customer_id, date, amount, refunds, duplicates, date_format, time_zone, decimal : transactions, as in
-        `rfm_summary`; `amount=None` where there is no money.
-    customers : ids, at most 100.
-    end : last date; default, the last in the data.
+    fit : PurchaseFit
+        A fit of a model of purchases; the step is the period of its RFM table (days, if that is not known).
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`.
+    customers : iterable
+        Ids, at most 100.
+    end : date, optional
+        Last date; by default, the end of observation.
+    **reading
+        Options of `Transactions`. Purchases are counted by the period of the fit, whatever `period` is.
 
     Returns
     -------
@@ -70,18 +70,16 @@ def alive_paths(
     period, unit = fit.origin.period or "D", fit.time_unit
     if unit is None:
         raise UsageError("The model of purchases has no unit of time.")
-    reading = Reading(
-        customer_id, date, amount, end=end, period=period, refunds=refunds, duplicates=duplicates,
-        date_format=date_form(date_format, time_zone), decimal=decimal,
-    )  # fmt: skip
-    purchases = read_purchases(data, reading)
+    log: TransactionLog = data
+    purchases = read_purchases(log.but(period=period), end=end)
     last = purchases.last
     place = purchases.customer_ids.get_indexer(pd.Index(names))
     lives = []
     for name, at in zip(names, place.tolist(), strict=True):
         bought = purchases.period[purchases.customer == at]
         if not len(bought):
-            kind = "" if at >= 0 else f"; ids in column {customer_id!r} are {shown_ids(purchases.customer_ids)}"
+            ids = shown_ids(purchases.customer_ids)
+            kind = "" if at >= 0 else f"; ids in column {log.reading.customer_id!r} are {ids}"
             raise DataError(
                 f"The customer {name!r} has bought nothing up to {period_starts(np.array([last]), period)[0]}{kind}."
             )

@@ -22,10 +22,10 @@ from lifeworth.periods import UNIT_NAMES, TimeUnit, horizon_in_words
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """What models and baselines foretold at each cut-off, and how it came out.
+    """Predictions of models and baselines at each cut-off, compared with what happened.
 
-    Targets are told apart: "purchases" and "value" (all spend) of each customer in the window, and "spend" per
-    purchase, of those who bought. A score that cannot be said is NaN, and the column `reason` says why.
+    The targets are "purchases" and "value" (all spend) of each customer in the window, and "spend" per
+    purchase, of those who bought. A score that is not defined is NaN, and the column `reason` says why.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Backtest:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """A row per cut-off, method and customer: what was known, what was foretold, and what happened.
+        """A row per cut-off, method and customer: the history, the predictions, and the actual values.
 
         Columns: cutoff, method, customer_id, frequency, recency, T, predicted_purchases, actual_purchases,
         predicted_value, actual_value, predicted_spend; of models also the ends of intervals (purchases_lower, ...),
@@ -101,7 +101,7 @@ class Backtest:
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cutoff", "method"])
 
     def summary(self, target: str = "value") -> pd.DataFrame:
-        """The methods beside each other: each score's mean over cut-offs, the most accurate (by MAE) first.
+        """Compare the methods: each score's mean over cut-offs, ordered by MAE.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class Backtest:
         )
 
     def total_draws(self, method: str, target: str = "purchases") -> npt.NDArray[np.float64]:
-        """(cut-offs, draws): what a model foretold of all customers together, draw by draw; NaN where it could not."""
+        """(cut-offs, draws): a model's predictive draws of the total of all customers; NaN without prediction."""
         if self.methods.get(method) != "model":
             names = ", ".join(name for name, kind in self.methods.items() if kind == "model")
             raise UsageError(f"{method!r} is not a model of this backtest; there are: {names}.")
@@ -204,7 +204,7 @@ class Backtest:
         Returns
         -------
         Frame: cutoff, of ("customers" or "total"), target, learned_from (cut-offs whose windows were over),
-        windows (how many of those lie apart), raw and calibrated (share of customers inside; of a total 1.0 or 0.0),
+        windows (how many of those are disjoint), raw and calibrated (share of customers inside; of a total 1.0 or 0.0),
         width_raw and width_calibrated (of a total's interval, over its expectation), and reason, which says why a
         number is missing. The mean over cut-offs is to be `interval`.
 
@@ -219,24 +219,24 @@ class Backtest:
         name = self._model(method)
         return recalibration.held_out_coverage(self.cuts, name, self.horizon, self.time_unit, self.interval, seed)
 
-    # ---- pictures: they stand above this room, and are fetched when one is asked for -----------------------------
+    # ---- pictures: plots imports this package, so that it is imported when a picture is drawn ---------------------
 
     def plot_scores(self, metric: str = "nmae", target: str = "value", ax: Any = None) -> Any:
         """A score of every method at every cut-off, with its interval: `lifeworth.plots.plot_backtest_scores`."""
         return _plots().plot_backtest_scores(self._of(target), metric, ax=ax)
 
     def plot_totals(self, target: str = "purchases", method: str | None = None, ax: Any = None) -> Any:
-        """Totals foretold beside what happened, over time: `lifeworth.plots.plot_backtest_totals`."""
+        """Predicted and actual totals over time: `lifeworth.plots.plot_backtest_totals`."""
         self._of(target)
         rows = self.totals[(self.totals["target"] == target) & (self.totals["method"] == self._method(method))]
         return _plots().plot_backtest_totals(rows, target, ax=ax, currency=self.currency or "")
 
     def plot_parameters(self, method: str | None = None, ax: Any = None) -> Any:
-        """How a model's parameters drift: `lifeworth.plots.plot_parameter_drift`."""
+        """Drift of a model's parameters: `lifeworth.plots.plot_parameter_drift`."""
         return _plots().plot_parameter_drift(self.parameters[self.parameters["method"] == self._method(method)], ax=ax)
 
     def plot_pit(self, target: str = "purchases", method: str | None = None, ax: Any = None) -> Any:
-        """Whether intervals are right: `lifeworth.plots.plot_pit`."""
+        """Calibration of predictive distributions: `lifeworth.plots.plot_pit`."""
         self._of(target)
         return _plots().plot_pit(
             self.pit[(self.pit["target"] == target) & (self.pit["method"] == self._method(method))], ax
@@ -271,14 +271,16 @@ class Backtest:
         return _plots().plot_calibration_by_frequency(rows, ax, x=names[by], y=f"mean {target} in the window", of=where)
 
     def plot_gains(self, target: str = "value", cutoff: Any = None, ax: Any = None) -> Any:
-        """How much the best-ranked customers brought, by up to six methods: `lifeworth.plots.plot_gains`."""
+        """Spend of the best-ranked customers, by up to six methods: `lifeworth.plots.plot_gains`."""
         self._of(target)
         when = self._cutoff(cutoff)
         cut = next(cut for cut in self.cuts if cut.cutoff == when)
         judged = {one.method: cut.judged(one, target) for one in cut.forecasts}
         ranked = {name: one.predicted for name, one in judged.items() if one is not None and np.ptp(one.predicted) > 0}
         if not ranked:
-            raise UsageError("There are no rankings to draw: no method tells customers apart, or none were kept.")
+            raise UsageError(
+                "There are no rankings to draw: all predictions of each method are equal, or none were kept."
+            )
         actual = next(one.actual for one in judged.values() if one is not None)
         what = f"{'purchases' if target == 'purchases' else 'spend'} in the window"
         return _plots().plot_gains(actual, dict(list(ranked.items())[:6]), ax, what=what)
@@ -309,7 +311,7 @@ class Backtest:
         raise UsageError(f"{what} of this backtest: say which, of {', '.join(models) or 'none'} that there are.")
 
     def _families(self) -> dict[str, str | None]:
-        """The family of purchases of each model; None of one that was fitted nowhere."""
+        """The family of each model of purchases; None if its fits failed."""
         found: dict[str, str | None] = {}
         for cut in self.cuts:
             for one in cut.forecasts:

@@ -1,9 +1,9 @@
-"""Backtests: models and baselines at rolling cut-offs, each judged by the window that followed."""
+"""Backtests: models and baselines at rolling cut-offs, each evaluated on the window that followed."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,13 @@ from lifeworth.evaluate.backtest_result import Backtest
 from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.cutoffs import Calendar, check_resamples, check_shares
 from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
-from lifeworth.migration_hints import helpful
 from lifeworth.model.models import USUAL_PURCHASES
-from lifeworth.periods import TimeUnit, period_ordinal
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds
+from lifeworth.periods import period_ordinal
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.transactions import ReadingOptions
 
 
-@helpful
+@takes_transactions()
 def backtest(
     data: Any,
     cutoffs: Any = 3,
@@ -29,18 +29,6 @@ def backtest(
     models: Any = (USUAL_PURCHASES,),
     baselines: Any = None,
     *,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str | None = "amount",
-    period: TimeUnit = "D",
-    time_unit: TimeUnit = "W",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-    currency: str | None = None,
     method: str = "laplace",
     draws: int = 200,
     interval: float = 0.9,
@@ -51,14 +39,14 @@ def backtest(
     keep_predictions: bool = True,
     seed: int = 0,
     progress: Progress = None,
+    **reading: Unpack[ReadingOptions],
 ) -> Backtest:
-    """Go back to each cut-off, fit and foretell as of then, and judge by what followed.
+    """Fit and predict at each cut-off with the data up to it, and evaluate on the window after it.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
-        time_zone, decimal, currency : as in `rfm_summary`; the data are read once. Without amounts, purchases alone
-        are judged.
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`. They are read once. Without amounts, only purchases are judged.
     cutoffs : dates (the period each falls in is the last known), or how many: the last of these leaves a window
         behind it, the others stand a window apart, or closer where a quarter of the data is to come before the first.
     horizon : length of the window after each cut-off: "39W", "12M", or a number of time units, in whole periods.
@@ -78,6 +66,8 @@ def backtest(
     keep_predictions : whether forecasts by customer are kept, about 150 bytes a customer, method and cut-off.
     seed : of all random draws.
     progress : as in `rfm_summary`.
+    **reading
+        Options of `Transactions`, such as column names.
 
     Returns
     -------
@@ -85,7 +75,7 @@ def backtest(
 
     Raises
     ------
-    UsageError : a cut-off whose window is not over, or arguments that make no sense.
+    UsageError : a cut-off whose window has not ended, or invalid arguments.
     DataError : data that cannot be used, or that are too short. A method that cannot foretell at a cut-off stops
         nothing: its scores are NaN, with the reason.
 
@@ -102,28 +92,13 @@ def backtest(
     pairs, rules = models_of(models), baselines_of(baselines)
     methods = dict.fromkeys(pairs, "model") | dict.fromkeys(rules, "baseline")
     if not methods:
-        raise UsageError("There is nothing to judge: name models, baselines or both.")
+        raise UsageError("There is nothing to evaluate: name models, baselines or both.")
     if len(methods) < len(pairs) + len(rules):
         raise UsageError(f"A model and a baseline are both named {', '.join(pairs.keys() & rules.keys())}.")
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        calendar = Calendar.read(
-            data,
-            horizon,
-            observation_end,
-            customer_id=customer_id,
-            date=date,
-            amount=amount,
-            period=period,
-            time_unit=time_unit,
-            refunds=refunds,
-            duplicates=duplicates,
-            date_format=date_format,
-            time_zone=time_zone,
-            decimal=decimal,
-            currency=currency,
-        )
+        calendar = Calendar(data, horizon)
         edges = calendar.cutoffs(cutoffs)
         manner = Manner(method, draws, interval, futures, seed)
         tables = _Tables()
@@ -147,8 +122,8 @@ def backtest(
         tell("judging", 1.0)
     return Backtest(
         horizon=horizon,
-        time_unit=time_unit,
-        currency=currency,
+        time_unit=calendar.log.reading.time_unit,
+        currency=calendar.log.reading.currency,
         interval=interval,
         confidence=confidence,
         cutoffs=tuple(cut.cutoff for cut in cuts),
@@ -190,7 +165,7 @@ class _Tables:
             self.pit += scoring.pit_frames(cut, forecast)
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Every table, with its columns even where it has no rows."""
+        """Concatenate the tables; keep the columns even if there are no rows."""
         place = ["cutoff", "method"]
         told = [*place, "target", "decile", "customers", "predicted", "actual", "lift", "found"]
         grouped = [*place, "target", "by", "group", "customers", "predicted", "actual"]

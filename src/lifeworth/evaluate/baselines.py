@@ -1,4 +1,4 @@
-"""What can be foretold without a model of customers: the forecasts that a model has to beat.
+"""Forecasts without a model of customers, which a model should improve on.
 
 Each sees what was known at a cut-off and nothing later. Those that learn do so a window earlier: from the customers
 as they were then, and from what they did up to the cut-off.
@@ -22,11 +22,11 @@ Array = npt.NDArray[np.float64]
 
 # Fewer customers than this, a window earlier, teach nothing that carries over.
 _FEWEST = 10
-# A cell of the table with fewer customers than this says what its row, or all, say.
+# A cell of the table with fewer customers than this uses the mean of its row, or of all.
 _FEWEST_IN_CELL = 5
 _FREQUENCY_EDGES = np.array([1, 2, 3, 4, 6, 10])
 _RECENCY_BINS = 5
-# With fewer customers than this, trees are grown by so many threads.
+# With fewer customers than this, trees are grown by this number of threads.
 _MANY, _TREE_THREADS = 200_000, 1
 
 
@@ -37,9 +37,9 @@ class Known:
     Attributes
     ----------
     rfm : the customers as of the cut-off.
-    length : of the window to foretell, in the time unit of `rfm`.
+    length : of the window to predict, in the time unit of `rfm`.
     history : from the first purchase of all to the cut-off, in the same unit.
-    earlier : the customers as of a window before the cut-off; None where there were none yet.
+    earlier : the customers one window before the cut-off; None if there were none yet.
     then_purchases, then_value : (earlier customers,) what those did from then to the cut-off.
     """
 
@@ -65,7 +65,7 @@ class Known:
         if self.earlier is None or self.then_purchases is None:
             return purchases, value, max(min(self.length, self.history), _day(self.rfm))
         at = self.rfm.customer_id.get_indexer(self.earlier.customer_id)
-        still = at >= 0  # whoever has returned all purchases since is no customer
+        still = at >= 0  # a customer who has returned all purchases since does not count
         purchases[at[still]] = self.then_purchases[still]
         if self.then_value is not None:
             value[at[still]] = self.then_value[still]
@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Said:
-    """What a baseline foretells of each customer in the window: purchases, value, and spend per purchase."""
+    """The predictions of a baseline for each customer in the window: purchases, value, and spend per purchase."""
 
     purchases: Array
     value: Array | None = None
@@ -92,7 +92,7 @@ def last_period(known: Known) -> Said:
 
 
 def own_rate(known: Known) -> Said:
-    """Everybody goes on at their own rate of repeat purchases, and of repeat spend, since their first purchase."""
+    """Each customer continues at the customer's own rate of repeat purchases and spend since the first purchase."""
     rfm = known.rfm
     rate = known.length / np.maximum(rfm.T, _day(rfm))
     purchases = rfm.frequency * rate
@@ -249,5 +249,5 @@ def checked(name: str, said: Any, known: Known) -> Said:
             raise UsageError(f"The baseline {name} must give {part} as one finite number for each customer.")
         arrays[part] = array
     if "purchases" not in arrays:
-        raise UsageError(f"The baseline {name} must foretell purchases.")
+        raise UsageError(f"The baseline {name} must predict purchases.")
     return Said(**arrays)

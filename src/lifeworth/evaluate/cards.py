@@ -16,7 +16,7 @@ _WHAT = {"value": "Spend of each customer", "purchases": "Purchases of each cust
 
 @cards.show.register
 def backtest_card(bt: Backtest) -> str:
-    """Who was right: the methods beside each other, the most accurate first, a table for each target."""
+    """The methods compared, the most accurate first, a table for each target."""
     targets = [target for target in ("value", "purchases", "spend") if target in set(bt.scores["target"])]
     tables = [_scores(bt, target) for target in targets]
     parts: list[object] = [cards.heading(_WHAT[targets[0]]), tables[0]] if targets else []
@@ -79,12 +79,12 @@ def comparison_card(found: ClvComparison) -> str:
         cards.table(["", "customers", *(names[name] for name in sums)], corners),
         *(cards.note(f"{name}: {reason}", "careful") for name, reason in found.reasons.items()),
     ]
-    end = "" if found.window_end is None else f", judged up to {found.window_end:%Y-%m-%d}"
+    end = "" if found.window_end is None else f", evaluated up to {found.window_end:%Y-%m-%d}"
     facts = [
         f"{len(found.customers):,} customers at {found.train_end:%Y-%m-%d}{end}",
         f"money in {found.currency}" if found.currency else "",
     ]
-    return cards.card(f"Historical beside predictive value, {found.horizon} ahead", facts, *parts)
+    return cards.card(f"Historical and predictive value, {found.horizon} ahead", facts, *parts)
 
 
 def _percent(value: Any, signed: bool = False) -> Any:

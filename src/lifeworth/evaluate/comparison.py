@@ -1,4 +1,4 @@
-"""Historical and predictive beside each other, customer by customer, and what following either would have earned."""
+"""Comparison of historical and predictive value by customer, and of what their rankings would have earned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,12 @@ from lifeworth.evaluate.baselines import Known, baselines_of, checked
 from lifeworth.evaluate.cutoffs import Calendar, check_resamples, check_shares
 from lifeworth.evaluate.forecasts import models_of
 from lifeworth.evaluate.metrics import FEWEST, Judged, bootstrap_times, score_table
-from lifeworth.migration_hints import helpful
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.models import USUAL_PURCHASES
-from lifeworth.periods import TimeUnit, period_ordinal, period_start, to_timestamp
+from lifeworth.periods import period_ordinal, period_start, to_timestamp
 from lifeworth.rfm import RFM
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.transactions import ReadingOptions
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ CORNERS = {
 
 @dataclass(frozen=True, eq=False)
 class ClvComparison:
-    """Historical and predictive value beside each other.
+    """Historical and predictive value, compared by customer.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ClvComparison:
         chosen brought. Columns: budget (customers), ranking, earned, share (of all money), share_lower, share_upper,
         more_than_past (money more than by the ranking of past value), more_lower, more_upper, reason (why a number is
         missing). The rankings "anybody" (chosen blindly) and "perfect foresight" are the ends of what is possible.
-    corners : by corner: customers, past_value, clv, and actual_value where it is known.
+    corners : by corner: customers, past_value, clv, and actual_value if it is known.
     clv : the model. train_end, window_end : last periods of past and window; window_end is None where the window has
         not happened.
     interval, confidence : of forecasts, and of what was earned (bootstrap over customers).
@@ -94,12 +94,12 @@ class ClvComparison:
         return [name.removeprefix("rank_") for name in names if name.startswith("rank_") and name != "rank_change"]
 
     def plot_past_future(self, ax: Any = None) -> Any:
-        """Past value against predicted value: `lifeworth.plots.plot_past_future`."""
+        """Draw past against predicted value: `lifeworth.plots.plot_past_future`."""
         past, future = self.customers[PAST].to_numpy(), self.customers[PREDICTIVE].to_numpy()
         return _plots().plot_past_future(past, future, ax, currency=self.currency or "")
 
     def plot_gains(self, ax: Any = None) -> Any:
-        """What the best-ranked brought, by clv and by past value: `lifeworth.plots.plot_gains`."""
+        """Draw the spend of the best-ranked customers, by clv and by past value: `lifeworth.plots.plot_gains`."""
         if "actual_value" not in self.customers:
             raise UsageError("The window has not happened yet: give a train_end with time after it.")
         ranked = {"predictive": self.customers[PREDICTIVE].to_numpy(), "past value": self.customers[PAST].to_numpy()}
@@ -110,7 +110,7 @@ def _plots() -> Any:
     return import_module("lifeworth.plots")
 
 
-@helpful
+@takes_transactions()
 def compare_clv(
     data: Any,
     train_end: Any = None,
@@ -118,18 +118,6 @@ def compare_clv(
     model: Any = USUAL_PURCHASES,
     baselines: Any = None,
     *,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str = "amount",
-    period: TimeUnit = "D",
-    time_unit: TimeUnit = "W",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-    currency: str | None = None,
     budgets: Sequence[float] = (0.05, 0.1, 0.2),
     top: float = 0.2,
     method: str = "auto",
@@ -139,13 +127,14 @@ def compare_clv(
     bootstrap: int = 200,
     seed: int = 0,
     progress: Progress = None,
+    **reading: Unpack[ReadingOptions],
 ) -> ClvComparison:
-    """Put every customer's historical and predictive value beside each other, and see which ranking earned more.
+    """Compare every customer's historical and predictive value, and what either ranking would have earned.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format,
-        time_zone, decimal, currency : as in `rfm_summary`.
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`. They are read once.
     train_end : last date that is known; what came after judges. None: everything is known, and nothing judges.
     horizon : length of the window to foretell, "39W" or "12M"; default: all the time there is after `train_end`.
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
@@ -156,6 +145,8 @@ def compare_clv(
     method, draws, seed : as in `fit_clv`. interval : of forecasts.
     confidence, bootstrap : of what was earned; 0 resamples: no intervals.
     progress : as in `rfm_summary`.
+    **reading
+        Options of `Transactions`, such as column names.
 
     Returns
     -------
@@ -182,30 +173,16 @@ def compare_clv(
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        calendar = Calendar.read(
-            data,
-            horizon or 1,
-            observation_end,
-            customer_id=customer_id,
-            date=date,
-            amount=amount,
-            period=period,
-            time_unit=time_unit,
-            refunds=refunds,
-            duplicates=duplicates,
-            date_format=date_format,
-            time_zone=time_zone,
-            decimal=decimal,
-            currency=currency,
-        )
+        data.require_amounts()
+        calendar = Calendar(data, horizon or 1)
         actual: Array | None = None
         window_end: pd.Timestamp | None = None
         if train_end is None:
             known = calendar.today()
         else:
             if horizon is None:
-                left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), period)
-                calendar.horizon = f"{max(left, 1)}{period}"
+                left = calendar.end - period_ordinal(to_timestamp(train_end, "train_end"), calendar.period)
+                calendar.horizon = f"{max(left, 1)}{calendar.period}"
             (edge,) = calendar.cutoffs([train_end])
             cut, known = calendar.cut(edge)
             actual, window_end = cut.value, cut.window_end
@@ -243,7 +220,7 @@ def compare_clv(
         earned=earned,
         corners=corners,
         clv=clv,
-        train_end=rfm.observation_end or period_start(calendar.end, period),
+        train_end=rfm.observation_end or period_start(calendar.end, calendar.period),
         window_end=window_end,
         horizon=calendar.horizon,
         interval=interval,
@@ -257,7 +234,7 @@ def _fitted(model: Any, rfm: RFM, method: str, draws: int, seed: int, tell: Repo
     """The model, fitted unless it is already."""
     if isinstance(model, CLV):
         if model.spend is None:
-            raise UsageError("This model knows purchases alone: values need a model of spend.")
+            raise UsageError("This is only a model of purchases: values need a model of spend.")
         return model
     pairs = models_of(model)
     if len(pairs) != 1:
@@ -276,14 +253,14 @@ def _forecasts(known: Known, rules: dict[str, Any]) -> tuple[dict[str, Array], d
             reasons[name] = str(error)
             continue
         if said.value is None:
-            reasons[name] = "This formula says nothing of value."
+            reasons[name] = "This formula gives no value."
         else:
             columns[f"forecast_{name}"] = said.value
     return columns, reasons
 
 
 def _corner(past: Array, future: Array, top: float) -> npt.NDArray[np.object_]:
-    """Which corner of past x future each customer stands in; who ties with the last of the top belongs to it."""
+    """The group of past and future value of each customer; ties with the last of the top belong to the top."""
     high = []
     for values in (past, future):
         place = max(1, math.floor(len(values) * top))
@@ -310,7 +287,7 @@ def _budgets(budgets: Any, customers: int) -> list[int]:
 def _earned(
     forecasts: pd.DataFrame, actual: Array, sizes: list[int], bootstrap: int, confidence: float, seed: int
 ) -> pd.DataFrame:
-    """What the customers chosen by each ranking brought; whoever ties shares what the tie brought."""
+    """Spend of the customers chosen by each ranking; ties share their spend."""
     n, total = len(actual), float(actual.sum())
     enough = n >= FEWEST
     times = np.ones((1, n), dtype=np.uint8)

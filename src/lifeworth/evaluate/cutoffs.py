@@ -14,16 +14,15 @@ from lifeworth.evaluate.baselines import Known
 from lifeworth.evaluate.forecasts import Cut
 from lifeworth.periods import (
     TimeUnit,
-    check_time_unit,
     horizon_length,
     hours_per,
     period_ordinal,
     period_start,
     to_timestamp,
 )
-from lifeworth.rfm import RFM, rfm_summary, train_test_split
-from lifeworth.tables.frames import open_table
-from lifeworth.transactions import columns_named
+from lifeworth.rfm import RFM
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.rfm.summary import count, split
 
 # Cut-offs that are chosen here leave so much of the data before the first of them.
 _FIRST_SHARE = 0.25
@@ -35,20 +34,19 @@ class Calendar:
 
     Attributes
     ----------
-    table : transactions, in memory. settings : how they are read, as `rfm_summary` takes them.
+    log : transactions, read once.
     horizon : length of a window, as the user gave it.
     start, end : periods of the first purchase and of the end of observation.
     """
 
-    table: Any
-    settings: dict[str, Any]
+    log: TransactionLog
     horizon: str | float
     start: int = field(init=False)
     end: int = field(init=False)
 
-    def __init__(self, table: Any, settings: dict[str, Any], horizon: str | float, observation_end: Any) -> None:
-        self.table, self.settings, self.horizon = table, settings, horizon
-        whole = rfm_summary(table, observation_end=observation_end, **settings)
+    def __post_init__(self) -> None:
+        self.log.columns()  # parsed here, and then counted again for each window
+        whole = count(self.log, progress=False)
         assert whole.observation_end is not None
         self.end = period_ordinal(whole.observation_end, self.period)
         age = pd.Timedelta(hours=round(float(whole.T.max()) * hours_per(whole.time_unit)))
@@ -56,27 +54,10 @@ class Calendar:
         if whole.time_unit == self.period:
             self.start = self.end - round(float(whole.T.max()))
 
-    @classmethod
-    def read(cls, data: Any, horizon: str | float, observation_end: Any, **settings: Any) -> Calendar:
-        """The calendar of transactions that are not in memory yet; settings as `rfm_summary` takes them.
-
-        Raises
-        ------
-        DataError, UsageError : as `rfm_summary`.
-        """
-        check_time_unit(settings["period"], "period")
-        check_time_unit(settings["time_unit"])
-        columns = [settings["customer_id"], settings["date"], settings["amount"]]
-        with columns_named(*columns):
-            table = open_table(data, [name for name in columns if name is not None])
-        # What is told of progress is told of the whole.
-        return cls(table, {**settings, "progress": False}, horizon, observation_end)
-
     @property
     def period(self) -> TimeUnit:
         """What purchases are counted by."""
-        period: TimeUnit = self.settings["period"]
-        return period
+        return self.log.reading.period
 
     def date(self, ordinal: int) -> str:
         """The first day of a period."""
@@ -84,7 +65,7 @@ class Calendar:
 
     def window_end(self, edge: int) -> int:
         """The last period of the window that follows a cut-off: a whole number of periods, at least one."""
-        unit: TimeUnit = self.settings["time_unit"]
+        unit = self.log.reading.time_unit
         bare = not isinstance(self.horizon, str) or self.horizon.strip().replace(".", "", 1).isdigit()
         if bare and unit != self.period:
             periods = horizon_length(self.horizon, unit) * hours_per(unit) / hours_per(self.period)
@@ -93,7 +74,7 @@ class Calendar:
         return edge + max(1, round(periods))
 
     def cutoffs(self, wanted: Any) -> list[int]:
-        """The cut-offs, ascending: those wanted, or so many.
+        """The cut-offs, ascending: those given, or the given number.
 
         So many: the last leaves a whole window behind it, the others stand a window apart, or closer where a quarter
         of the data is to come before the first.
@@ -118,7 +99,7 @@ class Calendar:
         early = [edge for edge in edges if edge < self.start]
         if early:
             raise UsageError(
-                f"Nobody had bought by {', '.join(map(self.date, early))}: the first purchase is of "
+                f"No customer had bought by {', '.join(map(self.date, early))}: the first purchase is on "
                 f"{self.date(self.start)}."
             )
         return edges
@@ -151,8 +132,8 @@ class Calendar:
         edges = sorted({round(edge) for edge in np.linspace(earliest, latest, count).tolist()})
         if len(edges) < count:
             raise UsageError(
-                f"There is room for {latest - earliest + 1} cut-offs between {self.date(earliest)} and "
-                f"{self.date(latest)}, not for {count}."
+                f"Only {latest - earliest + 1} cut-offs are possible between {self.date(earliest)} and "
+                f"{self.date(latest)}, not {count}."
             )
         return edges
 
@@ -169,7 +150,7 @@ class Calendar:
 
     def today(self) -> Known:
         """What is known at the end of observation, of which there is no window yet."""
-        rfm = rfm_summary(self.table, observation_end=period_start(self.end, self.period), **self.settings)
+        rfm = count(self.log.but(observation_end=period_start(self.end, self.period)), progress=False)
         assert rfm.observation_end is not None
         length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end, period=rfm.period)
         return self._known(rfm, length, self.end, self.window_end(self.end) - self.end)
@@ -185,7 +166,7 @@ class Calendar:
 
     def _split(self, edge: int, last: int) -> tuple[RFM, pd.DataFrame]:
         ends = period_start(edge, self.period), period_start(last, self.period)
-        return train_test_split(self.table, **self.settings, train_end=ends[0], test_end=ends[1])
+        return split(self.log, *ends, progress=False)
 
 
 def check_shares(**shares: Any) -> None:
@@ -196,7 +177,7 @@ def check_shares(**shares: Any) -> None:
 
 
 def check_resamples(**counts: Any) -> None:
-    """Refuse arguments that are neither 0 nor so many that they say how far things scatter."""
+    """Raise for arguments that are neither 0 nor large enough to estimate a spread."""
     for name, number in counts.items():
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0 or number == 1:
             raise UsageError(f"{name}={number!r} must be 0, or a whole number of at least 2.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,12 @@ import pandas as pd
 
 from lifeworth.errors import DataError
 from lifeworth.historical.orders import Orders, read_orders
-from lifeworth.historical.rows import Reading
-from lifeworth.periods import TimeUnit, check_time_unit
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form
+from lifeworth.historical.rows import Grouping
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.transactions import ReadingOptions
 
 _DAY = 86_400
-# Orders of a customer are told apart up to so many; cohorts, at most so many of the last.
+# Orders of a customer are counted separately up to this number; at most this number of the latest cohorts.
 _ORDERS = (1, 2, 3, 5, 10)
 _MOST_COHORTS, _MOST_PERIODS = 16, 24
 
@@ -58,24 +58,23 @@ class Views:
     notes: tuple[str, ...]
 
 
-def five_views(
-    data: Any,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str = "amount",
-    *,
-    period: TimeUnit = "D",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-) -> Views:
-    """Look at a customer base from five sides. Arguments as in `rfm_summary`.
+@takes_transactions("data", "customer_id", "date", "amount")
+def five_views(data: Any, **reading: Unpack[ReadingOptions]) -> Views:
+    """Look at a customer base from five sides.
 
     The two periods compared are the last year and the one before, or the halves of shorter data. Cohorts and
     calendar periods are quarters of data over three years, months, or weeks of data under 18 weeks.
+
+    Parameters
+    ----------
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`.
+    **reading
+        Options of `Transactions`.
+
+    Returns
+    -------
+    Views
 
     Raises
     ------
@@ -88,22 +87,8 @@ def five_views(
     >>> views.cohorts["customers"].tolist(), round(views.concentration[0.1], 2)
     ([781, 857, 719], 0.41)
     """
-    reading = Reading(
-        customer_id=customer_id,
-        date=date,
-        amount=amount,
-        by=None,
-        assign="orders",
-        cohort="M",
-        start=None,
-        end=observation_end,
-        period=check_time_unit(period, "period"),
-        refunds=refunds,
-        duplicates=duplicates,
-        date_format=date_form(date_format, time_zone),
-        decimal=decimal,
-    )
-    return _views(read_orders(data, reading))
+    data.require_amounts()
+    return _views(read_orders(data, Grouping()))
 
 
 def _views(orders: Orders) -> Views:
@@ -176,7 +161,7 @@ def _concentration(now: pd.DataFrame) -> dict[float, float]:
 
 
 def _periods(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """Revenue = customers x orders per customer x order value, in both periods, and who came and went."""
+    """Revenue = customers x orders per customer x order value, in both periods, and new and lost customers."""
     parts = [_parts(part) for part in (before, now)]
     rows: list[tuple[str, float, float]] = [(name, parts[0][name], parts[1][name]) for name in parts[0]]
     then, since = (set(part["customer"].unique()) for part in (before, now))

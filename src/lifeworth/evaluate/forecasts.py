@@ -1,4 +1,4 @@
-"""What models and baselines foretell at one cut-off, beside what happened in the window that followed."""
+"""Predictions of models and baselines at one cut-off, with the actual values of the window after it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pair = tuple[PurchaseModel, SpendModel]
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What one method foretold at one cut-off.
+    """The predictions of one method at one cut-off.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Forecast:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One cut-off: what was known, what was foretold, and what happened.
+    """One cut-off: the history, the predictions, and the actual values.
 
     Attributes
     ----------
@@ -74,11 +74,11 @@ class Cut:
 
     @property
     def buyers(self) -> npt.NDArray[np.bool_]:
-        """(customers,) who bought in the window, for money."""
+        """(customers,) customers with spend in the window."""
         return (self.purchases > 0) & (self.value > 0) if self.value is not None else np.zeros(len(self.rfm), bool)
 
     def judged(self, forecast: Forecast, target: str) -> Judged | None:
-        """A forecast of purchases, of value, or of spend per purchase: the last of those who bought."""
+        """Predictions of purchases, of value, or of spend per purchase, for customers who bought."""
         if target == "purchases":
             return forecast.purchases
         if target == "value":
@@ -136,9 +136,9 @@ def _pair(one: Any) -> tuple[str, Pair]:
     return (f"{name}, flat priors" if purchases.priors == "flat" else name), (purchases, spend)
 
 
-# Customers, spread evenly, whose futures are judged draw by draw: a mean over so many is sharp enough.
+# Number of customers, spread evenly, whose draws are evaluated: sufficient for the mean.
 _JUDGED = 5_000
-# Futures that an interval is read from, at most, where there are fewer draws.
+# Number of futures from which an interval is computed, if there are fewer draws.
 _FUTURES = 1000
 # One object, so that models that share it share its fit.
 _USUAL_SPEND = GammaGamma()
@@ -152,7 +152,7 @@ def foretell(
     manner: Manner,
     progress: Callable[[str, float], None],
 ) -> Cut:
-    """The cut with the forecasts of all methods; one that cannot foretell says why."""
+    """The cut-off with the predictions of all methods; one that cannot predict has a reason."""
     forecasts: list[Forecast] = []
     count = len(models) + len(baselines)
     spends: dict[int, SpendFit | DataError | FitError] = {}
@@ -232,7 +232,7 @@ def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | No
 
 
 def _evenly(draws: int, wanted: int) -> npt.NDArray[np.int64]:
-    """So many draws, evenly from all, or all over and over."""
+    """The given number of draws, spread evenly over all draws, or repeated."""
     return np.arange(wanted) * draws // wanted if draws >= wanted else np.arange(wanted) % draws
 
 

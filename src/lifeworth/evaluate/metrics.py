@@ -1,7 +1,7 @@
 """Scores of forecasts: pure functions of arrays, one number per customer.
 
-A score that cannot be said (nobody bought, everybody is foretold the same) is NaN; `why_not` has the sentence. Who
-is foretold the same stands in no order: ties are shared out evenly, whatever the order of the arrays.
+A score that is not defined (no purchases, all predictions equal) is NaN; `why_not` returns the reason. Customers
+with equal predictions are not ordered: ties are shared evenly, whatever the order of the arrays.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ METRICS = ("bias", "mae", "rmse", "nmae", *RANKED, *OF_INTERVALS)
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What was foretold of each customer, beside what happened.
+    """Predictions of each customer, with the actual values.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
 
     Returns
     -------
-    metric of `METRICS` -> (resamples,); NaN where it cannot be said.
+    metric of `METRICS` -> (resamples,); NaN where it is not defined.
     """
     from lifeworth.kernels.models import scores as kernels
 
@@ -122,7 +122,7 @@ def score_table(judged: Judged, times: Times | None = None, share: float = 0.1) 
 
 
 def _of_draws(judged: Judged, times: Times | None, unknown: Array) -> dict[str, Array]:
-    """Mean CRPS, and how far the histogram of transforms is from flat, of the customers whose draws were judged."""
+    """Mean CRPS, and the deviation of the PIT histogram from uniform, of customers with evaluated draws."""
     from lifeworth.kernels.models import scores as kernels
 
     who = np.zeros(0, dtype=np.int64) if judged.draws is None else np.flatnonzero(np.isfinite(judged.draws[:, 0]))
@@ -141,20 +141,20 @@ def _of_draws(judged: Judged, times: Times | None, unknown: Array) -> dict[str, 
 
 
 def why_not(judged: Judged, metric: str) -> str:
-    """Why a score of these customers is NaN: a sentence, or nothing where it is known."""
+    """Why a score of these customers is NaN: a sentence; empty if it is not."""
     n = len(judged)
     if n == 0:
         return "not enough data: no customers"
     if metric in OF_INTERVALS[:2] and judged.lower is None:
-        return "no interval was foretold"
+        return "there is no predicted interval"
     if metric in OF_INTERVALS[2:] and judged.draws is None:
-        return "no distribution was foretold"
+        return "there is no predictive distribution"
     if metric in (*RANKED, "pit_error") and n < FEWEST:
         return f"not enough data: {n} customer{'s' if n > 1 else ''}, and ranking takes {FEWEST}"
     if metric in ("bias", "nmae", "gini", "money_found", "top_found") and not judged.actual.any():
         return "nothing was bought"
     if metric == "spearman" and np.ptp(judged.predicted) == 0:
-        return "everybody was foretold the same"
+        return "the prediction is the same for all customers"
     if metric in ("spearman", "gini") and np.ptp(judged.actual) == 0:
         return "everybody did the same"
     return ""
@@ -213,19 +213,19 @@ def normalised_gini(predicted: Any, actual: Any) -> float:
 
     Examples
     --------
-    >>> normalised_gini([1.0] * 10, range(10))     # equal predictions rank nobody
+    >>> normalised_gini([1.0] * 10, range(10))     # equal predictions give no ranking
     0.0
     """
     return _one("gini", predicted, actual)
 
 
 def money_found(predicted: Any, actual: Any, share: float = 0.1) -> float:
-    """Share of the actual total that the customers predicted highest brought; `share` says how many they are."""
+    """Share of the actual total that comes from the given share of customers, those predicted highest."""
     return _one("money_found", predicted, actual, share)
 
 
 def top_found(predicted: Any, actual: Any, share: float = 0.1) -> float:
-    """Share of the customers who brought most found among as many predicted highest.
+    """Share of the customers with the highest actual values who are among the same number predicted highest.
 
     Who brought nothing is not looked for; customers equal to the last of the best are as good.
     """
@@ -233,7 +233,7 @@ def top_found(predicted: Any, actual: Any, share: float = 0.1) -> float:
 
 
 def coverage(actual: Any, lower: Any, upper: Any) -> float:
-    """Share of customers whose outcome lies within their interval, ends included."""
+    """Share of customers whose actual value is within their interval, ends included."""
     return _one("coverage", actual, actual, lower=np.asarray(lower), upper=np.asarray(upper))
 
 
@@ -259,7 +259,7 @@ def crps(draws: Any, actual: Any) -> Array:
 
 
 def judge_draws(draws: Any, actual: Any) -> Array:
-    """Judge each customer's draws by what happened: (customers, 3).
+    """Evaluate each customer's draws by the actual value: (customers, 3).
 
     CRPS, and the two ends between which the outcome's probability integral transform lies: its place among the
     draws, (draws below it) / (draws + 1) to (draws not above it + 1) / (draws + 1). If the outcome is one more draw,
@@ -317,7 +317,7 @@ def lift_table(predicted: Any, actual: Any, groups: int = 10) -> pd.DataFrame:
     said, did = np.asarray(predicted, dtype=np.float64), np.asarray(actual, dtype=np.float64)
     order = np.argsort(-said, kind="stable")
     said, did = said[order], did[order]
-    if len(said):  # customers who are foretold the same share what they brought
+    if len(said):  # customers with equal predictions share their actual values
         new = np.concatenate([[True], said[1:] != said[:-1]])
         tie = np.cumsum(new) - 1
         did = (np.bincount(tie, did) / np.bincount(tie))[tie]

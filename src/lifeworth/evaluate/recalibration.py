@@ -17,10 +17,10 @@ from lifeworth.periods import TimeUnit
 
 Array = npt.NDArray[np.float64]
 
-# Customers are told apart by repeat purchases from so many on, as far as so many of them were judged.
+# Customers are grouped by repeat purchases, from this number on together, if enough of them were evaluated.
 _LOWEST = (0, 1, 2, 4, 7)
 _FEWEST_CUSTOMERS = 100
-# With fewer windows that lie apart nothing is known of how totals move.
+# With fewer disjoint windows, the variation of totals is unknown.
 FEWEST_WINDOWS = 2
 
 
@@ -49,22 +49,22 @@ def learn(
         known = [(cut, one, judged) for cut, one in able if (judged := cut.judged(one, target)) is not None]
         if not known:
             if target == "purchases" or any(cut.value is not None for cut, _ in able):
-                reasons.append(f"Nothing was learned of {target}: the model foretold none at any cut-off.")
+                reasons.append(f"There is no recalibration of {target}: the model did not predict it at any cut-off.")
             continue
         levels = _levels([(cut, judged) for cut, _, judged in known])
         if levels is None:
             reasons.append(
-                f"Intervals of customers' {target} stay as they are: fewer than {_FEWEST_CUSTOMERS} futures of "
-                "customers were judged (see `futures` of the backtest)."
+                f"Intervals of customers' {target} are not changed: fewer than {_FEWEST_CUSTOMERS} futures of "
+                "customers were evaluated (see `futures` of the backtest)."
             )
         else:
             customers[target] = levels
         drift = _drift([(cut, one, judged) for cut, one, judged in known], target)
         if drift is None:
             reasons.append(
-                f"The interval of the total {target} stays as it is: it takes {FEWEST_WINDOWS} windows that lie apart "
-                f"to know how totals move, and of the {len(known)} here {windows_apart([c for c, _, _ in known])} do. "
-                "A shorter horizon or more history would help."
+                f"The interval of the total {target} is not changed: {FEWEST_WINDOWS} disjoint windows are needed "
+                f"to estimate the variation of totals, and of the {len(known)} windows here "
+                f"{windows_apart([c for c, _, _ in known])} are disjoint. Use a shorter horizon or more history."
             )
         else:
             totals[target] = drift
@@ -87,7 +87,7 @@ def learn(
 def held_out_coverage(
     cuts: Sequence[Cut], method: str, horizon: str | float, time_unit: TimeUnit, interval: float, seed: int
 ) -> pd.DataFrame:
-    """At every cut-off, raw intervals beside those calibrated by the windows that were over by then.
+    """At every cut-off, raw intervals and those recalibrated by the windows that had ended by then.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def held_out_coverage(
             if judged is None:
                 continue
             place = {"cutoff": cut.cutoff, "target": target, "learned_from": len(past), "windows": learned.windows}
-            too_short = f"{learned.windows} windows that lie apart were over by then"
+            too_short = f"{learned.windows} disjoint windows had ended by then"
             rows.append(place | {"of": "customers"} | _of_customers(cut, judged, learned, target, interval, too_short))
             if one.totals is not None:
                 raw = getattr(one.totals, target)
@@ -134,7 +134,7 @@ def _of_customers(
     cut: Cut, judged: Judged, learned: Calibration, target: str, interval: float, too_short: str
 ) -> dict[str, Any]:
     if judged.draws is None or judged.lower is None or judged.upper is None:
-        return {"raw": np.nan, "calibrated": np.nan, "reason": "no futures were judged: futures=0"}
+        return {"raw": np.nan, "calibrated": np.nan, "reason": "no futures were evaluated: futures=0"}
     who = np.isfinite(judged.draws[:, 0])
     inside = (judged.actual >= judged.lower) & (judged.actual <= judged.upper)
     raw = float(inside[who].mean())
@@ -177,7 +177,7 @@ def _groups(frequency: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _quantiles(level: Array, weight: Array) -> Array:
-    """The level that so many of the past, and of one more like them, do not exceed."""
+    """The level that the given share of the past values, and of one more of the same kind, do not exceed."""
     order = np.argsort(level, kind="stable")
     share = np.cumsum(weight[order]) / (weight.sum() * (1 + 1 / len(level)))
     at = np.searchsorted(share, PROBABILITIES - 1e-12)
@@ -185,7 +185,7 @@ def _quantiles(level: Array, weight: Array) -> Array:
 
 
 def _drift(known: Sequence[tuple[Cut, Forecast, Judged]], target: str) -> Drift | None:
-    """Log errors of totals, where something was foretold and something happened."""
+    """Log errors of totals, if both predicted and actual totals are positive."""
     errors, noise, kept = [], [], []
     for cut, one, judged in known:
         if one.totals is None:

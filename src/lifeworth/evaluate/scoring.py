@@ -32,9 +32,9 @@ Rows = list[dict[str, Any]]
 TARGETS = ("purchases", "spend", "value")
 BY = ("frequency", "recency", "cohort")
 _MOST_FREQUENCY, _PAUSES, _MOST_COHORTS = 7, 6, 24
-# An interval is told if a score can be said of so many of the resamples.
+# An interval is given if the score is defined for this share of the resamples.
 _KNOWN_SHARE = 0.9
-_NO_SPEND = "this baseline says nothing of spend per purchase"
+_NO_SPEND = "this baseline does not predict spend per purchase"
 
 
 class Resamples:
@@ -53,7 +53,7 @@ class Resamples:
 
 
 def score_rows(cut: Cut, forecast: Forecast, resamples: Resamples, confidence: float, top: float) -> Rows:
-    """Every score of a forecast, with its bootstrap interval or the reason why there is none."""
+    """All scores of predictions, with their bootstrap intervals or the reason for NaN."""
     rows: Rows = []
     for target in TARGETS if cut.value is not None else TARGETS[:1]:
         judged = cut.judged(forecast, target)
@@ -127,7 +127,7 @@ def groups_of(rfm: RFM) -> dict[str, tuple[list[str], npt.NDArray[Any]]]:
     groups = {"frequency": (labels, np.minimum(rfm.frequency, _MOST_FREQUENCY))}
     pause = rfm.T - rfm.recency
     cuts = np.quantile(pause, np.linspace(0, 1, _PAUSES + 1))
-    # Whole time units where these tell the groups apart: shorter to read.
+    # Whole time units if they separate the groups, because they are shorter.
     edges = max((np.unique(cuts.round(digits)) for digits in (0, 1)), key=len)
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0]])
@@ -216,7 +216,7 @@ def parameter_rows(cut: Cut, forecast: Forecast, interval: float) -> Rows:
 
 
 def prediction_frame(cut: Cut, forecast: Forecast) -> pd.DataFrame:
-    """One row per customer: what was known, what was foretold, and what happened."""
+    """One row per customer: the history, the predictions, and the actual values."""
     columns: dict[str, Any] = {
         "customer_id": cut.rfm.customer_id,
         "frequency": cut.rfm.frequency,

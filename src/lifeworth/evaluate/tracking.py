@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -11,35 +11,30 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.families.distinct import Distinct
 from lifeworth.families.posterior import Posterior
-from lifeworth.historical.orders import read_purchases
-from lifeworth.historical.rows import Reading
 from lifeworth.model.fit import PurchaseFit
 from lifeworth.periods import horizon_length, period_ordinals
 from lifeworth.predict import customer_keys, expected_purchases_new_customer
 from lifeworth.rfm import RFM
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, date_form, shown_ids
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.rfm.purchases import read_purchases
+from lifeworth.transactions import ReadingOptions, shown_ids
 
 
+@takes_transactions("fit", "rfm", "data", "customer_id", "date", "amount")
 def track_purchases(
     fit: PurchaseFit,
     rfm: RFM,
     data: Any,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str | None = "amount",
     *,
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
     interval: float = 0.9,
     simulations: int = 200,
     seed: int = 0,
+    **reading: Unpack[ReadingOptions],
 ) -> pd.DataFrame:
     """Repeat purchases per week: what happened, and what the model expects of these customers.
 
-    The model's line is unconditional, as in the published tracking plots: it knows when each customer
+    The model's line is unconditional, as in the published tracking plots: it uses when each customer
     first bought, and nothing of what the customer then did. Its band is the posterior predictive one:
     whole histories of all customers, simulated from `simulations` posterior draws.
 
@@ -47,8 +42,17 @@ def track_purchases(
     ----------
     fit : a fit in weeks or days on the RFM table, which counts purchases by day.
     rfm : the calibration table.
-    data, customer_id, date, amount, refunds, duplicates, date_format, time_zone, decimal : the transactions of
-        calibration and holdout, read as the RFM table was. For a table without money, amounts are not read.
+    data : Transactions, table or path
+        The transactions of calibration and holdout.
+    interval : float, default 0.9
+        Probability that the band holds.
+    simulations : int, default 200
+        Number of simulated histories.
+    seed : int, default 0
+        Seed of the simulations.
+    **reading
+        Options of `Transactions`, as the RFM table was made with. Purchases are counted by day, as in that table,
+        whatever `period` is, and amounts are not read if that table has no monetary values.
 
     Returns
     -------
@@ -62,8 +66,8 @@ def track_purchases(
     UsageError : a table that is not by days, or without an end.
     DataError : as `rfm_summary`; or no customer of the table is in the transactions, or no whole week.
 
-    Source
-    ------
+    References
+    ----------
     Fader, Hardie & Lee (2005), section 5, "tracking plot"; expectation by eq. (9).
 
     Examples
@@ -84,19 +88,18 @@ def track_purchases(
     per_week = horizon_length("7D", rfm.time_unit)
     end = int(period_ordinals(np.array([rfm.observation_end.to_datetime64()]), "D")[0])
     born = end - np.rint(rfm.T * 7 / per_week).astype(np.int64)
-    reading = Reading(
-        customer_id, date, None if rfm.monetary_value is None else amount, refunds=refunds, duplicates=duplicates,
-        date_format=date_form(date_format, time_zone), decimal=decimal,
-    )  # fmt: skip
-    purchases = read_purchases(data, reading, end)
+    log: TransactionLog = data
+    amount = None if rfm.monetary_value is None else log.reading.amount
+    purchases = read_purchases(log.but(period="D", amount=amount), end)
     places = rfm.customer_id.get_indexer(purchases.customer_ids)
     if (places < 0).all():
         raise DataError(
             f"No customer of the RFM table is in the transactions: ids are {shown_ids(rfm.customer_id)} in the table "
-            f"and {shown_ids(purchases.customer_ids)} in column {customer_id!r}; bring them to one type and spelling."
+            f"and {shown_ids(purchases.customer_ids)} in column {log.reading.customer_id!r}; bring them to one "
+            "type and spelling."
         )
     place = places[purchases.customer]
-    # The first purchase is no repeat purchase.
+    # The first purchase is not a repeat purchase.
     repeat = (place >= 0) & (purchases.period > born[place])
     repeat_days = purchases.period[repeat]
     # Week w holds the days end + 7 (w - 1) + 1 ... end + 7 w: week 0 is calibration's last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, cast
@@ -16,7 +17,7 @@ from lifeworth.errors import UsageError
 from lifeworth.families.design import ONE_FOR_ALL, Design
 from lifeworth.families.distinct import Rows
 from lifeworth.families.links import Link
-from lifeworth.families.parameters import Parameter, Parametrisation, PriorSpec, Slot, Values, Variable
+from lifeworth.families.parameters import BOUNDS, Parameter, Parametrisation, PriorSpec, Slot, Values, Variable
 from lifeworth.families.statistics import Statistic
 from lifeworth.rfm import RFM
 
@@ -109,8 +110,14 @@ class Family:
 
     def allows(self, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which of (..., parameters) are finite and within their supports, (...)."""
-        good = [p.allows(parameters[..., k]) for k, p in enumerate(self.definitions)]
-        return np.asarray(np.logical_and.reduce(good))
+        lower, upper = self._bounds
+        return np.asarray(((parameters > lower) & (parameters < upper)).all(axis=-1))
+
+    @cached_property
+    def _bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The ends of the parameters' supports, which they may not reach."""
+        lower, upper = np.array([BOUNDS[p.support] for p in self.definitions]).T
+        return lower, upper
 
     def lacking(self) -> list[str]:
         """What this family does not have that the machinery relies on, each in a sentence; none where all is there."""

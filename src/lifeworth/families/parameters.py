@@ -14,6 +14,12 @@ from lifeworth.errors import UsageError
 Dimension = Literal["none", "time", "money"]
 Support = Literal["positive", "unit", "real"]
 Values = Mapping[str, Any]
+# The ends of each support, which are not part of it.
+BOUNDS: dict[Support, tuple[float, float]] = {
+    "positive": (0.0, np.inf),
+    "unit": (0.0, 1.0),
+    "real": (-np.inf, np.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,8 @@ class Parameter:
 
     def allows(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which of these values are finite and within the support."""
-        finite = np.isfinite(values)
-        if self.support == "real":
-            return finite
-        return finite & (values > 0) & (values < (1.0 if self.support == "unit" else np.inf))
+        lower, upper = BOUNDS[self.support]
+        return (values > lower) & (values < upper)
 
     def describe(self, unit: str) -> str:
         """Its meaning, with the unit of time or of money it is counted in."""

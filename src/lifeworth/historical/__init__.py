@@ -1,4 +1,4 @@
-"""What customers were worth: the classic formulas of historical CLV, and what each of them means."""
+"""Historical CLV: the classic formulas and their definitions."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from lifeworth.historical.calendar import DAY_SECONDS, YEAR_SECONDS
 from lifeworth.historical.formulas import Worth, divided
 from lifeworth.historical.options import Options
 from lifeworth.historical.orders import Orders
-from lifeworth.historical.rows import Floats
+from lifeworth.rfm.purchases import Floats
 
 TARGET_RATIO = 3.0
 # Sums of money in another order differ in their last digits.
@@ -54,7 +54,7 @@ def acquisition_columns(
 
 
 def payback_days(orders: Orders, options: Options, cost: Floats) -> Floats:
-    """Days from the first order until a group's mean cumulative margin has reached `cost`, NaN where it has not.
+    """Days from the first order until a group's mean cumulative margin has reached `cost`; NaN if it has not.
 
     At each age what was earned is divided by the customers who have been seen at that age (Nelson 1988, the mean
     cumulative function), so that young customers neither count for what they could not do nor are thrown away.

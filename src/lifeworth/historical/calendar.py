@@ -73,7 +73,7 @@ def cohorts_of(
 
 
 class PriceIndex:
-    """What money was worth: prices by a yearly rate of inflation, or by a series that steps at each of its dates."""
+    """Adjust money for inflation: by a yearly rate, or by a series that changes at each of its dates."""
 
     def __init__(self, inflation: Any) -> None:
         self._rate: float | None = None

@@ -1,4 +1,4 @@
-"""Definitions of customer lifetime value that disagree, beside each other: in words, and in numbers."""
+"""Definitions of customer lifetime value compared: in words, and in numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.historical.definitions import CLASSIC, OTHERS, Formula
 from lifeworth.historical.historical_clv import historical_clv
 from lifeworth.historical.options import Options
-from lifeworth.tables import open_table
+from lifeworth.rfm.log import TransactionLog, log_with
+from lifeworth.transactions import READING_OPTIONS
 
 _SHOWN = ("label", "formula", "counts", "of", "assumes", "trap", "source")
 # For all customers together; what else groups or asks for further columns has its place in `historical_clv`.
@@ -21,13 +22,15 @@ _NOT_HERE = {"data", "method", "by", "assign", "cohort", "acquisition_cost", "ta
 
 
 def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
-    """Explain the definitions of customer lifetime value beside each other: past, future or both, and of whom.
+    """Compare the definitions of customer lifetime value: past, future or both, and for which customers.
 
     Parameters
     ----------
-    data : transactions, as in `historical_clv`, to have each definition's number for them as well.
-    options : those of `historical_clv` but groups and acquisition, such as margin=0.4 or discount_rate=0.1; each
-        formula takes the ones it knows.
+    data : Transactions, table or path, optional
+        Transactions, as in `historical_clv`, to have each definition's number for them as well.
+    **options
+        Options of `Transactions`, and those of `historical_clv` except groups and acquisition, such as margin=0.4 or
+        discount_rate=0.1; each formula takes the ones it knows.
 
     Returns
     -------
@@ -56,15 +59,16 @@ def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
         {**{field: getattr(one, field) for field in _SHOWN}, "needs": ", ".join(one.needs)} for one in definitions
     ]
     table = pd.DataFrame(rows, index=pd.Index([one.name for one in definitions], name="name"))
-    known = set(inspect.signature(historical_clv).parameters) - _NOT_HERE
+    known = set(_options()) - {"data"}
     strange = sorted(options.keys() - known)
     if strange:
-        raise UsageError(f"clv_definitions knows no {strange[0]}: its options are {', '.join(sorted(known))}.")
+        raise UsageError(f"clv_definitions has no option {strange[0]}: its options are {', '.join(sorted(known))}.")
     if data is None:
         if options:
-            raise UsageError(f"{min(options)} says nothing without data: give the transactions first.")
+            raise UsageError(f"{min(options)} has no effect without data: give the transactions first.")
         return table
-    transactions = open_table(data)  # once: some tables can be read only once
+    reading: Any = {name: options.pop(name) for name in READING_OPTIONS if name in options}
+    transactions = log_with(data, reading)
     problems: list[DataError] = []
     numbers: list[float] = []
     notes: list[str] = []
@@ -84,13 +88,26 @@ def clv_definitions(data: Any = None, **options: Any) -> pd.DataFrame:
     )
 
 
-def _number(data: Any, formula: Formula, options: dict[str, Any]) -> tuple[float, str]:
+def _options() -> dict[str, inspect.Parameter]:
+    """The parameters of `clv_definitions`, by name."""
+    shown = inspect.signature(historical_clv).parameters.items()
+    data = inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation="Any")
+    further = {name: one.replace(kind=one.KEYWORD_ONLY) for name, one in shown if name not in _NOT_HERE}
+    return {"data": data, **further}
+
+
+clv_definitions.__signature__ = inspect.signature(clv_definitions).replace(  # type: ignore[attr-defined]
+    parameters=list(_options().values())
+)
+
+
+def _number(log: TransactionLog, formula: Formula, options: dict[str, Any]) -> tuple[float, str]:
     """The formula's number for all customers, and what is to be said of it."""
     optional = {field.name for field in fields(Options)}
     own = {name: value for name, value in options.items() if name in formula.takes or name not in optional}
     missing = [name for name in formula.needs if own.get(name) is None]
     if missing:
         return math.nan, f"needs {' and '.join(missing)}"
-    worth = historical_clv(data, formula.name, **own)  # type: ignore[arg-type]
+    worth = historical_clv(log, formula.name, **own)  # type: ignore[arg-type]
     seen = worth[worth["customers"] > 0].iloc[-1]
     return float(seen["clv"]), f"{int(seen['customers']):,} customers"

@@ -22,7 +22,7 @@ from lifeworth.historical.calendar import (
 )
 from lifeworth.historical.options import WINDOWS, Cost, Options
 from lifeworth.historical.orders import Entries, Orders
-from lifeworth.historical.rows import Floats, Integers
+from lifeworth.rfm.purchases import Floats, Integers
 from lifeworth.transactions import wall_clock_edge
 
 CONFIDENCE = 0.95
@@ -31,14 +31,14 @@ _FIRST = "first_purchase"
 
 @dataclass(frozen=True, eq=False)
 class Worth:
-    """What a formula says.
+    """The result of a formula.
 
     Attributes
     ----------
     columns : name -> one value per group; the last is clv. With `days`, one per group and window, group by group.
     before_acquisition : clv before the cost of acquisition was taken off, where the formula takes it off.
     acquisition_weight : what money paid for acquiring each member is worth when the formula's money is.
-    members : (windows, m) who counts in each, where not all do.
+    members : (windows, m) which members count in each, if not all do.
     """
 
     columns: dict[str, npt.NDArray[Any]]
@@ -117,7 +117,7 @@ def cost_to_revenue(orders: Orders, options: Options, _: Any) -> Worth:
         notes.append(f"In {losing:,} rows costs exceed revenue (cost_ratio above 1): clv is not positive.")
     empty = int((columns["revenue"] == 0).sum())
     if empty:
-        notes.append(f"In {empty:,} rows there is no revenue that costs could be a share of: cost_ratio is no number.")
+        notes.append(f"In {empty:,} rows there is no revenue, so that cost_ratio is not defined.")
     return Worth(columns, notes=tuple(notes))
 
 
@@ -126,7 +126,7 @@ def cost_to_revenue(orders: Orders, options: Options, _: Any) -> Worth:
 
 @dataclass(frozen=True)
 class _Clock:
-    """What money of one instant is worth at another, by a yearly rate: (1 + rate)^years between them."""
+    """Discount factor between two instants at a yearly rate: (1 + rate)^years."""
 
     rate: float
     worth_at: Floats | Integers  # seconds, of each member
@@ -136,7 +136,7 @@ class _Clock:
         return np.asarray(np.exp(math.log1p(self.rate) * years))
 
     def of_a_steady_flow(self, start: Any, end: Any, member: Any) -> Floats:
-        """Worth of 1 a year from `start` to `end`: the integral of the weight."""
+        """Value of 1 a year from `start` to `end`: the integral of the weight."""
         years = (end - start) / YEAR_SECONDS
         force = math.log1p(self.rate)
         if force == 0:
@@ -167,7 +167,7 @@ def _cost(orders: Orders, cost: Cost | str, clock: _Clock, revenue: Floats) -> F
 
 
 def _at_first_order(orders: Orders, clock: _Clock) -> Floats:
-    """Weight of what was paid when a member came: 0 for those who came before the window."""
+    """Weight of the acquisition cost of a member: 0 for members acquired before the window."""
     inside = orders.first_seconds >= orders.start_seconds
     return np.where(inside, clock.weight(orders.first_seconds, np.arange(len(orders.customer))), 0.0)
 
@@ -248,7 +248,7 @@ def _start_of_last(orders: Orders) -> int:
 
 
 def contribution_margin(orders: Orders, options: Options, _: Any) -> Worth:
-    """Revenue x margin - costs that go with revenue and orders, beside tenure, loyalty and average order."""
+    """Revenue x margin - costs that depend on revenue and orders, with tenure, loyalty and average order."""
     for name, cost in (options.costs or {}).items():
         if isinstance(cost, Cost) and cost.per in ("customer", "year"):
             raise UsageError(
@@ -315,7 +315,7 @@ def retention(orders: Orders, options: Options, _: Any) -> Worth:
         bounds = wilson(columns["renewals"], columns["chances"], options.confidence or CONFIDENCE)
         unknown = int(np.isnan(share).sum())
         if unknown:
-            notes.append(f"In {unknown:,} groups nobody has had a chance to renew: retention and clv are NaN.")
+            notes.append(f"In {unknown:,} groups no customer has had a chance to renew: retention and clv are NaN.")
     else:
         if options.retention >= 1 + discount:
             raise UsageError(
@@ -381,7 +381,7 @@ def _renewals(orders: Orders, span: str) -> dict[str, npt.NDArray[Any]]:
 
 
 def first_purchase_windows(orders: Orders, options: Options, _: Any) -> Worth:
-    """Revenue in the first so many days of customers who have had them all, per customer, x margin."""
+    """Revenue in the given first days of customers who have completed them, per customer, x margin."""
     if orders.period not in ("h", "D"):
         raise UsageError(
             f'period="{orders.period}" is too coarse for windows of days: use period="D", or "h" for windows by '
@@ -415,11 +415,11 @@ def first_purchase_windows(orders: Orders, options: Options, _: Any) -> Worth:
         notes.append(f"{int((~known).sum()):,} customers came before the start, and are left out of all windows.")
     empty = int((columns["customers"] == 0).sum())
     if empty:
-        notes.append(f"In {empty:,} rows nobody is old enough (customers is 0): clv is NaN.")
+        notes.append(f"In {empty:,} rows no customer is old enough (customers is 0): clv is NaN.")
     if not columns["customers"].any():
         raise DataError(
-            f"Nobody's first purchase lies {min(days)} days or more before the end of the window: choose shorter "
-            "windows, or wait."
+            f"No customer's first purchase is {min(days)} days or more before the end of the window: choose "
+            "shorter windows, or wait."
         )
     return Worth(
         {name: values.ravel() for name, values in columns.items()}, notes=tuple(notes), days=days, members=members

@@ -1,9 +1,9 @@
-"""What customers were worth, by any of the classic formulas."""
+"""Historical CLV by any of the classic formulas."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,10 @@ from lifeworth.historical.definitions import FORMULAS
 from lifeworth.historical.formulas import Worth
 from lifeworth.historical.options import Cost, Options
 from lifeworth.historical.orders import Orders, read_orders
-from lifeworth.historical.rows import COHORT, Assign, Reading
-from lifeworth.migration_hints import helpful
-from lifeworth.periods import TimeUnit, check_time_unit
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, check_decimal, check_policies, date_form
+from lifeworth.historical.rows import COHORT, Assign, Grouping
+from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.transactions import ReadingOptions
 
 Method = Literal[
     "revenue_per_customer",
@@ -32,17 +32,14 @@ Method = Literal[
     "first_purchase_windows",
 ]
 METHODS = cast("tuple[Method, ...]", tuple(FORMULAS))
-# A share of customers says nothing of one.
+# The share of customers is not informative for a single customer.
 _NOT_BY_CUSTOMER = {"retention"}
 
 
-@helpful
+@takes_transactions("data", "method", "customer_id", "date", "amount")
 def historical_clv(
     data: Any,
     method: Method = "revenue_per_customer",
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str = "amount",
     *,
     by: str | None = None,
     assign: Assign | None = None,
@@ -62,23 +59,18 @@ def historical_clv(
     windows: Sequence[int] | None = None,
     acquisition_cost: float | str | None = None,
     target_ratio: float | None = None,
-    period: TimeUnit = "D",
-    refunds: Refunds = "net",
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> pd.DataFrame:
     """Value customers by a classic formula, from what they have bought so far.
 
-    `clv_definitions` explains the formulas beside each other: what each counts, assumes, and when it misleads.
+    `clv_definitions` compares the formulas: what each counts and assumes, and when it misleads.
     An option that has no part in the formula is refused, not ignored.
 
     Parameters
     ----------
-    data, customer_id, date, amount, period, refunds, duplicates, date_format, time_zone, decimal : as in `rfm_summary`;
-        decimal holds for all columns of money. A refund lowers the order that it undoes, in the window that the order
-        is in; what no order up to then is left for is told in `attrs["rows"]`.
+    data : Transactions, table or path
+        Transactions; as in `rfm_summary`. A refund lowers the order that it undoes, in the window that the order is
+        in; refunds that exceed all earlier orders are in `attrs["rows"]`.
     method : which formula.
 
         "revenue_per_customer": revenue / customers, in the window. What accounting tools report. It
@@ -86,7 +78,7 @@ def historical_clv(
 
         "aov_frequency_duration": average order value (revenue / orders) x purchase frequency (orders
         per customer and year of the window) x relationship duration (years). It takes everybody for
-        an average customer who goes on at the average rate of the window, and nobody for lost.
+        an average customer who continues at the average rate of the window, and no customer as lost.
 
         "net_value": revenue x margin - costs - acquisition.
 
@@ -112,10 +104,10 @@ def historical_clv(
         group of the first one (default of "first_purchase_windows", so that a channel has what it brought).
     cohort : length of cohorts, "D", "W", "M" (default), "Q" or "Y"; with by="cohort". A customer's cohort is known
         from all rows up to the end, those before the start too.
-    start, end : first and last date of the window; default, those of the data.
+    start, end : first and last date of the window; default, the first date in the data, and the end of observation.
     margin : share of revenue that is value. Where it differs by row, give a column of margins as `amount`.
     duration : relationship duration in years; "observed" is the mean time from a customer's first to
-        last purchase, which is too short for everybody who is going to buy again.
+        last purchase, which is too short for customers who will buy again.
     costs : name -> `Cost`, a rule; or the name of a column of money, known in every row. Columns count in all
         rows of the window, returned orders too, as returns cost as well.
     cost_ratio : costs as a share of revenue, or the name of a column of costs.
@@ -133,13 +125,15 @@ def historical_clv(
         acquisition / its cost), payback_days (from the first order until mean cumulative margin less other costs
         has paid for it, by the customers seen at each age; NaN if not yet) and allowable_cac.
     target_ratio : how often clv should pay for acquisition (default 3): adds allowable_cac, clv / target_ratio.
+    **reading
+        Options of `Transactions`, such as column names; `decimal` applies to all columns of money.
 
     Returns
     -------
     Frame with one row for all, or one per group, indexed by group (for windows: by group and days): customers,
     orders, revenue, the parts of the formula, and clv, value per customer in the data's currency.
     `attrs["audit"]` is the account of all rows in words, `attrs["rows"]` in numbers (as `Audit.to_dict`),
-    `attrs["notes"]` what else a reader must know: who was left out and why a value is NaN.
+    `attrs["notes"]` further remarks: which customers were left out and why a value is NaN.
 
     Raises
     ------
@@ -172,9 +166,9 @@ def historical_clv(
     )  # fmt: skip
     formula = FORMULAS[method]
     _check_options(method, options)
-    check_policies(refunds, duplicates)
-    check_decimal(decimal)
-    if amount is None:
+    log: TransactionLog = data
+    customer_id, period = log.reading.customer_id, log.reading.period
+    if log.reading.amount is None:
         raise UsageError("amount=None: what customers were worth cannot be told without a column of money.")
     if by == customer_id and method in _NOT_BY_CUSTOMER:
         raise UsageError(
@@ -188,16 +182,16 @@ def historical_clv(
         raise UsageError(f"assign={assign!r} has a meaning with a column of groups only: say by=.")
     if assign is None:
         assign = "first_order" if method == "first_purchase_windows" else "orders"
-    unit = check_time_unit(period, "period")
-    reading = Reading(
-        customer_id=customer_id, date=date, amount=amount, by=by, assign=assign,
-        cohort=check_span(cohort or "M", "cohort", unit) if by == COHORT else "M",
-        start=start, end=end, period=unit, refunds=refunds, duplicates=duplicates,
-        date_format=date_form(date_format, time_zone),
-        decimal=decimal, money=options.money,
+    grouping = Grouping(
+        by=by,
+        assign=assign,
+        cohort=check_span(cohort or "M", "cohort", period) if by == COHORT else "M",
+        start=start,
+        end=end,
+        money=options.money,
         acquisition=acquisition_cost if isinstance(acquisition_cost, str) else None,
-    )  # fmt: skip
-    orders = read_orders(data, reading)
+    )
+    orders = read_orders(log, grouping)
     costs_of_acquisition = orders.acquisition
     if acquisition_cost is not None and costs_of_acquisition is None:
         costs_of_acquisition = np.full(len(orders.customer), float(cast(float, acquisition_cost)))

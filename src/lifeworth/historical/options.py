@@ -1,4 +1,4 @@
-"""What a user may say to a classic formula, checked at the door."""
+"""Options of the classic formulas, and their validation."""
 
 from __future__ import annotations
 
@@ -43,9 +43,11 @@ class Cost:
 
     def __post_init__(self) -> None:
         if self.per not in PERS:
-            raise UsageError(f"per={self.per!r} is none of {', '.join(map(repr, PERS))}: say what the cost goes with.")
+            raise UsageError(
+                f"per={self.per!r} is not one of {', '.join(map(repr, PERS))}: choose what the cost depends on."
+            )
         if not is_number(self.amount) or self.amount < 0:
-            raise UsageError(f"A cost of {self.amount!r} per {self.per} is no cost: give a number of at least 0.")
+            raise UsageError(f"A cost of {self.amount!r} per {self.per} is not valid: give a number of at least 0.")
 
 
 def is_number(value: Any) -> bool:
@@ -89,8 +91,8 @@ class Options:
             )
         if self.target_ratio is not None and not (is_number(self.target_ratio) and self.target_ratio > 0):
             raise UsageError(
-                f"target_ratio={self.target_ratio!r} must be a number above 0: 3 means that a customer should be "
-                "worth three times the cost of acquisition."
+                f"target_ratio={self.target_ratio!r} must be a number above 0: 3 means that CLV should be three "
+                "times the acquisition cost."
             )
         ratio = self.cost_ratio
         if ratio is not None and not isinstance(ratio, str) and not (is_number(ratio) and ratio >= 0):

@@ -2,7 +2,7 @@
 
 A customer's rows of one period are one order, of their net amount. Refunds of earlier orders are taken off those, by
 the rules and the code of `rfm_summary`: an order that is returned in full is no order; one given away for nothing is.
-Where a column of the rows says the group, each group is counted as if its rows were all there are.
+If a column of the rows gives the group, each group is counted as if there were no other rows.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ import pandas as pd
 
 from lifeworth.errors import DataError
 from lifeworth.historical.calendar import YEAR_SECONDS, cohorts_of, seconds_of
-from lifeworth.historical.rows import COHORT, Floats, Integers, Mask, Reading, Rows, no_purchase, read_rows
+from lifeworth.historical.rows import COHORT, Grouping, Rows, read_rows
 from lifeworth.periods import TimeUnit
 from lifeworth.rfm.data_checks import facts_of_columns, noted
 from lifeworth.rfm.id_checks import spelling_notes
+from lifeworth.rfm.log import TransactionLog
+from lifeworth.rfm.purchases import REASONS, Cells, Floats, Integers, Mask, WindowRows, cells_of, no_purchase
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.transactions import Audit, Refunds
-from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
-
-# What becomes of a member's rows of one period: an order, or, by these numbers, the reason why not.
-_ORDER = 0
-_REASONS = {1: NETTED, 2: RETURNED, 3: TAKEN_OFF, 4: UNMATCHED}
+from lifeworth.transactions import Audit
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +53,10 @@ class Orders:
     first_seconds : (m,) start of the member's first order ever, within the window or before it.
     within : the orders of the window. history : all orders up to its end.
     money : column -> amounts in all periods up to its end, those that refunds brought to nothing with them.
-    acquisition : (m,) cost of acquiring each member, where a column says it.
+    acquisition : (m,) cost of acquiring each member, if there is a column of it.
     first_period : the first of the window.
     start_seconds, end_seconds : first instant of the window, and first instant after it.
-    audit : the account of rows. notes : what a reader ought to know besides.
+    audit : the audit of rows. notes : further remarks.
     """
 
     customer_ids: pd.Index[Any]
@@ -112,15 +109,16 @@ class Orders:
         return np.bincount(self.group, minlength=self.groups).astype(np.int64, copy=False)
 
 
-def read_orders(data: Any, reading: Reading) -> Orders:
-    """Orders of any table, and the account of its rows."""
-    rows = read_rows(data, reading)
-    member, customer, group = _members(rows, reading)
-    cells = _cells(member, rows, reading.refunds)
+def read_orders(log: TransactionLog, grouping: Grouping) -> Orders:
+    """Orders of transactions, and the account of their rows."""
+    table = read_rows(log, grouping)
+    rows, reading = table.window, log.reading
+    member, customer, group = _members(table, grouping)
+    cells = cells_of(member, rows.period, rows.amount, reading.refunds, tuple(table.money.values()))
     bought = cells.bought
     history = Entries(cells.member, cells.period, cells.amount).take(bought)
     in_window = cells.period >= rows.first
-    # The window's members are those who have an order in it.
+    # The window's members are the customers with an order in it.
     there = np.zeros(len(customer), dtype=bool)
     there[cells.member[bought & in_window]] = True
     if not there.any():
@@ -128,15 +126,16 @@ def read_orders(data: Any, reading: Reading) -> Orders:
     # An order is first in `history`, which is sorted: the last to be written is the earliest.
     first = np.zeros(len(customer), dtype=np.int64)
     first[history.member[::-1]] = history.period[::-1]
-    labels: pd.Index[Any] | None = rows.group_labels
-    if reading.by == COHORT:
-        group, labels = cohorts_of(first, there, reading.period, reading.cohort)
-    elif reading.by == reading.customer_id:
+    labels: pd.Index[Any] | None = table.group_labels
+    if grouping.by == COHORT:
+        group, labels = cohorts_of(first, there, reading.period, grouping.cohort)
+    elif grouping.by == reading.customer_id:
         group, labels = customer, rows.customer_ids
-    elif rows.group is not None and reading.assign == "first_order":
-        group = _group_of_first_order(rows, member, first, there)
-    money, notes = _money_by_cell(cells, rows, there)
-    audit = _noted(_audit(rows, cells, in_window, customer, there), rows, reading, history, customer)
+    elif table.group is not None and grouping.assign == "first_order":
+        group = _group_of_first_order(table, member, first, there)
+    money, notes = _money_by_cell(cells, table, there)
+    audit = _audit(table, cells, in_window, customer, there)
+    audit = _noted(audit, rows, reading.period, history, customer, _end_is_known(log, grouping))
     orders = Orders(
         customer_ids=rows.customer_ids,
         group_labels=labels,
@@ -146,11 +145,11 @@ def read_orders(data: Any, reading: Reading) -> Orders:
         within=history.take(history.period >= rows.first),
         history=history,
         money=money,
-        acquisition=_acquisition(rows, reading, customer, there),
+        acquisition=_acquisition(table, grouping, customer, there),
         first_period=rows.first,
         start_seconds=int(seconds_of(np.array([rows.first]), reading.period)[0]),
         end_seconds=int(seconds_of(np.array([rows.last + 1]), reading.period)[0]),
-        start_given=reading.start is not None,
+        start_given=grouping.start is not None,
         period=reading.period,
         time_zone=rows.time_zone,
         audit=audit,
@@ -167,155 +166,48 @@ def read_orders(data: Any, reading: Reading) -> Orders:
     return orders
 
 
-@dataclass(frozen=True, eq=False)
-class Purchases:
-    """What customers bought, period by period.
-
-    Attributes
-    ----------
-    customer_ids : ids of customers, ascending, those without a purchase with them.
-    customer, period, amount : (n,) of each purchase, by customer and period: code of the customer, ordinal of the
-        period, and money after refunds.
-    last : the last period observed.
-    """
-
-    customer_ids: pd.Index[Any]
-    customer: Integers
-    period: Integers
-    amount: Floats
-    last: int
+def _end_is_known(log: TransactionLog, grouping: Grouping) -> bool:
+    """Whether the end was given, and is not that of the rows."""
+    return grouping.end is not None or log.reading.observation_end is not None
 
 
-def read_purchases(data: Any, reading: Reading, train_end: int | None = None) -> Purchases:
-    """Purchases of any table: those that `rfm_summary` counts.
-
-    Those up to the period `train_end` are given as they were known then, as `train_test_split` does; those after it,
-    as they are known at the end.
-    """
-    rows = read_rows(data, reading)
-    cells = _cells(rows.customer, rows, reading.refunds, train_end)
-    bought = cells.bought
-    return Purchases(rows.customer_ids, cells.member[bought], cells.period[bought], cells.amount[bought], rows.last)
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """A member's rows of one period: `amount` is what is left of an order, `rows` how many there are.
-
-    `fate` is _ORDER or a number of _REASONS; `netted` and `unmatched` say how much money of the refunds among the rows
-    was taken off orders, and how much no order was left for, in units (see `kernels.refunds`).
-    `order` and `starts` say which rows: those of a cell are order[starts[i]:starts[i + 1]].
-    """
-
-    member: Integers
-    period: Integers
-    amount: Floats
-    fate: npt.NDArray[np.uint8]
-    rows: Integers
-    order: Integers
-    starts: Integers
-    netted: Integers | None = None
-    unmatched: Integers | None = None
-
-    @property
-    def bought(self) -> Mask:
-        """Which of them are orders."""
-        return np.asarray(self.fate == _ORDER)
-
-
-def _members(rows: Rows, reading: Reading) -> tuple[Integers, Integers, Integers]:
+def _members(table: Rows, grouping: Grouping) -> tuple[Integers, Integers, Integers]:
     """The member of each row, and the customer and the group of each member."""
+    rows = table.window
     customers = len(rows.customer_ids)
-    if rows.group is None or reading.assign == "first_order":
+    if table.group is None or grouping.assign == "first_order":
         return rows.customer, np.arange(customers), np.zeros(customers, dtype=np.int64)
-    pairs = rows.group * customers + rows.customer
+    pairs = table.group * customers + rows.customer
     member, distinct = pd.factorize(pairs, sort=True)
     distinct = np.asarray(distinct, dtype=np.int64)
     return member.astype(np.int64, copy=False), distinct % customers, distinct // customers
 
 
-def _cells(member: Integers, rows: Rows, refunds: Refunds, train_end: int | None = None) -> _Cells:
-    low = int(rows.period.min())
-    periods = int(rows.period.max()) - low + 1
-    key = member * periods + (rows.period - low)
-    order = np.argsort(key)
-    ordered = key[order]
-    new = np.empty(len(key), dtype=bool)
-    new[0] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    starts = np.flatnonzero(new)
-    counts = np.diff(np.append(starts, len(key)))
-    if counts.max() > 2:
-        # Of three amounts and more the order changes the last digit of the sum: let it not be that of the rows.
-        several = np.repeat(counts > 2, counts)
-        some = order[several]
-        keys = [column[some] for column in (*rows.money.values(), rows.amount, key)]
-        order[several] = some[np.lexsort(keys)]
-    amounts = rows.amount[order]
-    amount = np.add.reduceat(amounts, starts)
-    distinct = ordered[starts]
-    fate = np.full(len(starts), _ORDER, dtype=np.uint8)
-    cells = _Cells(distinct // periods, distinct % periods + low, amount, fate, counts, order, starts)
-    if (amounts < 0).any():
-        return _less_refunds(cells, amounts, refunds, train_end)
-    return cells
-
-
-def _less_refunds(cells: _Cells, amounts: Floats, refunds: Refunds, train_end: int | None) -> _Cells:
-    """Cells whose amounts are what refunds have left of them; `amounts` are those of all rows, by cell."""
-    from lifeworth.kernels._jit import ready
-    from lifeworth.kernels.counting import refunds as kernels
-
-    gross = np.add.reduceat(np.abs(amounts), cells.starts)
-    refunded = np.add.reduceat(np.maximum(-amounts, 0.0), cells.starts)
-    no_order = (refunded > 0) & (cells.amount <= kernels.NOTHING * gross)
-    owed = np.where(no_order & (cells.amount < -kernels.NOTHING * gross), -cells.amount, 0.0)
-    fate = np.where(no_order, 1, _ORDER).astype(np.uint8)
-    left, unmatched, order = cells.amount, owed, ~no_order
-    if refunds != "same_period":
-        value = np.where(no_order, -owed, cells.amount)
-        left, then, unmatched = np.empty((3, len(value)))
-        begins = np.append(np.flatnonzero(np.diff(cells.member, prepend=-1)), len(value))
-        edge = np.iinfo(np.int64).max if train_end is None else train_end
-        ready(kernels.match_refunds)
-        kernels.match_refunds(begins, cells.period, value, gross, edge, left, then, unmatched)
-        left = np.where(cells.period <= edge, then, left)
-        fate[order & (left <= 0) & (value > 0)] = 2
-        fate[owed > 0] = np.where(unmatched < owed, 3, 4)[owed > 0]
-    units = [_money_units(money) for money in (refunded - owed, owed - unmatched, unmatched)]
-    return replace(cells, amount=left, fate=fate, netted=units[0] + units[1], unmatched=units[2])
-
-
-def _money_units(money: Floats) -> Integers:
-    """Money as whole numbers, as kernels add it up."""
-    from lifeworth.kernels.counting.refunds import MONEY_UNITS, MOST_MONEY
-
-    return np.floor(np.minimum(money, MOST_MONEY) * MONEY_UNITS + 0.5).astype(np.int64)
-
-
-def _group_of_first_order(rows: Rows, member: Integers, first: Integers, there: Mask) -> Integers:
+def _group_of_first_order(table: Rows, member: Integers, first: Integers, there: Mask) -> Integers:
     """The group of the earliest row of each member's first order; of rows at one instant, that of the largest."""
-    assert rows.group is not None
+    rows = table.window
+    assert table.group is not None
     begins = np.flatnonzero((rows.period == first[member]) & (rows.amount >= 0) & there[member])
     who = member[begins]
-    order = np.lexsort((rows.group[begins], -rows.amount[begins], rows.time[begins], who))
+    order = np.lexsort((table.group[begins], -rows.amount[begins], rows.time[begins], who))
     group = np.zeros(len(first), dtype=np.int64)
-    group[who[order][::-1]] = rows.group[begins][order][::-1]
+    group[who[order][::-1]] = table.group[begins][order][::-1]
     return group
 
 
-def _money_by_cell(cells: _Cells, rows: Rows, there: Mask) -> tuple[dict[str, Entries], tuple[str, ...]]:
+def _money_by_cell(cells: Cells, table: Rows, there: Mask) -> tuple[dict[str, Entries], tuple[str, ...]]:
     """Further columns of money by member and period; they must be known in every row."""
+    rows = table.window
     money: dict[str, Entries] = {}
     notes: list[str] = []
     keep = there[cells.member]
-    for name, values in rows.money.items():
+    for name, values in table.money.items():
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             who = ", ".join(str(value) for value in rows.customer_ids[rows.customer[bad[:3]]])
             raise DataError(
-                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 where "
-                "there is none."
+                f"Column {name!r} has no readable amount in {len(bad):,} rows (first customers: {who}): write 0 "
+                "where there is none."
             )
         sums = np.add.reduceat(values[cells.order], cells.starts)
         money[name] = Entries(cells.member[keep], cells.period[keep], sums[keep])
@@ -328,15 +220,16 @@ def _money_by_cell(cells: _Cells, rows: Rows, there: Mask) -> tuple[dict[str, En
     return money, tuple(notes)
 
 
-def _acquisition(rows: Rows, reading: Reading, customer: Integers, there: Mask) -> Floats | None:
+def _acquisition(table: Rows, grouping: Grouping, customer: Integers, there: Mask) -> Floats | None:
     """Cost of acquiring each member: what the column says in all of a customer's rows, or in some, but one thing."""
-    if rows.acquisition is None:
+    rows = table.window
+    if table.acquisition is None:
         return None
     lowest = np.full(len(rows.customer_ids), np.inf)
     highest = np.full(len(rows.customer_ids), -np.inf)
-    known = np.isfinite(rows.acquisition)
-    np.minimum.at(lowest, rows.customer[known], rows.acquisition[known])
-    np.maximum.at(highest, rows.customer[known], rows.acquisition[known])
+    known = np.isfinite(table.acquisition)
+    np.minimum.at(lowest, rows.customer[known], table.acquisition[known])
+    np.maximum.at(highest, rows.customer[known], table.acquisition[known])
     counted = np.zeros(len(rows.customer_ids), dtype=bool)
     counted[customer[there]] = True
     for bad, problem in (
@@ -350,7 +243,7 @@ def _acquisition(rows: Rows, reading: Reading, customer: Integers, there: Mask) 
         places = np.flatnonzero(bad & counted)
         if len(places):
             who = f"{len(places):,} customers (first: {', '.join(map(str, rows.customer_ids[places[:3]]))})"
-            raise DataError(f"Column {reading.acquisition!r}, the cost of acquisition, {problem.format(who)}.")
+            raise DataError(f"Column {grouping.acquisition!r}, the cost of acquisition, {problem.format(who)}.")
     return np.where(counted, lowest, 0.0)[customer]
 
 
@@ -361,15 +254,16 @@ def _distinct(codes: Integers) -> int:
     return int(np.count_nonzero(marks))
 
 
-def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there: Mask) -> Audit:
+def _audit(table: Rows, cells: Cells, in_window: Mask, customer: Integers, there: Mask) -> Audit:
     from lifeworth.kernels.counting.refunds import MONEY_UNITS
 
+    rows = table.window
     left_out = dict(rows.left_out)
-    used, *others = np.bincount(cells.fate[in_window], cells.rows[in_window], 1 + len(_REASONS)).astype(int).tolist()
+    used, *others = np.bincount(cells.fate[in_window], cells.rows[in_window], 1 + len(REASONS)).astype(int).tolist()
     early = rows.rows_in - sum(left_out.values()) - used - sum(others)
     if early:
         left_out["before the start"] = early
-    left_out |= {reason: count for reason, count in zip(_REASONS.values(), others, strict=True) if count}
+    left_out |= {reason: count for reason, count in zip(REASONS.values(), others, strict=True) if count}
     money = [0 if units is None else int(units[in_window].sum()) for units in (cells.netted, cells.unmatched)]
     seen_members = np.zeros(len(customer), dtype=bool)
     seen_members[cells.member[in_window]] = True
@@ -384,11 +278,13 @@ def _audit(rows: Rows, cells: _Cells, in_window: Mask, customer: Integers, there
         refunds_unmatched=money[1] / MONEY_UNITS,
         customers=customers,
         customers_left_out=seen - customers,
-        notes=rows.notes,
+        notes=table.notes,
     )
 
 
-def _noted(audit: Audit, rows: Rows, reading: Reading, history: Entries, customer: Integers) -> Audit:
+def _noted(
+    audit: Audit, rows: WindowRows, period: TimeUnit, history: Entries, customer: Integers, end_is_known: bool
+) -> Audit:
     """The audit with notes on customers and rows."""
     n = len(rows.customer_ids)
     who = customer[history.member]
@@ -408,12 +304,12 @@ def _noted(audit: Audit, rows: Rows, reading: Reading, history: Entries, custome
         np.bincount(who, history.amount, n).astype(np.float64, copy=False)[some],
         (rows.last - first).astype(np.float64),
         (last - first).astype(np.float64),
-        reading.period,
-        reading.period,
-        int(seconds_of(np.array([rows.last]), reading.period)[0]) // 86_400,
+        period,
+        period,
+        int(seconds_of(np.array([rows.last]), period)[0]) // 86_400,
         rows=checks,
     )
-    notes, suspects = facts.notes(reading.end is None)
+    notes, suspects = facts.notes(not end_is_known)
     return noted(audit, (*notes, *spelling_notes(ids)), suspects)
 
 
@@ -440,7 +336,7 @@ def _only(orders: Orders, there: Mask) -> Orders:
 
 
 def _regrouped(orders: Orders) -> Orders:
-    """Groups that have a member, numbered anew."""
+    """Groups with members, renumbered."""
     if orders.group_labels is None:
         return orders
     used = np.bincount(orders.group, minlength=len(orders.group_labels)) > 0

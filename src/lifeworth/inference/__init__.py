@@ -1,1 +1,1 @@
-"""The way to the posterior: the only room that knows PyMC, and it imports it where it is used."""
+"""Inference: draws of the posterior. The only package that imports PyMC, which it does only when it is used."""

@@ -1,4 +1,4 @@
-"""Does the model look like the data? Replicated customers beside real ones, and the spend model's assumption."""
+"""Posterior predictive checks: replicated customers beside real ones, and the independence of spend and frequency."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def replicate_purchases(
 def replicate_spend(
     posterior: Posterior, frequency: Array, replicates: int, seed: int, group: npt.NDArray[np.int64] | None = None
 ) -> Array:
-    """Mean spend over so many purchases of new customers, under draws of the posterior: (replicates, customers)."""
+    """Mean spend over `frequency` purchases of new customers, under draws of the posterior: (replicates, customers)."""
     matrix = posterior.matrix
     which = np.linspace(0, len(matrix) - 1, replicates).round().astype(int)
     n = len(frequency)
@@ -117,7 +117,7 @@ def _counted(observed: Array, replicated: Array, edges: npt.NDArray[np.floating[
 
 @dataclass(frozen=True)
 class Independence:
-    """Whether how much customers spend goes with how often they buy.
+    """Correlation of the amounts that customers spend with their frequency of purchase.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ def independence(rows: Rows) -> Independence:
     x, z, counts = rows.columns["x"], rows.columns["z"], rows.counts
     n = rows.customers
     if n < 4 or np.all(x == x[0]) or np.all(z == z[0]):
-        return Independence(math.nan, -1.0, 1.0, n, "Too few customers, or too alike, to tell.")
+        return Independence(math.nan, -1.0, 1.0, n, "The customers are too few, or too similar, for an estimate.")
     a, b = (_ranks(column, counts) for column in (x, z))
     a, b = a - counts @ a / n, b - counts @ b / n
     correlation = float((counts * a) @ b / math.sqrt(((counts * a) @ a) * ((counts * b) @ b)))
@@ -160,15 +160,16 @@ def independence(rows: Rows) -> Independence:
             ("more", "the best customers too low") if correlation > 0 else ("less", "frequent buyers too high")
         )
         advice = (
-            f"Frequent buyers spend {more} per purchase ({said}): Gamma-Gamma takes the two as unrelated and will "
-            f"value {wrong}. Fit groups of customers apart, or look at spend by frequency."
+            f"Frequent buyers spend {more} per purchase ({said}), which Gamma-Gamma assumes to be unrelated, so "
+            f"that it will value {wrong}: fit groups of customers separately, or look at spend by frequency."
         )
     elif lower <= -_DEPENDENT or upper >= _DEPENDENT:
         advice = (
-            f"The data cannot tell how much spend goes with frequency ({said}); Gamma-Gamma takes it as not at all."
+            f"The data cannot determine how spend is related to frequency ({said}); Gamma-Gamma assumes that they "
+            "are unrelated."
         )
     else:
-        advice = f"Spend goes with frequency weakly or not at all ({said}): Gamma-Gamma may take them as unrelated."
+        advice = f"Spend is weakly or not at all related to frequency ({said}), as Gamma-Gamma assumes."
     return Independence(correlation, lower, upper, n, advice)
 
 

@@ -39,7 +39,7 @@ class Diagnostics:
         NUTS, or effective sample of the weighted proposals for the mean), before draws are thinned.
     divergences : divergent transitions after warm-up.
     bfmi : lowest over the chains.
-    k_hat : Pareto shape of the importance weights, where there are any.
+    k_hat : Pareto shape of the importance weights, if there are any.
     """
 
     method: str
@@ -58,7 +58,7 @@ class Diagnostics:
 
     @property
     def figure(self) -> str:
-        """The one figure to show where there is room for one: R-hat, or k-hat."""
+        """The most important single figure: R-hat, or k-hat."""
         if self.r_hat is not None:
             return f"R-hat {self.r_hat:.3f}"
         return "" if self.k_hat is None else f"k-hat {self.k_hat:.2f}"
@@ -111,7 +111,7 @@ def judge_nuts(
     energy: npt.NDArray[np.float64] | None,
     diverging: npt.NDArray[np.bool_] | None,
 ) -> Diagnostics:
-    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences alike.
+    """Judge chains of NUTS: draws of shape (chains, draws) per parameter, energy and divergences of the same shape.
 
     Without energy or divergences, or of one chain, as they come from others, those figures are left out.
     """
@@ -129,15 +129,17 @@ def judge_nuts(
     failed: list[str] = []
     doubtful: list[str] = []
     if r_hat is None:
-        doubtful.append("There is one chain alone: nothing says whether another would have found the same.")
+        doubtful.append("There is only one chain, so that convergence cannot be checked.")
     elif not np.isfinite(r_hat) or r_hat > R_HAT_FAIL:
         failed.append(f"The chains disagree (R-hat {r_hat:.2f}, above {R_HAT_FAIL}).")
     elif r_hat > R_HAT_WARN:
         doubtful.append(f"The chains have not quite mixed (R-hat {r_hat:.3f}, above {R_HAT_WARN}): draw more.")
     if not np.isfinite(ess) or ess < ESS_FAIL:
-        failed.append(f"The draws are worth only {ess:.0f} independent ones (at least {ESS_FAIL:.0f} are needed).")
+        failed.append(f"The effective sample size of the draws is only {ess:.0f} (at least {ESS_FAIL:.0f} are needed).")
     elif ess < ESS_WARN:
-        doubtful.append(f"The draws are worth only {ess:.0f} independent ones: draw more for steady intervals.")
+        doubtful.append(
+            f"The effective sample size of the draws is only {ess:.0f}: use more draws for stable intervals."
+        )
     if diverging is not None and divergences:
         share = f"{divergences} of {diverging.size} transitions diverged"
         if divergences > DIVERGENCES_FAIL * diverging.size:
@@ -151,7 +153,7 @@ def judge_nuts(
 
 
 def judge_laplace(k_hat: float, ess: float, proposals: int) -> Diagnostics:
-    """Judge weighted draws: the tail of their weights, and how many independent draws they are worth."""
+    """Judge weighted draws: the tail of their weights, and their effective sample size."""
     limit = min(K_HAT_FAIL, 1 - 1 / math.log10(proposals))
     failed: list[str] = []
     doubtful: list[str] = []
@@ -160,9 +162,13 @@ def judge_laplace(k_hat: float, ess: float, proposals: int) -> Diagnostics:
             f"The importance weights of the fast path have too heavy a tail (k-hat {k_hat:.2f}, above {limit:.2f})."
         )
     if not ess >= ESS_FAIL:
-        failed.append(f"The weighted draws are worth only {ess:.0f} (at least {ESS_FAIL:.0f} are needed).")
+        failed.append(
+            f"The effective sample size of the weighted draws is only {ess:.0f} (at least {ESS_FAIL:.0f} are needed)."
+        )
     elif ess < ESS_WARN:
-        doubtful.append(f"The weighted draws are worth only {ess:.0f}: draw more for steady intervals.")
+        doubtful.append(
+            f"The effective sample size of the weighted draws is only {ess:.0f}: use more draws for stable intervals."
+        )
     return Diagnostics("laplace", k_hat=k_hat, ess=ess).with_findings(failed, doubtful)
 
 

@@ -1,4 +1,4 @@
-"""Distributions of distinct rows, each standing for a number of customers alike."""
+"""Distributions of distinct rows, each of which represents a number of equal customers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lifeworth.families.base import Family
 def counted_purchases(name: str, family: Family, parameters: dict[str, Any], T: Any, counts: Any, **kwargs: Any) -> Any:
     """(recency, frequency) of distinct rows by one of pymc-marketing's distributions.
 
-    The log likelihood of a row is that of all the customers it stands for: its own, times their count.
+    The log likelihood of a row is that of all its customers: that of one customer, times their number.
     """
     from pymc_marketing.clv import distributions
 

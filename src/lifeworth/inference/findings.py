@@ -31,8 +31,8 @@ def examined(
 ) -> Diagnostics:
     """Add to a sampler's verdict what its draws say.
 
-    Prior and data in conflict, variables the data do not speak of, parameters at the edge of their
-    support or running away, draws under which the model has no mean, and spend that goes with frequency.
+    Prior and data in conflict, variables about which the data contain no information, parameters at the edge of their
+    support or running away, draws under which the model has no mean, and spend that is related to frequency.
     """
     failed: list[str] = []
     doubtful: list[str] = []

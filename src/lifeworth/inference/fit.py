@@ -86,7 +86,7 @@ def infer(
 
 def _single_point(family: Family, rows: Rows, parametrisation: Parametrisation) -> Inference:
     """The maximum, or the limit model where the likelihood has none."""
-    reasons = ["A single point: it says nothing about how sure we are."]
+    reasons = ["A point estimate, which has no uncertainty."]
     try:
         found: Mode | Ridge = find_mode(family, rows, parametrisation)
     except FitError:
@@ -123,8 +123,7 @@ def _fast(
             parametrisation = highest.parametrisation
     if found is None:
         remedy = (
-            f"flat priors on {', '.join(flat)} leave it infinite mass where customers are all alike: use the default "
-            'priors, or method="map" for maximum likelihood.'
+            f"flat priors on {', '.join(flat)} leave it infinite mass where customers do not differ: use the default "
             if flat
             else f"neither the data nor the priors say enough about {', '.join(names)}: use the default priors, or "
             "narrower ones than these."

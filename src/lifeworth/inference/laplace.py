@@ -29,14 +29,14 @@ from lifeworth.inference.target import Target
 
 Array = npt.NDArray[np.float64]
 
-# So many proposals for each draw that is kept, so that hardly one is kept twice; more where they are cheap.
+# Number of proposals per kept draw, so that hardly any is kept twice; more if they are cheap.
 _PROPOSALS, _CHEAP_PROPOSALS, _LEAST_PROPOSALS = 2, 4, 1000
 # Tails of the proposal: degrees of freedom of Student's t, at first and where those were too light.
 _LIGHT, _HEAVY = 8.0, 4.0
 _GOOD_K_HAT, _GOOD_SHARE = 0.3, 0.7
-# Below so many likelihoods of rows, at BG/NBD's cost, all are computed; above, most are interpolated.
+# Below this number of likelihoods of rows, at BG/NBD's cost, all are computed; above, most are interpolated.
 _FEW_LIKELIHOODS = 500_000
-# Around the mode only low degrees are tried: where they fail, the posterior is better straightened first.
+# Around the mode only low degrees are tried: if they fail, the posterior should be transformed first.
 _FIRST_DEGREES, _DEGREES = (3, 4), (3, 4, 5, 6)
 _MANY_ROWS = 5000
 _CHECKS = 20
@@ -132,7 +132,7 @@ class _Round:
 
     @cached_property
     def ess(self) -> float:
-        """How many equally weighted draws these are worth for the mean of a parameter, of the worst one."""
+        """The effective sample size for the mean of a parameter; the smallest over all parameters."""
         values = self.frame.target.measured(self.positions)
         held = self.weights > 0
         values, weights = values[held], self.weights[held]
@@ -185,7 +185,7 @@ def _propose(widths: Array, number: int, tails: float, rng: np.random.Generator)
     A multivariate Student's t, stretched along each axis by the widths (2, variables) of its two sides.
     """
     size = widths.shape[1]
-    # The points of a lattice lie more evenly than random ones, so that means are known better.
+    # The points of a lattice are more uniform than random ones, so that means have smaller errors.
     points = _lattice(number, size + 1, rng)
     below = widths[0] / (widths[0] + widths[1])
     uniform = points[:, :size]
@@ -348,14 +348,14 @@ class _Frame:
             if rough < _ERROR and worst < _LARGEST_ERROR and moved < _MOVED:
                 return interpolated, known, True
         else:
-            # The mode is the highest point, whatever a polynomial says.
+            # The mode is the highest point, whatever the interpolation says.
             return np.minimum(interpolated, 0.0), known, False
         compute(everything)
         return values, known, True
 
 
 def _shares(log_weights: Array) -> Array:
-    """Weights that sum to one; nan where there is no weight at all."""
+    """Weights normalised to sum to one; NaN if all are zero."""
     with np.errstate(invalid="ignore"):
         weights = np.exp(log_weights - log_weights.max())
         shares: Array = weights / weights.sum()
@@ -405,7 +405,7 @@ def _normal_quantile(probability: Array) -> Array:
 
 
 def _resample(weights: Array, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positions of `draws` points, each taken as often as its weight says, to less than one."""
+    """Indices of `draws` points, each taken in proportion to its weight, up to rounding to an integer."""
     edges = np.cumsum(weights) / weights.sum()
     at = (np.arange(draws) + rng.random()) / draws
     return np.minimum(np.searchsorted(edges, at), len(weights) - 1)

@@ -1,7 +1,7 @@
 """How well a model would have predicted each customer without having seen them, on distinct rows with counts.
 
 Vehtari, Gelman & Gabry (2017), "Practical Bayesian model evaluation using leave-one-out cross-validation
-and WAIC", Statistics and Computing 27(5). Customers alike are computed once: at a million customers
+and WAIC", Statistics and Computing 27(5). Equal customers are computed once: at a million customers
 that is the difference between seconds and hours.
 """
 

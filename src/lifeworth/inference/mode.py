@@ -18,13 +18,13 @@ from lifeworth.inference.target import Target
 
 Array = npt.NDArray[np.float64]
 
-# A variable known to a factor of e^20 only, by all customers together, is one that runs away.
+# A variable whose standard deviation exceeds a factor of e^20 diverges.
 FLAT = 20.0
 # The search ends where the mode is this near, in standard deviations of the posterior.
 _NEAR = 1e-7
 _LONGEST_STEP, _STEPS = 2.0, 200
 _CLOSE = 1.0
-# Above so many rows, the search begins on so many customers.
+# Above this number of rows, the search begins on a sample of this size.
 _MANY_ROWS, _FEWER_CUSTOMERS = 5_000, 10_000
 
 

@@ -20,7 +20,7 @@ _EDGE, _POINTS, _NEGLIGIBLE = 50.0, 4001, 40.0
 
 
 class UnknownDensityError(UsageError):
-    """A prior whose density is not in the table below; PyMC knows it."""
+    """A prior whose density is not in the table below, but in PyMC."""
 
 
 def to_prior(spec: PriorSpec) -> Any:
@@ -117,7 +117,8 @@ def log_density(spec: PriorSpec) -> Density:
     name, arguments = spec.distribution, spec.arguments
     if name not in _DENSITIES:
         raise UnknownDensityError(
-            f'Only method="nuts" knows the density of {name}; others know {", ".join(_DENSITIES)}: use method="nuts".'
+            f'The density of {name} is available only with method="nuts"; the other methods support '
+            f'{", ".join(_DENSITIES)}: use method="nuts".'
         )
     try:
         return _DENSITIES[name](**arguments)

@@ -37,7 +37,7 @@ def smooth_weights(log_ratios: Array, relative_ess: float = 1.0) -> tuple[Array,
     Returns
     -------
     log_weights : (sets, draws), each set summing to one.
-    k_hat : (sets,), the tail's shape; infinite where it could not be found.
+    k_hat : (sets,), the shape of the tail; infinite if it could not be estimated.
     """
     weights = log_ratios - log_ratios.max(axis=1, keepdims=True)
     draws = weights.shape[1]

@@ -19,7 +19,7 @@ def build_model(family: Family, rows: Rows, parametrisation: Parametrisation) ->
 
     The observed variable is named "recency_frequency" (pymc-marketing's distribution and name) or
     "monetary_value". It can be simulated from, and has a log likelihood per row: that of all the
-    customers the row stands for.
+    customers with this row.
     """
     import pymc as pm
 

@@ -50,7 +50,7 @@ class Ridge:
 
     @property
     def stable(self) -> bool:
-        """Whether predictions are known although parameters are not."""
+        """Whether predictions are determined although parameters are not."""
         return self.change <= _STABLE
 
     @property

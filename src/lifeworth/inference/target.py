@@ -23,7 +23,7 @@ from lifeworth.inference.priors import from_line, log_density, log_jacobian, to_
 
 Array = npt.NDArray[np.float64]
 
-# Sums over rows are made of so many pieces, whatever the machine: the same numbers on one core or on many.
+# Sums over rows are split into this number of pieces on every machine: the same numbers on one core or many.
 _PIECES, _LEAST_ROWS = 8, 4000
 
 
@@ -50,6 +50,7 @@ class Target:
         self.groups = int(rows.group.max()) + 1 if groups is None else groups
         self.variables = parametrisation.variables
         self._priors = [None if v.prior is None else log_density(v.prior) for v in self.variables]
+        self._positive = np.array([p.support == "positive" for p in family.definitions])
         self._data: list[Any] = [*rows.columns.values(), rows.counts]
         pieces = min(_PIECES, max(1, len(rows.counts) // _LEAST_ROWS))
         edges = np.linspace(0, len(rows.counts), pieces + 1).astype(int)
@@ -75,14 +76,15 @@ class Target:
     def parameters(self, positions: Array) -> Array:
         """Parameters of each group, (..., groups, parameters), in the order of the kernels."""
         found = self.parametrisation.to_parameters(self.values(positions), self.rows.scale)
-        shape = positions.shape[:-1]
-        columns = [np.asarray(found[name]) for name in self.family.parameters]
-        of_groups = [column[..., None] if column.ndim == len(shape) else column for column in columns]
-        broadcast = [np.broadcast_to(column, (*shape, self.groups)) for column in of_groups]
-        return np.ascontiguousarray(np.stack(broadcast, axis=-1))
+        dimensions = positions.ndim - 1
+        out = np.empty((*positions.shape[:-1], self.groups, len(self.family.parameters)))
+        for k, name in enumerate(self.family.parameters):
+            column = np.asarray(found[name])
+            out[..., k] = column[..., None] if column.ndim == dimensions else column
+        return out
 
     def named_parameters(self, positions: Array) -> dict[str, Array]:
-        """Parameter -> (...) where there is one group, else (..., groups)."""
+        """Parameter -> (...) if there is one group, otherwise (..., groups)."""
         found = self.parameters(positions)
         if self.groups == 1:
             found = found[..., 0, :]
@@ -112,7 +114,7 @@ class Target:
         return -second_differences(self.log_prior, position)
 
     def many(self, positions: Array) -> Array:
-        """Log density at each of (S, variables) positions; -inf where it cannot be computed."""
+        """Log density at each of (S, variables) positions; -inf if it cannot be computed."""
         self.evaluations += len(positions)
         with np.errstate(all="ignore"):
             parameters = self.parameters(positions)
@@ -126,7 +128,7 @@ class Target:
         return out
 
     def gradient(self, position: Array) -> tuple[float, Array]:
-        """Log density at one position, and its slope; (-inf, zeros) where it cannot be computed."""
+        """Log density at one position, and its gradient; (-inf, zeros) if it cannot be computed."""
         nothing = -np.inf, np.zeros(len(self))
         # Only the map from positions to parameters and the priors are differenced: smooth, and free of data.
         steps = _central(position, 1e-5)
@@ -166,18 +168,16 @@ class Target:
 
     def _on_lines(self, parameters: Array) -> Array:
         """Parameters as they are differenced: logs of positive ones, others as they are."""
-        if all(p.support == "positive" for p in self.family.definitions):
+        if self._positive.all():
             return np.log(parameters)
         columns = [
-            np.log(parameters[..., k]) if p.support == "positive" else parameters[..., k]
-            for k, p in enumerate(self.family.definitions)
+            np.log(parameters[..., k]) if positive else parameters[..., k] for k, positive in enumerate(self._positive)
         ]
         return np.stack(columns, axis=-1)
 
     def _per_line(self, parameters: Array) -> Array:
         """Derivatives of parameters with respect to `_on_lines` of them."""
-        positive = np.array([p.support == "positive" for p in self.family.definitions])
-        return np.where(positive, parameters, 1.0)
+        return np.where(self._positive, parameters, 1.0)
 
     def _pieces(self, parameters: Array) -> Iterator[tuple[float, slice, Array]]:
         """Of pieces of the rows: log likelihood, which groups they are of, and its slope, (groups, parameters)."""

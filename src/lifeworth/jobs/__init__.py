@@ -1,4 +1,4 @@
-"""Jobs that nobody watches: from a source to a sink, whole or not at all."""
+"""Unattended jobs: read from a source, write to a sink, and publish everything or nothing."""
 
 from lifeworth.jobs.dry_run import dry_run
 from lifeworth.jobs.job import Job, read_job

@@ -1,7 +1,7 @@
 """Scores in blocks, so that a run that was killed continues where it stopped.
 
-A block is complete once its mark, which holds the checksums of its files, is there; a block that is not as it was
-written is scored again.
+A block is complete once its mark, which holds the checksums of its files, exists. A block whose files do not match
+its mark is scored again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lifeworth.rfm import RFM
 from lifeworth.tables import id_type, to_arrow_with_ids
 from lifeworth.value.totals import estimate
 
-# Rows that are read at a time; in a Parquet file that is written of them, a row group.
+# Rows read at a time; in a Parquet file written from them, the size of a row group.
 _ROWS_AT_ONCE = 1 << 18
 _SUMS = ("purchases", "value")
 
@@ -37,7 +37,7 @@ def score_blocks(
     terms: dict[str, Any],
     progress: Callable[[str, float], None],
 ) -> tuple[int, int]:
-    """Score customers block by block into a folder; return how many blocks were there, and how many were damaged."""
+    """Score customers block by block into a folder; return the number of blocks that existed and that were damaged."""
     starts = range(0, len(rfm), rows)
     found = damaged = 0
     kind = id_type(rfm.customer_id)
@@ -59,12 +59,12 @@ def score_blocks(
         with replacing(block) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         write_mark(mark, files)
-        progress("valuing customers", (number + 1) / len(starts))
+        progress("scoring customers", (number + 1) / len(starts))
     return found, damaged
 
 
 def read_blocks(folder: Path, count: int) -> pa.RecordBatchReader:
-    """All scores, in the order of customers; a `SourceError` where a block is not as it was written."""
+    """All scores, in the order of customers; raises `SourceError` where a block does not match its mark."""
     _verify(folder, 0)
     schema = pq.read_schema(block_file(folder, 0))
 
@@ -103,8 +103,8 @@ def block_file(folder: Path, number: int) -> Path:
 def _verify(folder: Path, number: int) -> None:
     if not is_marked(_mark(folder, number)):
         raise SourceError(
-            f"{block_file(folder, number)} was damaged after it was written: nothing was published; check the disk, "
-            "and run again."
+            f"{block_file(folder, number)} was damaged after it was written, and nothing was published: check the "
+            "disk, and run again."
         )
 
 

@@ -1,4 +1,4 @@
-"""Connection strings of PostgreSQL: checked before any driver sees them, and never shown."""
+"""Connection strings of PostgreSQL: checked before a driver receives them, and never shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifeworth.redaction import environment_secrets
 
 _SCHEMES = ("postgresql://", "postgres://")
 _SECRET_KEYWORDS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
-# What libpq knows, up to PostgreSQL 18; it repeats an unknown keyword, which may be a part of a password.
+# The keywords of libpq up to PostgreSQL 18. libpq repeats an unknown keyword, which may be a part of a password.
 _KEYWORDS = _SECRET_KEYWORDS | frozenset(
     re.findall(
         r"\w+",
@@ -35,12 +35,12 @@ _ESCAPE = "write each special character of user and password as % and two hexade
 
 @dataclass(frozen=True)
 class Connection:
-    """What a connection string says.
+    """A parsed connection string.
 
     Attributes
     ----------
     place : host, port and name of the database; no user and no password.
-    secrets : what must not be shown, as written and decoded.
+    secrets : texts that must not be shown, as written and decoded.
     """
 
     place: str
@@ -48,12 +48,12 @@ class Connection:
 
 
 class Secret(SecretStr):
-    """A text of the environment, which no text of a job shows and no pickle holds."""
+    """A secret from the environment, which is left out of every text and pickle of a job."""
 
     def get_secret_value(self) -> str:
-        """The text itself."""
+        """Return the text itself."""
         if self._secret_value is None:
-            raise UsageError("A job that comes out of a pickle has lost its secrets: read the job file again.")
+            raise UsageError("This job was unpickled and has no secrets: read the job file again.")
         return self._secret_value
 
     def _display(self) -> str:
@@ -73,7 +73,7 @@ class Secret(SecretStr):
 
 
 def _withheld(kind: type[Secret]) -> Secret:
-    """What a pickle gives in place of a secret."""
+    """Build the placeholder that a pickle holds for a secret."""
     empty = kind.__new__(kind)
     empty._secret_value = None  # type: ignore[assignment]
     return empty
@@ -84,7 +84,8 @@ class ConnectionString(Secret):
 
     Raises
     ------
-    UsageError : a string that PostgreSQL's client library would refuse or misread, without repeating any of it.
+    UsageError
+        If PostgreSQL's client library would refuse or misread the string. The message does not repeat any of it.
     """
 
     def __init__(self, value: str | SecretStr) -> None:
@@ -96,7 +97,7 @@ class ConnectionString(Secret):
             problem = str(error)
         else:
             return
-        raise UsageError(f"The connection string {problem}.")  # with no other exception before it
+        raise UsageError(f"The connection string {problem}.")  # without an exception as its context
 
     @property
     def place(self) -> str:
@@ -106,26 +107,26 @@ class ConnectionString(Secret):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be shown, the longest first."""
+        """Texts that must not be shown, the longest first."""
         self.get_secret_value()
         return sorted({*self._connection.secrets, *environment_secrets()} - {""}, key=len, reverse=True)
 
 
 def _parsed(text: str) -> Connection:
     if "\0" in text:
-        raise ValueError("is a connection string with a null character in it")
+        raise ValueError("contains a null character")
     if text.startswith(_SCHEMES):
         return _parsed_url(text)
     if re.match(r"[^\s=']*://", text):
-        raise ValueError("must begin with postgresql:// where it is a URL")
+        raise ValueError("must begin with postgresql:// if it is a URL")
     return _parsed_keywords(text)
 
 
 def _parsed_url(text: str) -> Connection:
-    """Split a URL as libpq does; what it would take for something else than the writer meant is refused."""
+    """Split a URL as libpq does; refuse a URL that libpq would understand differently from what was probably meant."""
     rest = text.partition("://")[2]
     if re.search(r"\s", text):
-        raise ValueError(f"is a URL with spaces in it: {_ESCAPE}, %20 for a space")
+        raise ValueError(f"is a URL that contains spaces: {_ESCAPE}, %20 for a space")
     if re.search(r"%(?![0-9A-Fa-f]{2})", rest) or "%00" in rest:
         raise ValueError(f"is a URL with a % that is not followed by two hexadecimal digits: {_ESCAPE}")
     credentials = re.match(r"([^@/]*)@", rest)
@@ -134,9 +135,9 @@ def _parsed_url(text: str) -> Connection:
     split = re.fullmatch(r"([^/?]*)(?:/([^?]*))?(?:\?(.*))?", rest, re.DOTALL)
     assert split is not None
     hosts, database, query = split[1], split[2] or "", split[3] or ""
-    # An @ or / here was meant as a part of the password.
+    # An @ or / here was probably meant as a part of the password.
     if not _HOSTS.fullmatch(hosts) or "/" in database or "@" in rest:
-        raise ValueError(f"is a URL whose user or password holds an unescaped character: {_ESCAPE}")
+        raise ValueError(f"is a URL whose user or password contains an unescaped character: {_ESCAPE}")
     said = {"host": [hosts], "dbname": [database]}
     secrets = {text, password, unquote(password)}
     for pair in query.split("&") if query else []:
@@ -144,7 +145,7 @@ def _parsed_url(text: str) -> Connection:
         keyword = unquote(name)
         if not equals or "=" in value or keyword not in _KEYWORDS:
             raise ValueError(
-                "is a URL with a parameter that PostgreSQL does not know, or with an unescaped character: " + _ESCAPE
+                "is a URL with a parameter that PostgreSQL does not have, or with an unescaped character: " + _ESCAPE
             )
         if keyword in _SECRET_KEYWORDS:
             secrets |= {value, unquote(value)}
@@ -184,7 +185,7 @@ def _parsed_keywords(text: str) -> Connection:
         said[found[1]] = value
         at = found.end()
     host, port, database = (said.get(name, "") for name in ("host", "port", "dbname"))
-    if database.startswith(_SCHEMES) or "=" in database:  # libpq reads a connection string there
+    if database.startswith(_SCHEMES) or "=" in database:  # libpq reads a connection string from dbname
         inner = _parsed(database)
         return Connection(inner.place, _ordered(secrets | set(inner.secrets)))
     if "service" in said:

@@ -1,4 +1,4 @@
-"""Databases: how they are opened, how names are quoted, and what is said when they fail."""
+"""Databases: opening connections, quoting names, and turning their errors into one sentence."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MEMORY = ":memory:"
 
 
 def quoted(*names: str | None) -> str:
-    """Names as SQL takes them for names, whatever is in them: schema and table, say; None is passed over."""
+    """Quote names (such as schema and table) for SQL and join them by dots; None is skipped."""
     for name in names:
         if name is not None and (not name or "\0" in name):
-            raise UsageError(f"{name!r} cannot be the name of a table, a schema or a column.")
+            raise UsageError(f"{name!r} is not a valid name of a table, a schema or a column.")
     return ".".join('"' + name.replace('"', '""') + '"' for name in names if name is not None)
 
 
@@ -40,10 +40,10 @@ def duckdb_connection(
     extensions: bool = True,
     secrets: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """A connection to a DuckDB file, or to a database in memory; what fails is a `SourceError` that names the file.
+    """Open a DuckDB file or an in-memory database; a failure is a `SourceError` that names the file.
 
-    Files that a query names are looked for in the folder `root` too. Without `extensions` none is installed or loaded
-    and no setting can be changed, so that `checked_query` holds what it promises.
+    Files that a query names are also looked up in the folder `root`. Without `extensions`, no extension can be
+    installed or loaded and no setting can be changed, which `checked_query` relies on.
     """
     try:
         import duckdb
@@ -75,18 +75,18 @@ def duckdb_connection(
 _NO_EXTENSIONS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",  # or a query could name variables of this process
+    "python_enable_replacements": "false",  # a query could read Python variables of this process otherwise
 }
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
-# They run SQL that is made while the query runs, which nobody can look at before.
+# Functions that run SQL which is built while the query runs and cannot be checked beforehand.
 _RUNNING_FUNCTIONS = {"query", "json_execute_serialized_sql"}
 
 
 def checked_query(connection: Any, query: str, where: str) -> str:
-    """The query, or a `UsageError` where it is anything but one SELECT that writes nothing.
+    """Return the query; raise a `UsageError` if it is anything but one SELECT that writes nothing.
 
-    The type of a statement does not tell: since DuckDB 2.0 a SELECT may hold a COPY TO among its common table
-    expressions, and PIVOT runs them while it is parsed. The syntax tree does.
+    The statement type is not enough: since DuckDB 2.0 a SELECT may contain a COPY TO in its common table expressions,
+    and PIVOT runs them while the query is parsed. The syntax tree shows both.
     """
     rows = connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
     try:
@@ -94,7 +94,7 @@ def checked_query(connection: Any, query: str, where: str) -> str:
     except RecursionError:
         raise UsageError(f"{where}: the query is nested too deeply.") from None
     if tree["error"]:
-        if tree.get("error_type") != "not implemented":  # no SQL at all
+        if tree.get("error_type") != "not implemented":  # not SQL
             raise failed(where, ValueError(tree["error_message"]))
         raise UsageError(f"{where}: {_ONLY_SELECT}.")
     if len(tree["statements"]) != 1:
@@ -108,12 +108,12 @@ def checked_query(connection: Any, query: str, where: str) -> str:
     return query
 
 
-_ALLOW = "where you trust whoever edits this job, set source.unrestricted_sql = true"
+_ALLOW = "if you trust everyone who can edit this job, set source.unrestricted_sql = true"
 _ONLY_SELECT = f"the query must be one SELECT that writes nothing (PIVOT needs its values after IN); {_ALLOW}"
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """All objects in a syntax tree."""
+    """All objects of a syntax tree."""
     waiting = [tree]
     while waiting:
         value = waiting.pop()
@@ -129,20 +129,20 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) -> Iterator[Any]:
-    """A connection in a transaction: the block commits it, or it is rolled back.
+    """Open a connection in a transaction; the block commits it, otherwise it is rolled back.
 
-    What fails is a `SourceError` that names the database and holds no password. A signal cancels the statement that the
-    server is at, and is a KeyboardInterrupt at once.
+    A failure is a `SourceError` that names the database and contains no password. A signal cancels the statement that
+    the server is running and raises a KeyboardInterrupt immediately.
     """
     try:
         import adbc_driver_postgresql.dbapi as driver
     except ImportError as error:
-        raise UsageError("The driver of PostgreSQL is not installed: install lifeworth[postgres].") from error
+        raise UsageError("The PostgreSQL driver is not installed: install lifeworth[postgres].") from error
     calls = Calls(driver.Error)
 
     def connect() -> Any:
         connection = driver.connect(uri.get_secret_value(), autocommit=False)
-        if calls.stopped:  # nobody waits for it any more
+        if calls.stopped:  # the caller no longer waits for it
             connection.close()
         return connection
 
@@ -152,7 +152,7 @@ def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) ->
             try:
                 yield _Interruptible(connection, calls, connection.adbc_cancel)
             finally:
-                calls.end(connection.close)  # what was not committed is rolled back
+                calls.end(connection.close)  # rolls back what was not committed
     except (driver.Error, pa.ArrowException, OSError) as error:
         if isinstance(error, SourceError):
             raise
@@ -160,7 +160,7 @@ def postgresql_connection(uri: ConnectionString, secrets: Sequence[str] = ()) ->
 
 
 class _Interruptible:
-    """A connection, or a cursor of one, whose methods can be interrupted; of a cursor, the batches it gives as well."""
+    """A connection or a cursor whose methods can be interrupted; for a cursor, also the batches it returns."""
 
     def __init__(self, inner: Any, calls: Calls, cancel: Callable[[], None]) -> None:
         self._inner, self._calls, self._cancel = inner, calls, cancel
@@ -196,7 +196,7 @@ class _Interruptible:
 
 
 _OURS_TO_HIDE = [
-    # The server's own sentence is the first line after its severity. Its DETAIL may hold a row, and so a customer.
+    # The server's message is the first line after its severity. Its DETAIL may contain a row, and so a customer.
     (re.compile(r"^.*?\b(?:ERROR|FATAL|PANIC):\s+", re.DOTALL), ""),
     (re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?"), ""),
     (re.compile(r"\n\s*(?:LINE \d+|DETAIL|HINT|CONTEXT|STATEMENT|Query was|Is the server running).*$", re.DOTALL), ""),
@@ -209,9 +209,9 @@ _OURS_TO_HIDE = [
 
 
 def failed(where: str, error: BaseException, secrets: list[str] | None = None) -> SourceError:
-    """One sentence: which database, and what it said; without positions, rows, the query and secrets.
+    """Build one sentence from the database and its message, without positions, rows, the query and secrets.
 
-    The driver's own exception, from which it is raised, loses its secrets too.
+    The secrets are also removed from the driver's exception, which is its cause.
     """
     text = redact(str(error).strip(), secrets or [])
     redact_error(error, secrets or [])
@@ -223,7 +223,7 @@ def failed(where: str, error: BaseException, secrets: list[str] | None = None) -
 
 @contextmanager
 def rethrown(problems: list[BaseException]) -> Iterator[None]:
-    """Raise what broke our own rows rather than what a driver made of it."""
+    """Raise the error that occurred in our own rows rather than what a driver made of it."""
     try:
         yield
     except BaseException as error:
@@ -233,7 +233,7 @@ def rethrown(problems: list[BaseException]) -> Iterator[None]:
 
 
 def watched(rows: pa.RecordBatchReader, problems: list[BaseException]) -> pa.RecordBatchReader:
-    """The same rows; what breaks them is noted before a driver turns it into a text of its own."""
+    """The same rows; an error among them is recorded before a driver converts it to its own message."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:

@@ -1,4 +1,4 @@
-"""What a job would do."""
+"""A dry run: describe what a job would do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ from lifeworth.redaction import redacting
 
 
 def dry_run(job: Job, run_id: str | None = None) -> list[str]:
-    """What a run would do, a sentence a step; places are looked at, and nothing is written.
+    """Describe what a run would do, one sentence per step, without writing anything.
 
-    A query is run for the names and types of its columns, and can only read; one with `unrestricted_sql` is not run.
+    A query is run in a way that cannot write, and only for the names and types of its columns; a query with
+    `unrestricted_sql` is not run.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    run_id : str, optional
+        The id under which a sink that appends stores the rows; default, the last day observed.
+
+    Returns
+    -------
+    list of str
+        The sentences, in the order of the steps.
 
     Raises
     ------
-    UsageError, DataError, SourceError : what would stop it, as far as can be told without reading all rows.
+    UsageError, DataError, SourceError
+        If the run would stop, as far as this can be determined without reading all rows.
     """
     with redacting(job.secrets):
         return _sentences(job, run_id)
@@ -29,37 +43,38 @@ def _sentences(job: Job, run_id: str | None) -> list[str]:
     names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
     names += [] if model.by is None or model.by in names else [model.by]
     if section.unrestricted_sql:
-        sentences = [f"Read {source.label}, which is not tried here: source.unrestricted_sql lets it write."]
+        sentences = [f"Read {source.label}, which is not tried here, because source.unrestricted_sql lets it write."]
     else:
         with source.reader(names) as rows:
             kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
         sentences = [f"Read {source.label}: {kinds}."]
-    end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date there is"
+    end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date in the data"
     sentences.append(f'Count purchases by "{job.rfm.period}", {end}, in the unit "{job.rfm.time_unit}".')
     if job.rfm.incremental:
-        sentences.append("Count anew only customers that files new since the last run speak of.")
+        sentences.append("Recount only customers who occur in files that are new since the last run.")
     registry = Registry(job.root / model.registry)
     if model.fits:
         money = "" if model.spend == "none" or not section.amount else f" and {model.spend}"
         sentences.append(f"Fit {model.purchases}{money} ({model.method}, {model.draws:,} draws, seed {model.seed}).")
         if model.by is not None:
             sentences.append(
-                f"Fit each {model.by} by itself that has {model.least_per_segment:,} customers who came back; the "
-                "others, and customers of several, get the fit of all."
+                f"Fit a separate model for each {model.by} with at least {model.least_per_segment:,} repeat "
+                "customers; all other customers, and customers of several segments, get the model of all "
+                "customers."
             )
     else:
         path = job.root / model.saved if model.saved else registry.path(str(model.registered), model.version)
         load(path)
-        sentences.append(f"Take the model {path}.")
+        sentences.append(f"Use the model {path}.")
     worst = '"ok"' if job.gate.accept == "ok" else '"ok" or "warn"'
-    sentences.append(f"Go on if its verdict is {worst}.")
+    sentences.append(f"Continue if its verdict is {worst}.")
     if job.gate.backtest is not None:
         sentences.append(
-            f"Hold back the last {job.gate.backtest}, and go on if the purchases foretold for them are within "
-            f"{job.gate.most_bias:.0%} of those made."
+            f"Hold out the last {job.gate.backtest}, and continue if the predicted purchases are within "
+            f"{job.gate.most_bias:.0%} of the actual ones."
         )
     if model.register_as is not None:
-        then = "and promote it once its scores are out" if model.promote else "and leave the champion as it is"
+        then = "and promote it after its scores are published" if model.promote else "and keep the current champion"
         sentences.append(f"Register it as {model.register_as!r} in {registry.folder}, {then}.")
     sentences.append(
         f"Score customers over {scores.horizon} (uncertainty {scores.uncertainty}, seed {scores.seed}), "
@@ -69,7 +84,5 @@ def _sentences(job: Job, run_id: str | None) -> list[str]:
     if job.sink.mode == "append":
         sentences.append(f"Append the scores to {sink.label} under the run id {run_id or 'of the last day observed'}.")
     else:
-        sentences.append(
-            f"Write the scores to {sink.label}, {'in place of what is there' if there else 'which is new'}."
-        )
+        sentences.append(f"Write the scores to {sink.label}, {'replacing what is there' if there else 'which is new'}.")
     return sentences

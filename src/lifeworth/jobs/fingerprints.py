@@ -1,4 +1,4 @@
-"""Fingerprints: whether a table or a model is the same as the one before."""
+"""Fingerprints: whether a table or a model is the same as an earlier one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lifeworth.rfm import RFM
 
 
 def of_values(values: Any) -> str:
-    """Of plain values, whatever the order of their keys."""
+    """Fingerprint of JSON-like values, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def of_rfm(rfm: RFM) -> str:
-    """Of an RFM table, its units with it. Rows are sorted there: the order of transactions does not matter."""
+    """Fingerprint of an RFM table and its units. Its rows are sorted, so the order of transactions does not matter."""
     frame = rfm.to_pandas()
     if rfm.past_spend is not None:
         frame["past_spend"] = rfm.past_spend
@@ -32,7 +32,7 @@ def of_rfm(rfm: RFM) -> str:
 
 
 def of_clv(clv: CLV) -> str:
-    """Of the draws of a model and their units, and of what a calibration has learned."""
+    """Fingerprint of a model: its draws, their units, and its recalibration."""
     digest = hashlib.sha256()
     for fit in (clv.purchases, clv.spend):
         if fit is not None:
@@ -45,18 +45,18 @@ def of_clv(clv: CLV) -> str:
 
 
 def of_array(values: Any) -> str:
-    """Of the numbers in an array."""
+    """Fingerprint of the numbers in an array."""
     return hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def of_file(path: Path) -> str:
-    """Of what is in a file."""
+    """Fingerprint of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Digesting:
-    """A file that keeps nothing but a digest of what is written to it."""
+    """A file object that keeps only a digest of what is written to it."""
 
     closed = False
 
@@ -68,7 +68,7 @@ class _Digesting:
         return len(content)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: nothing is buffered."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""

@@ -1,4 +1,4 @@
-"""Whether a new model may take a champion's place: by its diagnostics, and by what it would have foretold."""
+"""Whether a new model may replace the champion: by its diagnostics, and by a backtest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lifeworth.jobs.segments import Segments
 from lifeworth.periods import UNIT_NAMES, TimeUnit, add_months, horizon_length, period_end
 from lifeworth.rfm import RFM
 
-# Gives the RFM table up to a date, and what its customers did after it.
+# Returns the RFM table up to a date, and what its customers did afterwards.
 Split = Callable[[pd.Timestamp], tuple[RFM, pd.DataFrame]]
 _FAILED = "The model did not pass its backtest"
 
@@ -29,9 +29,9 @@ class Judgement:
 
     Attributes
     ----------
-    refusal : why not, in a few words; empty if it may.
-    reasons : sentences behind it.
-    backtest : what was foretold of held-out time, if it was asked for.
+    refusal : the reason for a refusal, in a few words; empty if the model may be used.
+    reasons : sentences that explain the refusal.
+    backtest : the result of the backtest, if the job has one.
     """
 
     refusal: str = ""
@@ -43,7 +43,7 @@ class Judgement:
 
 
 def judge_diagnostics(models: Models, gate: GateSection) -> Judgement:
-    """What diagnostics and `gate.accept` say."""
+    """Judge a model by its diagnostics and `gate.accept`."""
     if models.verdict == "fail":
         return Judgement("The model failed its diagnostics", tuple(models.reasons))
     if models.verdict == "warn" and gate.accept == "ok":
@@ -60,14 +60,14 @@ def judge_by_backtest(
     split: Split,
     progress: Progress,
 ) -> Judgement:
-    """Fit what the job fits on all but the last `gate.backtest`, and hold what it foretells against what happened.
+    """Fit the job's models on all but the last `gate.backtest`, and compare their predictions with what happened.
 
-    This is the one place where a job meets held-out time. The champion foretells the same customers' purchases beside
-    it; it may have learned from some of the time held out, which speaks for it.
+    This is the only part of a job that uses holdout data. The champion predicts the purchases of the same customers for
+    comparison; it may have been fitted on some of the holdout data, which is to its advantage.
     """
     assert gate.backtest is not None
     if rfm.observation_end is None:
-        return Judgement(_FAILED, ("No end of observation is known, so that no time can be held out.",))
+        return Judgement(_FAILED, ("The end of observation is not known, so that no time can be held out.",))
     edge = _before(rfm.observation_end, gate.backtest, rfm.period or "D")
     try:
         calibration, holdout = split(edge)
@@ -80,18 +80,18 @@ def judge_by_backtest(
             "candidate": _scored(candidate, calibration, own, holdout),
         }
     except (DataError, FitError) as error:
-        return Judgement(_FAILED, (f"It could not be made: {error}",))
+        return Judgement(_FAILED, (f"The backtest could not be run: {error}",))
     if champion is not None:
         try:
             found["champion"] = _scored(champion, calibration, own, holdout)
-        except UsageError:  # in another unit of time: not to be compared
+        except UsageError:  # in another unit of time: cannot be compared
             found["champion"] = None
     reasons = tuple(_against(found, gate))
     return Judgement(_FAILED if reasons else "", reasons, found)
 
 
 def _before(end: pd.Timestamp, length: str, period: TimeUnit) -> pd.Timestamp:
-    """A date in the last period of calibration, when so much is held out before the end of observation."""
+    """A date in the last period of calibration, if `length` is held out before the end of observation."""
     number, unit = float(length[:-1]), length[-1]
     if unit in ("M", "Y") and number.is_integer():
         edge = add_months(period_end(end, period), -int(number) * (12 if unit == "Y" else 1))
@@ -110,7 +110,7 @@ def _scored(models: Models, calibration: RFM, segments: Segments | None, holdout
 
 
 def _plain(scores: dict[str, Any]) -> dict[str, Any]:
-    """Without what cannot be said: an account holds no NaN."""
+    """Replace NaN by None, because JSON has no NaN."""
     return {name: None if math.isnan(value) else value for name, value in scores.items()}
 
 
@@ -118,18 +118,18 @@ def _against(found: dict[str, Any], gate: GateSection) -> list[str]:
     span = f"the {found['length']:g} {UNIT_NAMES[found['time_unit']]}s after {found['train_end']}"
     purchases = found["candidate"]["purchases"]
     if purchases["bias"] is None:
-        return [f"Nobody bought in {span}, so that the backtest says nothing."]
+        return [f"Nobody bought in {span}, so that the backtest is inconclusive."]
     reasons = []
     if abs(purchases["bias"]) > gate.most_bias:
         more = "more" if purchases["bias"] > 0 else "fewer"
         reasons.append(
-            f"Of {span} it would have foretold {abs(purchases['bias']):.0%} {more} purchases than there were, and "
-            f"gate.most_bias is {gate.most_bias:g}."
+            f"For {span} it would have predicted {abs(purchases['bias']):.0%} {more} purchases than were made, "
+            f"and gate.most_bias is {gate.most_bias:g}."
         )
     champion = (found.get("champion") or {}).get("purchases")
     if champion is not None and purchases["mae"] > champion["mae"] * (1 + gate.most_worse):
         reasons.append(
-            f"Of {span} its error per customer is {purchases['mae'] / champion['mae'] - 1:.0%} above the champion's, "
-            f"and gate.most_worse is {gate.most_worse:g}."
+            f"For {span} its error per customer is {purchases['mae'] / champion['mae'] - 1:.0%} above the "
+            f"champion's, and gate.most_worse is {gate.most_worse:g}."
         )
     return reasons

@@ -1,4 +1,4 @@
-"""Nights that count anew only whom new files speak of."""
+"""Incremental runs: recount only customers who occur in new files."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from lifeworth.transactions.data_notes import equal_files
 def grown(
     folder: Path, source: FilesSource, named: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[RFM, dict[str, Any]]:
-    """The RFM table of all files of a source, from what was known of them yesterday.
+    """Build the RFM table of all files of a source, starting from the state of the last run.
 
-    Where a file is gone or has changed, or settings have, all is counted from the start. A file that was touched,
-    copied or moved back, and holds what it held, has not changed.
+    All files are counted again if a file is missing or has changed, or if the settings have changed. A file that was
+    touched, copied or moved back and has the same content counts as unchanged.
 
     Parameters
     ----------
     folder : where the state is.
-    named : names of columns and the form of dates and amounts, as arguments of `RFMState`.
-    settings : of `rfm_summary`.
+    named : names of columns and the formats of dates and amounts, as arguments of `RFMState`.
+    settings : settings of `rfm_summary`.
 
     Returns
     -------
-    rfm, facts : how many files were new, and whether all was counted from the start.
+    rfm, facts : the table; how many files were new, and whether all files were counted again.
     """
     end = settings["observation_end"]
     kept = {name: settings[name] for name in ("period", "time_unit", "refunds", "currency")}
@@ -45,11 +45,11 @@ def grown(
     names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
     state = None
     try:
-        with contextlib.suppress(UsageError):  # begun with other settings
+        with contextlib.suppress(UsageError):  # created with other settings
             state = RFMState(folder, **named, **kept)
     except DamageError as error:
         _warn(error)
-    except DataError:  # of another version of lifeworth
+    except DataError:  # written by another version of lifeworth
         pass
     before = {} if state is None else {path: stamp for path, stamp in state.taken.items() if isinstance(stamp, list)}
     now = {str(path): _stamp(path, before.get(str(path))) for path in files.paths}
@@ -60,18 +60,18 @@ def grown(
     if state is not None and state.taken:
         try:
             data = _read(fresh, names, source.encoding, files.kind == "csv" and state.is_text) if fresh else None
-            rfm = state.update(data, end, taken=now)  # also of files that were touched and hold what they held
+            rfm = state.update(data, end, taken=now)  # also of files that were touched and have the same content
         except DamageError as error:
             _warn(error)
             fresh = list(files.paths)
-        except DataError:  # what one night cannot say of itself, all nights together may: how ids are written, say
+        except DataError:  # some notes, such as how ids are written, only show over several runs
             fresh = list(files.paths)
     rebuilt = rfm is None
     if rfm is None:
         Home(folder).take_away()
         rfm = RFMState(folder, **named, **kept).update(files, end, taken=now)
     if {str(path): _about(path) for path in files.paths} != {path: stamp[:_CONTENT] for path, stamp in now.items()}:
-        raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+        raise SourceError(f"{source.label} changed while it was read, and nothing was published: run again.")
     notes = [note for note in DataNotes(equal_files=equal_files(files)).sentences(0) if note not in rfm.audit.notes]
     rfm = replace(rfm, audit=replace(rfm.audit, notes=(*rfm.audit.notes, *notes)))
     return rfm, {"files": len(now), "new_files": len(fresh), "from_the_start": rebuilt}
@@ -82,14 +82,14 @@ def _warn(error: DamageError) -> None:
     warnings.warn(f"{found}: all files of the source are counted again.", DataWarning, stacklevel=3)
 
 
-_CONTENT = 4  # where the SHA-256 of its content is in a stamp
+_CONTENT = 4  # position in a stamp of the SHA-256 of the content
 
 
 def _stamp(path: Path, before: list[Any] | None) -> list[Any]:
-    """What tells a file from a later one of its name: size, times, inode and the SHA-256 of its content.
+    """What distinguishes a file from a later file of the same name: size, times, inode and the SHA-256 of its content.
 
-    The file is read only where one of the others has changed since `before`. The time of the last change of its inode
-    cannot be set, so that a file of the same size and time of modification is noticed as well.
+    The file is read only if one of the others has changed since `before`. The time of the last change of its inode
+    cannot be set, so that a change that keeps size and time of modification is noticed as well.
     """
     about = _about(path)
     if before is not None and len(before) > _CONTENT and before[:_CONTENT] == about:
@@ -97,19 +97,19 @@ def _stamp(path: Path, before: list[Any] | None) -> list[Any]:
     try:
         return [*about, of_file(path)]
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _about(path: Path) -> list[int]:
     try:
         about = path.stat()
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 
 def _read(paths: list[Path], names: list[str], encoding: str | None, as_text: bool) -> pd.DataFrame:
-    """Rows of some files; ids that only look like numbers in these are text where they are text elsewhere."""
+    """Rows of some files. Ids that look like numbers in these files are text if they are text elsewhere."""
     frames = []
     for path in paths:
         files = find_files(path, encoding)

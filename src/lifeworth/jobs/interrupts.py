@@ -1,6 +1,6 @@
-"""Calls that block in a driver, made so that signals are heard while they last.
+"""Calls that block in a driver, run so that signals are handled meanwhile.
 
-Python runs the handler of a signal between its own instructions, and so not while the main thread waits inside a driver
+Python runs signal handlers between its own instructions, and therefore not while the main thread waits inside a driver
 for a server. Here the call is made in another thread, and the main thread waits in Python.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# Seconds that a call which was told to stop is given to end, so that its connection can be closed.
+# Seconds that a cancelled call has to end, so that its connection can be closed.
 PATIENCE = 1.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -23,11 +23,11 @@ class Calls:
 
     Parameters
     ----------
-    ignored : errors of cancelling and closing after a stop, when nothing else can be done.
+    ignored : errors of cancelling and closing after a stop, which are ignored.
 
     Attributes
     ----------
-    stopped : whether somebody has asked this process to stop.
+    stopped : whether this process was asked to stop.
     """
 
     def __init__(self, *ignored: type[Exception]) -> None:
@@ -42,11 +42,12 @@ class Calls:
         Parameters
         ----------
         function : may block.
-        cancel : makes the function end, called from another thread; None: nothing does.
+        cancel : makes the function end, called from another thread; None: it cannot be cancelled.
 
         Raises
         ------
-        KeyboardInterrupt : a signal came; the function may still be running.
+        KeyboardInterrupt
+            If a signal was received; the function may still be running.
         """
         if self.stopped:
             raise KeyboardInterrupt
@@ -78,18 +79,18 @@ class Calls:
         return results[0]
 
     def stop(self) -> None:
-        """Cancel all calls, and let those who wait for them, in whatever thread, wait no more."""
+        """Cancel all calls, and end the waiting for them in all threads."""
         if not self.stopped:
             self._deadline = time.monotonic() + PATIENCE
         self.stopped = True
         for over, cancel in list(self._running.values()):
             if cancel is not None:
-                # In a thread of its own: to cancel a statement means to ask the server, which may not answer.
+                # In a separate thread: cancelling a statement is a request to the server, which may not answer.
                 threading.Thread(target=self._quietly, args=(cancel,), name="lifeworth-cancel", daemon=True).start()
             over.set()
 
     def end(self, close: Callable[[], None]) -> None:
-        """Close a connection; after a stop within `PATIENCE`, or else leave it to the end of the process."""
+        """Close a connection; after a stop, wait at most `PATIENCE` seconds and then abandon it."""
         if not self.stopped:
             self.run(close)
             return
@@ -106,9 +107,9 @@ class Calls:
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Stop all calls when a signal comes that ends this process or raises KeyboardInterrupt.
+        """Stop all calls on a signal that ends this process or raises KeyboardInterrupt.
 
-        Where the block runs in another thread than the main one, signals are left alone.
+        If the block runs outside the main thread, signals are left unchanged.
         """
         before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""A job as a file says it: checked whole before anything is read, every mistake named by its key."""
+"""A job as described by its file: validated completely before anything is read, with every error named by its key."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _connection_string(value: Any) -> Any:
 
 
 class PlaceKeys(Section):
-    """The keys of a place, of which there is one."""
+    """The keys that name a place, exactly one of which must be given."""
 
     path: str | None = None
     duckdb: str | None = None
@@ -72,7 +72,7 @@ class PlaceKeys(Section):
 
 
 class SourceSection(PlaceKeys):
-    """Where transactions are."""
+    """Where transactions are read."""
 
     query: str | None = None
     parameters: list[Any] = Field(default_factory=list)
@@ -90,32 +90,32 @@ class SourceSection(PlaceKeys):
     def _plain_parameters(cls, values: list[Any]) -> list[Any]:
         for number, value in enumerate(values, 1):
             if not isinstance(value, (str, int, float, bool, dt.date, dt.time, Secret)):
-                raise ValueError(f"has a value that is no text, number, date or boolean: ${number}")
+                raise ValueError(f"has a parameter that is not text, a number, a date or a boolean: ${number}")
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise ValueError(f"has a number of more than 64 bits: ${number}")
+                raise ValueError(f"has a parameter of more than 64 bits: ${number}")
             if isinstance(value, str) and "\0" in value:
-                raise ValueError(f"has a text with a null character: ${number}")
+                raise ValueError(f"has a parameter with a null character: ${number}")
         return values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.unrestricted_sql and (not self.duckdb or self.query is None):
-            raise ValueError("has unrestricted_sql, which only a query of DuckDB can make use of")
+            raise ValueError("has unrestricted_sql, which applies only to a query of DuckDB")
         if self._where != "path":
             if self.encoding is not None:
-                raise ValueError("has an encoding, which only files have")
+                raise ValueError("has an encoding, which applies only to files")
             if (self.table is None) == (self.query is None):
                 raise ValueError("reads a database by table or by query: give one of the two")
             if self.parameters and self.query is None:
-                raise ValueError("has parameters, and no query for them")
+                raise ValueError("has parameters, but no query that uses them")
             if self.query is not None and self.database_schema is not None:
-                raise ValueError("has a schema beside a query, which names its own")
+                raise ValueError("has a schema and a query: name the schema in the query")
             if self.duckdb == MEMORY and self.query is None:
-                raise ValueError('reads ":memory:", which holds no tables: give a query')
+                raise ValueError('reads ":memory:", which contains no tables: give a query')
         return self
 
     def place(self, root: Path) -> Source:
-        """What reads it; paths are seen from `root`."""
+        """Build the reader; relative paths are resolved against `root`."""
         values = tuple(value.get_secret_value() if isinstance(value, Secret) else value for value in self.parameters)
         asked = (self.table, self.database_schema, self.query, values)
         secrets = tuple(value.get_secret_value() for value in self.parameters if isinstance(value, Secret))
@@ -128,7 +128,7 @@ class SourceSection(PlaceKeys):
 
 
 class SinkSection(PlaceKeys):
-    """Where scores go."""
+    """Where scores are written."""
 
     mode: Literal["replace", "append"] = "replace"
     escape_formulas: bool = False
@@ -136,16 +136,16 @@ class SinkSection(PlaceKeys):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.escape_formulas and not (self.path or "").lower().endswith(".csv"):
-            raise ValueError("has escape_formulas, which only a path that ends in .csv has")
+            raise ValueError("has escape_formulas, which applies only to a path that ends in .csv")
         if self._where != "path" and self.table is None:
-            raise ValueError("writes to a database, and names no table")
+            raise ValueError("writes to a database, but has no table")
         if self.duckdb == MEMORY:
-            raise ValueError('writes to ":memory:", which is gone when the job ends: give a file')
+            raise ValueError('writes to ":memory:", which is lost when the job ends: give a file')
         self.place(Path())
         return self
 
     def place(self, root: Path) -> Sink:
-        """What writes to it; paths are seen from `root`."""
+        """Build the writer; relative paths are resolved against `root`."""
         if self.path:
             return FilesSink(_from(root, self.path), self.mode, escape_formulas=self.escape_formulas)
         assert self.table is not None
@@ -156,14 +156,16 @@ class SinkSection(PlaceKeys):
 
 
 class Job(Section):
-    """A job: from a source to a sink. `read_job` makes it of a file.
+    """A job that reads transactions from a source and writes scores to a sink; `read_job` reads one from a file.
 
-    Connection strings are kept out of its text, of its JSON and of its pickle: a job that comes out of a pickle cannot
-    reach its databases.
+    Connection strings are left out of its text, its JSON and its pickle, so that an unpickled job cannot connect to its
+    databases.
 
     Raises
     ------
-    UsageError : every mistake, each by its key, in one sentence that repeats no value.
+    UsageError
+        If anything is wrong with it. The message is one sentence that names every error by its key and repeats no
+        value.
 
     Examples
     --------
@@ -192,38 +194,61 @@ class Job(Section):
             problems = sentences(error, _KEYS, _known, DURATION)
         else:
             return
-        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error holds values, and passwords
+        raise UsageError(f"{problems}.")  # outside of the block: pydantic's own error contains values, and passwords
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
-        """Check a job that is given as a mapping of its sections."""
+        """Validate a job given as a mapping of its sections.
+
+        Parameters
+        ----------
+        obj : Mapping or Job
+            The sections by name.
+
+        Returns
+        -------
+        Job
+
+        Raises
+        ------
+        UsageError
+            If anything is wrong with it, or if settings are given.
+        """
         if isinstance(obj, cls):
             return obj
         if settings or not isinstance(obj, Mapping) or not all(isinstance(key, str) for key in obj):
-            raise UsageError("A job is checked from a mapping of its sections, without further settings.")
+            raise UsageError("A job is validated from a mapping of its sections, without further settings.")
         return cls(**obj)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
-        """Not offered: a job file is TOML."""
-        raise UsageError("A job is read from TOML: use read_job.")
+        """Not supported, because a job file is TOML.
+
+        Raises
+        ------
+        UsageError
+            Always.
+        """
+        raise UsageError("A job is read from TOML, not from JSON: use read_job.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.model.fits and self.model.method == "map" and self.gate.accept == "ok":
             raise ValueError(
-                'gate.accept = "ok" and model.method = "map" exclude each other: a point has no diagnostics'
+                'gate.accept = "ok" and model.method = "map" exclude each other: a point estimate has no diagnostics'
             )
         if self.gate.backtest is not None and not self.model.fits:
-            raise ValueError("gate.backtest is for models that are fitted: one that is taken is not fitted again")
+            raise ValueError(
+                "gate.backtest applies only to models that the job fits: remove it for a saved or registered model"
+            )
         if self.gate.otherwise == "champion" and self.model.register_as is None:
-            raise ValueError('gate.otherwise = "champion" needs model.register_as, whose champion it would be')
+            raise ValueError('gate.otherwise = "champion" needs model.register_as, which names the champion')
         if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
-            raise ValueError("model.by must be a column of its own, beside customers and dates")
+            raise ValueError("model.by must be another column than the customer and the date")
         if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
             raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
         if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":
-            raise ValueError('source.amount = "" and model.spend exclude each other: there is no money to learn from')
+            raise ValueError('source.amount = "" and model.spend exclude each other: a model of spend needs amounts')
         if self.source.path is not None and self.source.path == self.sink.path:
             raise ValueError("sink.path is source.path: the scores would replace the transactions")
         same = [
@@ -236,39 +261,47 @@ class Job(Section):
 
     @property
     def root(self) -> Path:
-        """The folder that paths in the file are seen from: its own."""
+        """The folder of the job file, against which relative paths are resolved."""
         return self._root
 
     @property
     def file(self) -> Path | None:
-        """The file that the job was read from; None for one made in Python."""
+        """The file that the job was read from; None if it was made in Python."""
         return self._file
 
     @property
     def written(self) -> dict[str, Any]:
-        """The job as its file has it, variables by their names and without passwords."""
+        """The job as its file has it: variables are shown by name, and passwords are left out."""
         return self._written
 
     @property
     def secrets(self) -> list[str]:
-        """What no message, log or manifest of this job may repeat."""
+        """Texts that messages, logs and manifests of this job must not contain."""
         places = [place.postgresql for place in (self.source, self.sink) if place.postgresql is not None]
         found = {value.get_secret_value() for value in self.source.parameters if isinstance(value, Secret)}
         return sorted(found.union(*(place.secrets for place in places)), key=len, reverse=True)
 
 
 def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Job:
-    r"""Read and check a job file.
+    r"""Read and validate a job file.
 
     Parameters
     ----------
-    path : a TOML file; paths in it are seen from its folder.
-    variables : what ${NAME} stands for; default, the environment.
+    path : str or Path
+        A TOML file; relative paths in it are resolved against its folder.
+    variables : mapping of str to str, optional
+        The values of ${NAME}; default, the environment.
+
+    Returns
+    -------
+    Job
 
     Raises
     ------
-    UsageError : every mistake of the file, each by its key, in one sentence.
-    SourceError : a file that cannot be read.
+    UsageError
+        If anything is wrong with the file. The message is one sentence that names every error by its key.
+    SourceError
+        If the file cannot be read.
 
     Examples
     --------
@@ -284,16 +317,16 @@ def read_job(path: str | Path, variables: Mapping[str, str] | None = None) -> Jo
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        problem = SourceError(redact(f"{path} could not be read: {error.strerror or error}."))
+        problem = SourceError(redact(f"{path} cannot be read: {error.strerror or error}."))
     except UnicodeDecodeError:
         problem = UsageError(f"{path} is not text in UTF-8.")
     except RecursionError:
         problem = UsageError(f"{path} is nested too deeply.")
-    except ValueError as error:  # of tomllib; and of a path with a null character, or a number too long to be read
+    except ValueError as error:  # from tomllib; also for a path with a null character, or a number with too many digits
         text = str(error).partition(":")[0] if "integer string" in str(error) else str(error)
         problem = UsageError(redact(f"{path} is not TOML: {text[:1].lower()}{text[1:]}."))
     if problem is not None:
-        raise problem  # outside of the block: what it would come from holds the content of the file
+        raise problem  # outside of the block: the original error contains the content of the file
     problems: list[str] = []
     filled = _filled(content, os.environ if variables is None else variables, "", problems)
     if problems:
@@ -313,11 +346,11 @@ def _from(root: Path, path: str) -> str:
         return path if path == MEMORY else str(root / Path(path).expanduser())
     except RuntimeError:
         user = Path(path).parts[0]
-    raise UsageError(f"There is no home folder {user} on this machine: write the whole path.")
+    raise UsageError(f"There is no home folder {user} on this machine: write the full path.")
 
 
 def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[str]) -> Any:
-    """The content of a file with variables in place of their names."""
+    """The content of a file with variables replaced by their values."""
     if isinstance(value, dict):
         return {k: _filled(v, variables, f"{key}.{k}".lstrip("."), problems) for k, v in value.items()}
     if isinstance(value, list):
@@ -327,7 +360,8 @@ def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[s
     names = _VARIABLE.findall(value)
     if names and key == "source.query":
         problems.append(
-            f"source.query holds ${{{names[0]}}}: values belong in source.parameters, as $1, $2 in the query"
+            f"source.query contains ${{{names[0]}}}: put values into source.parameters and refer to them as $1, "
+            "$2 in the query"
         )
         return value
     unset = [name for name in dict.fromkeys(names) if name not in variables]
@@ -337,7 +371,7 @@ def _filled(value: Any, variables: Mapping[str, str], key: str, problems: list[s
 
 
 def _without_passwords(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a file as a manifest shows it: of a connection string its place alone."""
+    """The content of a file as a manifest shows it: connection strings are reduced to the place."""
 
     def shown(key: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -357,7 +391,7 @@ def _place_of(text: str) -> str:
     try:
         return ConnectionString(text).place
     except UsageError:
-        return "PostgreSQL"  # with variables in it, which make it whole
+        return "PostgreSQL"  # with variables in it, which are needed to parse it
 
 
 _SECTIONS: dict[str, type[Section]] = {

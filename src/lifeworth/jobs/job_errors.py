@@ -1,4 +1,4 @@
-"""What is wrong with a job, in sentences that name keys and show no values."""
+"""Validation errors of a job, as sentences that name keys and show no values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lifeworth.redaction import redact
 
 
 def sentences(error: ValidationError, keys: set[str], known: Callable[[list[str]], list[str]], duration: str) -> str:
-    """All findings of pydantic's, each in our words; none shows a value.
+    """Convert all errors of pydantic to our own sentences, which contain no values.
 
     Parameters
     ----------
     error : what pydantic raises.
     keys : all keys of a job.
-    known : the keys of the job, of [], or of a section, of [its name].
+    known : returns the keys of the job for [], or of a section for [its name].
     duration : the pattern of durations.
     """
     found = (_sentence(dict(one), keys, known, duration) for one in error.errors(include_url=False))
@@ -27,7 +27,7 @@ def sentences(error: ValidationError, keys: set[str], known: Callable[[list[str]
 
 
 def _sentence(found: dict[str, Any], keys: set[str], known: Callable[[list[str]], list[str]], duration: str) -> str:
-    """A finding of pydantic's, in our words: which key, and what is wrong with it. It never shows the value."""
+    """Convert an error of pydantic to our own sentence: which key, and what is wrong with it, without the value."""
     steps = [
         str(step)
         for step in found["loc"]
@@ -38,11 +38,11 @@ def _sentence(found: dict[str, Any], keys: set[str], known: Callable[[list[str]]
     context = found.get("ctx", {})
     if kind == "extra_forbidden":
         names = known(steps[:-1])
-        if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # a value in the place of a key, perhaps: it is not repeated
-            return f"{'.'.join(steps[:-1]) or 'the job'} has a key that no job has; there are: {', '.join(names)}"
+        if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # may be a value in the place of a key: it is not repeated
+            return f"{'.'.join(steps[:-1]) or 'the job'} has an unknown key; valid keys are: {', '.join(names)}"
         close = difflib.get_close_matches(steps[-1], names, 1)
-        return f"{key} is no key of a job; " + (
-            f"did you mean {close[0]}?" if close else f"there are: {', '.join(names)}"
+        return f"{key} is not a key of a job; " + (
+            f"did you mean {close[0]}?" if close else f"valid keys are: {', '.join(names)}"
         )
     if kind == "missing":
         return f"{key} is missing"
@@ -60,5 +60,5 @@ def _sentence(found: dict[str, Any], keys: set[str], known: Callable[[list[str]]
 
 
 def _own(text: str) -> bool:
-    """Whether a sentence begins with a subject of its own rather than with a verb for the section's."""
+    """Whether a sentence begins with its own subject rather than with a verb that follows the section's name."""
     return not text.startswith(("needs ", "has ", "reads ", "writes ", "takes "))

@@ -1,4 +1,4 @@
-"""Sections of a job file that name no place: how purchases are counted, models, gate, scores and records."""
+"""Sections of a job file without places: counting, models, gate, scores and records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from lifeworth.families import FAMILIES
 from lifeworth.value import Terms
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -18,7 +20,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Section(BaseModel):
-    """A table of a job file: no key that is not known, and no value of another type."""
+    """A table of a job file, in which unknown keys and values of other types are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -29,9 +31,9 @@ class Section(BaseModel):
             return value
         query = info.field_name == "query"
         if any(0xD800 <= ord(character) < 0xE000 for character in value):
-            raise ValueError("has a character that is no text (half of a surrogate pair)")
+            raise ValueError("has a character that is not text (half of a surrogate pair)")
         if "\0" in value or (not query and _CONTROL.search(value)):
-            raise ValueError("has a control character in it, such as a line break or a null character")
+            raise ValueError("has a control character, such as a line break or a null character")
         if not query and len(value) > _MOST_CHARACTERS:
             raise ValueError(f"has more than {_MOST_CHARACTERS:,} characters")
         return value
@@ -51,14 +53,14 @@ class RFMSection(Section):
     incremental: bool = False
 
     def settings(self) -> dict[str, Any]:
-        """Arguments of `rfm_summary`."""
+        """Return the arguments of `rfm_summary`."""
         return self.model_dump(exclude={"incremental"})
 
 
 class ModelSection(Section):
-    """What is fitted, or which fit is taken."""
+    """Which models are fitted, or which saved model is used."""
 
-    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd"
+    purchases: str = "bg_nbd"
     by: str | None = Field(default=None, min_length=1)
     least_per_segment: int = Field(default=500, ge=1)
     spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
@@ -72,22 +74,33 @@ class ModelSection(Section):
     promote: bool = True
     registry: str = "models"
 
+    @field_validator("purchases", mode="after")
+    @classmethod
+    def _is_a_model_of_purchases(cls, value: str) -> str:
+        names = [repr(family.name) for family in FAMILIES.values() if family.kind == "purchases"]
+        if repr(value) not in names:
+            expected = f"{', '.join(names[:-1])} or {names[-1]}"
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
         taken = [name for name in ("saved", "registered") if getattr(self, name)]
         if len(taken) == 2:
-            raise ValueError("has both saved and registered: take a model from one place")
+            raise ValueError("has both saved and registered: give one of the two")
         if taken and (lost := sorted(fitting & self.model_fields_set)):
-            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would change nothing")
+            raise ValueError(f"takes a model as it is ({taken[0]}), so that {' and '.join(lost)} would have no effect")
         if "version" in self.model_fields_set and self.registered is None:
-            raise ValueError("has a version, and no registered model that it would be of")
+            raise ValueError("has a version, but no registered model")
         if "promote" in self.model_fields_set and self.register_as is None:
-            raise ValueError("has promote, and no register_as: there is nothing to promote")
+            raise ValueError("has promote, but no register_as: there is nothing to promote")
         if "least_per_segment" in self.model_fields_set and self.by is None:
-            raise ValueError("has least_per_segment, and no by: there are no segments")
+            raise ValueError("has least_per_segment, but no by: there are no segments")
         if self.by is not None and len(self.register_as or "") > 40:
-            raise ValueError("has a register_as of more than 40 letters, which names of segments are put after")
+            raise ValueError(
+                "has a register_as of more than 40 characters, to which the names of segments are appended: shorten it"
+            )
         return self
 
     @property
@@ -97,7 +110,7 @@ class ModelSection(Section):
 
 
 class GateSection(Section):
-    """What must hold before anything is published."""
+    """The conditions for publishing."""
 
     accept: Literal["ok", "warn"] = "warn"
     least_customers: int = Field(default=1, ge=1)
@@ -111,7 +124,7 @@ class GateSection(Section):
     def _check(self) -> Self:
         lost = sorted({"most_bias", "most_worse"} & self.model_fields_set)
         if lost and self.backtest is None:
-            raise ValueError(f"has {' and '.join(lost)}, and no backtest that would be held to it")
+            raise ValueError(f"has {' and '.join(lost)}, but no backtest, to which they apply")
         return self
 
 
@@ -132,17 +145,17 @@ class ScoresSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        Terms(**self.terms()).clock("W", None)  # its sentences name the key
+        Terms(**self.terms()).clock("W", None)  # its messages name the key
         return self
 
     def terms(self) -> dict[str, Any]:
-        """Arguments of `CLV.predict`."""
+        """Return the arguments of `CLV.predict`."""
         given = self.model_dump(exclude={"rows_per_block"})
         return given | {"uncertainty": None if self.uncertainty == "none" else self.uncertainty}
 
 
 class RecordsSection(Section):
-    """Where a run leaves its account."""
+    """Where a run writes its records."""
 
     folder: str = "runs"
     metrics: str | None = None

@@ -1,4 +1,4 @@
-"""What a run says: a log of events, an account at its end, and figures for whoever watches."""
+"""Records of a run: a log of events, a manifest at its end, and metrics for monitoring."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from lifeworth.atomic_files import replacing
 from lifeworth.errors import SourceError
 
 Shown = Literal["human", "json"]
-# Where sentences name the first customers that something is wrong with.
+# The parts of messages that name the first customers concerned.
 _CUSTOMERS = re.compile(r"\s*\(first customers: .*\)(?=:)|; customer [^;]*(?=\))", re.DOTALL)
 _VERDICTS = {"ok": 0, "warn": 1, "fail": 2}
 
 
 def without_customers(text: str) -> str:
-    """A sentence without the customers that it names."""
+    """Remove the customers that a sentence names."""
     return _CUSTOMERS.sub("", text)
 
 
 class Journal:
-    """A log: JSON lines in a file, and on stderr where asked for. It holds counts and names of steps, no customers.
+    """A log: JSON lines in a file and, on request, on stderr. It contains counts and names of steps, and no customers.
 
     Parameters
     ----------
-    path : the file; None: none.
-    shown : "human" or "json" lines on stderr as well; None: silence.
+    path : the file; None: no file.
+    shown : "human" or "json": also log to stderr in this form; None: do not.
     """
 
     def __init__(self, path: Path | None, shown: Shown | None = None, stream: TextIO | None = None) -> None:
@@ -40,7 +40,7 @@ class Journal:
         self.steps: list[dict[str, Any]] = []
 
     def say(self, event: str, **facts: Any) -> None:
-        """Note an event."""
+        """Log an event."""
         record = {"time": now(), "event": event, **facts}
         line = json.dumps(record, ensure_ascii=False, default=str)
         if self.path is not None:
@@ -58,22 +58,22 @@ class Journal:
 
     @contextmanager
     def step(self, name: str) -> Iterator[dict[str, Any]]:
-        """Note how long a block takes, and the facts it leaves in the dictionary it is given."""
+        """Log how long a block takes, with the facts that the block puts into the dictionary."""
         facts: dict[str, Any] = {}
         begun = time.monotonic()
         yield facts
-        seconds = round(time.monotonic() - begun, 3)  # of a clock that nobody sets
+        seconds = round(time.monotonic() - begun, 3)  # monotonic: changes of the system's time do not matter
         self.steps.append({"step": name, "seconds": seconds})
         self.say(name, seconds=seconds, **facts)
 
 
 def now() -> str:
-    """The time, in UTC."""
+    """The current time, in UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has had, in bytes; None where the system does not tell."""
+    """The peak memory of this process in bytes; None where the system does not report it."""
     if sys.platform == "win32":
         return None
     import resource
@@ -83,17 +83,17 @@ def peak_memory() -> int | None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write an account, whole or not at all."""
+    """Write a record as JSON, completely or not at all."""
     with replacing(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-        # A path that is not Unicode is written as JSON escapes it.
+        # A path that is not Unicode is written with JSON's escapes.
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def write_metrics(path: Path, manifest: dict[str, Any]) -> None:
-    """Write what monitoring reads: an OpenMetrics text file of gauges, one run of one job.
+    """Write metrics for monitoring: an OpenMetrics text file of gauges for one run of one job.
 
-    The time of the last success outlives the failures after it.
+    The time of the last success is kept when later runs fail.
     """
     job = manifest["job"]
     done = manifest["status"] == "done"
@@ -108,13 +108,16 @@ def write_metrics(path: Path, manifest: dict[str, Any]) -> None:
         ("run_end_timestamp_seconds", "When the last run ended.", {}, ended),
         ("last_success_timestamp_seconds", "When a run last published its scores.", {}, last),
         ("run_duration_seconds", "How long the last run took.", {}, manifest["seconds"]),
-        ("run_peak_memory_bytes", "The most memory the last run had.", {}, manifest["peak_memory_bytes"]),
+        ("run_peak_memory_bytes", "Peak memory of the last run.", {}, manifest["peak_memory_bytes"]),
         ("input_rows", "Transactions read.", {}, rfm.get("audit", {}).get("rows_in")),
         *(("input_rows_left_out", "Transactions left out.", {"reason": r}, n) for r, n in left_out.items()),
         ("customers", "Customers in the RFM table.", {}, rfm.get("customers")),
         ("model_verdict", "0 ok, 1 warn, 2 fail.", {}, _VERDICTS.get(model.get("verdict", ""))),
         ("rows_written", "Scores published.", {}, manifest.get("output", {}).get("rows")),
-        *(("expected_" + name, f"Expected {name} of all.", {}, one["expected"]) for name, one in total.items()),
+        *(
+            ("expected_" + name, f"Expected {name} of all customers.", {}, one["expected"])
+            for name, one in total.items()
+        ),
     ]
     lines: list[str] = []
     for name, text, labels, value in figures:
@@ -140,5 +143,5 @@ def _last_success(path: Path, job: str) -> float | None:
     found = re.search(rf'(?m)^lifeworth_last_success_timestamp_seconds{{job="{re.escape(job)}"}} ([0-9.e+]+)$', text)
     try:
         return float(found[1]) if found else None
-    except ValueError:  # a damaged file: 1.2.3, say
+    except ValueError:  # a damaged file, with 1.2.3 for example
         return None

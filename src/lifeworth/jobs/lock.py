@@ -1,4 +1,4 @@
-"""One run at a time: a lock that the system lets go of when its holder ends, however it ends."""
+"""One run at a time: a lock that the system releases when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lifeworth.errors import SourceError
 
 @contextmanager
 def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
-    """Hold a lock while the block runs; refuse, or wait, where somebody else holds it."""
+    """Hold a lock while the block runs; raise, or wait, if another process holds it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -20,7 +20,7 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
         raise SourceError(f"{path} cannot be written: {error.strerror or error}.") from error
     try:
         if not _take(handle, wait):
-            raise SourceError(f"{what} is running already (process {_holder(handle)}): wait until it has ended.")
+            raise SourceError(f"{what} is already running (process {_holder(handle)}): wait until it has ended.")
         os.truncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

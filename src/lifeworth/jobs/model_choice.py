@@ -1,4 +1,4 @@
-"""Which models a run scores with: fitted, registered and judged, or taken as they are."""
+"""Which models a run scores with: fitted, registered and judged, or loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lifeworth.rfm import RFM
 
 @dataclass
 class Chosen:
-    """The models to score with, and the versions that become champions once their scores are out."""
+    """The models to score with, and the versions that become champions after their scores are published."""
 
     models: Models
     promotions: list[tuple[str, int]] = field(default_factory=list)
@@ -28,11 +28,11 @@ class Chosen:
 
 @dataclass
 class Choice:
-    """How a run comes to its models; what is found on the way is noted in the manifest.
+    """How a run obtains its models; what is found meanwhile is added to the manifest.
 
     Attributes
     ----------
-    split : gives calibration and holdout up to a date, for the backtest.
+    split : returns calibration and holdout for a date, for the backtest.
     """
 
     job: Job
@@ -43,7 +43,7 @@ class Choice:
     split: Split
 
     def taken(self) -> Chosen:
-        """The model that the job names."""
+        """Load the model that the job names."""
         section = self.job.model
         with self.journal.step("model") as facts:
             if section.registered is not None:
@@ -61,11 +61,11 @@ class Choice:
         return Chosen(models)
 
     def fitted(self, rfm: RFM, segments: Segments | None, folder: Path) -> Chosen:
-        """Models fitted now, if they may be used; else what `gate.otherwise` says."""
+        """Fit the models and return them if they may be used; otherwise do what `gate.otherwise` says."""
         section, gate = self.job.model, self.job.gate
         with self.journal.step("model") as facts:
             models, known = fit_models(rfm, segments, section, folder, self.progress)
-            self._note(models, "fitted by a run before" if known else "fitted", facts)
+            self._note(models, "fitted by an earlier run" if known else "fitted", facts)
         judged = judge_diagnostics(models, gate)
         if judged.refusal:
             return self._otherwise(judged)
@@ -91,7 +91,7 @@ class Choice:
         return [(shelf_name(self.job.model.register_as, segment), clv) for segment, clv in models]
 
     def _champion(self) -> Models | None:
-        """The champions that a new fit would take the place of."""
+        """The champions that a new fit would replace."""
         name, by = self.job.model.register_as, self.job.model.by
         if name is None or self.registry.champion(name) is None:
             return None
@@ -102,7 +102,7 @@ class Choice:
         return Models(self.registry.load(name), own, by=by)
 
     def _otherwise(self, judged: Judgement) -> Chosen:
-        """The champion, where the job would rather have its scores than none; or the end."""
+        """Return the champion if `gate.otherwise` says so; otherwise raise."""
         self.manifest["model"]["refused"] = without_customers(str(judged))
         champion = self._champion() if self.job.gate.otherwise == "champion" else None
         if champion is None:
@@ -115,7 +115,7 @@ class Choice:
         return Chosen(champion)
 
     def _note(self, models: Models, came: str, facts: dict[str, Any]) -> None:
-        """Which models there are, for the manifest and the log."""
+        """Add the models to the manifest and the log."""
         section = self.job.model
         told: dict[str, Any] = {
             "came": came,
@@ -134,14 +134,14 @@ class Choice:
             facts |= {"own": len(models.own), "pooled": len(models.thin)}
 
     def _drift(self, registered: list[tuple[str, int]]) -> None:
-        """How far the parameters have gone from the champions'."""
+        """Add how far the parameters have moved from the champions'."""
         found: dict[str, dict[str, float]] = {}
         for name, version in registered:
             if self.registry.champion(name) in (None, version):
                 continue
             try:
                 beside = self.registry.compare(name, version)
-            except UsageError:  # of another family: there is nothing to compare
+            except UsageError:  # of another family: cannot be compared
                 continue
             drift = {str(parameter): round(float(gone), 3) for parameter, gone in beside["drift"].items()}
             found[name] = {parameter: gone for parameter, gone in drift.items() if math.isfinite(gone)}
@@ -164,12 +164,12 @@ def _fits(clv: CLV) -> list[dict[str, Any]]:
 
 
 def _scoring(path: Path) -> CLV:
-    """A saved model that can score customers."""
+    """Load a saved model that can score customers."""
     model = load(path)
     if isinstance(model, PurchaseFit):
         return CLV(model)
     if not isinstance(model, CLV):
-        raise UsageError(f"{path} holds a model of spend alone: a model of purchases is needed to score customers.")
+        raise UsageError(f"{path} contains only a model of spend: scoring customers needs a model of purchases.")
     return model
 
 

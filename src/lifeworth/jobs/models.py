@@ -1,4 +1,4 @@
-"""The models of a run: one for all customers and, where a job asks for it, one for each segment that can bear it."""
+"""The models of a run: one for all customers and, if a job asks for it, one for each segment with enough data."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _WORST = ("fail", "warn", "ok")
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What customers are scored with.
+    """The models that customers are scored with.
 
     Attributes
     ----------
-    pooled : the model of all customers, for those whose segment has none of its own.
-    own : by the name of their segment.
-    thin : segments without a model of their own, and why.
-    by : the column of segments; None where there are none.
+    pooled : the model of all customers, used for those whose segment has no model.
+    own : models by the name of their segment.
+    thin : segments without a model, and the reason.
+    by : the column of segments; None if there are none.
     """
 
     pooled: CLV
@@ -48,19 +48,19 @@ class Models:
     by: str | None = None
 
     def __iter__(self) -> Iterator[tuple[str | None, CLV]]:
-        """Every model with its segment; None is the pooled one."""
+        """Every model with its segment, which is None for the pooled model."""
         yield None, self.pooled
         yield from self.own.items()
 
     @property
     def verdict(self) -> str:
-        """The worst of all."""
+        """The worst verdict of all models."""
         verdicts = [clv.verdict for _, clv in self]
         return next(verdict for verdict in _WORST if verdict in verdicts)
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks against them, with the segment."""
+        """The reasons for the verdicts, with the segment."""
         found = []
         for segment, clv in self:
             for part in (clv.purchases, clv.spend):
@@ -71,7 +71,7 @@ class Models:
 
     @property
     def fingerprint(self) -> str:
-        """Of the draws of all."""
+        """Fingerprint of all models."""
         if not self.own and self.by is None:
             return fingerprints.of_clv(self.pooled)
         return fingerprints.of_values([[segment, fingerprints.of_clv(clv)] for segment, clv in self])
@@ -79,9 +79,9 @@ class Models:
     def predict_both(
         self, rfm: RFM, segments: Segments | None, terms: dict[str, Any]
     ) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.float64]]]:
-        """Scores of customers in their order, and the sums of their draws (none without uncertainty).
+        """Return scores of customers in their order, and the sums of their draws (none without uncertainty).
 
-        Where there are segments, a column names the one whose own model was used; it is missing for the pooled one.
+        If there are segments, a column names the segment whose model was used; it is missing for the pooled model.
         """
         if segments is None:
             frame, totals = self.pooled.predict_both(rfm, **terms)
@@ -101,7 +101,7 @@ class Models:
 
     def _shares(self, segments: Segments) -> Iterator[tuple[str | None, npt.NDArray[np.int64]]]:
         """The rows of each model."""
-        names = np.array([name in self.own for name in segments.names] + [False])  # the last is that of -1
+        names = np.array([name in self.own for name in segments.names] + [False])  # the last one is that of code -1
         codes = np.where(names[segments.codes], segments.codes, -1)
         for code in np.unique(codes).tolist():
             yield None if code < 0 else segments.names[code], np.flatnonzero(codes == code)
@@ -117,7 +117,7 @@ def _sums(totals: Any) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def added(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Draws of customers who share no model added up; where there are fewer of one, it is gone round again."""
+    """Add draws of customers who share no model; if one array has fewer draws, it is repeated cyclically."""
     if one.shape == other.shape:
         return one + other
     at = np.arange(max(len(one), len(other)))
@@ -131,15 +131,15 @@ def fit_models(
     folder: Path | None,
     progress: Progress,
 ) -> tuple[Models, bool]:
-    """Fit what a job asks for; a segment that cannot bear a fit is left to the pooled one.
+    """Fit the models of a job; a segment that has too few customers or whose fit fails uses the pooled model.
 
     Parameters
     ----------
-    folder : where finished fits are kept for a run that goes on after a kill; None: nowhere.
+    folder : where finished fits are kept for a run that continues after it was killed; None: they are not kept.
 
     Returns
     -------
-    The models, and whether all of them had been fitted by a run before.
+    The models, and whether all of them had been fitted by an earlier run.
     """
     if section.spend == "none" and rfm.monetary_value is not None:
         rfm = replace(rfm, monetary_value=None, past_spend=None)
@@ -172,7 +172,7 @@ def fit_models(
         rows = np.flatnonzero(segments.codes == code)
         repeat = int((rfm.frequency[rows] > 0).sum())
         if repeat < section.least_per_segment:
-            thin[segment] = f"{repeat:,} customers came back, fewer than model.least_per_segment"
+            thin[segment] = f"{repeat:,} repeat customers, fewer than model.least_per_segment"
             continue
         try:
             clv = fitted(f"own-{code}", rfm.take(rows))
@@ -188,7 +188,7 @@ def fit_models(
 
 
 def _kept(path: Path) -> CLV | None:
-    """A finished fit of a run that was killed, if it is complete and as it was written."""
+    """Load a finished fit of a run that was killed, if it is complete and undamaged."""
     if not _mark(path).exists():
         return None
     if is_marked(_mark(path)):
@@ -197,7 +197,7 @@ def _kept(path: Path) -> CLV | None:
             if isinstance(kept, CLV):
                 return kept
     warnings.warn(
-        f"{path} was kept by a run that was stopped, and is damaged: the model is fitted again.",
+        f"{path}, kept by a run that was stopped, is damaged: the model is fitted again.",
         DataWarning,
         stacklevel=2,
     )
@@ -210,7 +210,7 @@ def _mark(path: Path) -> Path:
 
 
 def fit_key(rfm_fingerprint: str, segments: Segments | None, section: ModelSection) -> str:
-    """What fits that were kept are known by: the same key, the same fits."""
+    """The key of kept fits: the same key means the same fits."""
     shares = None
     if segments is not None:
         shares = [segments.names, fingerprints.of_array(segments.codes)]
@@ -218,7 +218,7 @@ def fit_key(rfm_fingerprint: str, segments: Segments | None, section: ModelSecti
 
 
 def shelf_name(name: str, segment: str | None) -> str:
-    """The name in the registry of a segment's model; letters that cannot be part of one give way to a fingerprint."""
+    """The registry name of a segment's model; characters that a name cannot have are replaced by a fingerprint."""
     if segment is None:
         return name
     plain = re.sub(r"[^A-Za-z0-9_-]", "", segment)[:40]

@@ -1,4 +1,4 @@
-"""What a job writes must not be what it reads: checked by what files are, before anything is read or written."""
+"""A job must not overwrite what it reads: checked on the actual files before anything is read or written."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lifeworth.jobs.sources import DuckDBSource, FilesSource
 from lifeworth.tables import check_apart, check_output
 from lifeworth.tables.listing import identity
 
-# Text in SQL: 'a', "a", $$a$$ or $tag$a$tag$.
+# Quoted text in SQL: 'a', "a", $$a$$ or $tag$a$tag$.
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"|\$(\w*)\$(.*?)\$\3\$", re.DOTALL)
 _LIKE_A_PATTERN = re.compile(r"[*?\[].*(?:/|\.\w+$)|/.*[*?\[]", re.DOTALL)
 
 
 def check_places(job: Job, run_id: str | None = None) -> None:
-    """Raise a `UsageError` where a run would overwrite what it reads, or write where it reads.
+    """Raise a `UsageError` if a run would overwrite what it reads, or write into a folder that it reads.
 
-    The scores, the metrics, the account of the run and registered models are compared with the transactions, the
-    saved model and the job file: by device and inode, and by the folders and patterns of the source.
+    The scores, the metrics, the records of the run and registered models are compared with the transactions, the saved
+    model and the job file: by device and inode, and by the folders and patterns of the source.
     """
     source, sink = job.source.place(job.root), job.sink.place(job.root)
     reads: list[str | Path] = []
@@ -62,7 +62,7 @@ def _is_database(source: Any, path: str | Path) -> bool:
 
 
 def _files_of(source: DuckDBSource) -> Iterator[str | Path]:
-    """The database's file, and files and patterns that its query or its views name."""
+    """The database's file, and the files and patterns that its query or its views name."""
     texts = [] if source.query is None else [source.query]
     if source.path != MEMORY:
         yield source.path
@@ -87,7 +87,7 @@ def _files_of(source: DuckDBSource) -> Iterator[str | Path]:
             continue
         for folder in (os.curdir, source.root or os.curdir):
             found = Path(folder) / path
-            with contextlib.suppress(OSError):  # text of another kind: too long for a path, say
+            with contextlib.suppress(OSError):  # other text, for example too long for a path
                 if found.is_file() or _LIKE_A_PATTERN.search(path):
                     yield found
 
@@ -101,7 +101,7 @@ def _flat(values: Any) -> Iterator[Any]:
 
 
 def _refuse_same_table(source: DuckDBSource, sink: DuckDBSink) -> None:
-    """Tables of one database: its names know no case."""
+    """Compare tables of one database, whose names are case-insensitive."""
     target = ((sink.schema or "main").casefold(), sink.table.casefold())
     read = set()
     if source.table is not None:

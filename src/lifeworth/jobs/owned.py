@@ -1,4 +1,4 @@
-"""Tables of a database that a job may replace, and whether their columns hold the values that are written."""
+"""Tables of a database that a job may replace, and whether their columns can store the values that are written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from lifeworth.errors import SourceError
 
-# Stands in the comment of each table that lifeworth makes: a table that has it may be replaced.
+# Part of the comment of each table that lifeworth creates: a table with this comment may be replaced.
 MARK = "written by lifeworth"
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"}
 
-# What PostgreSQL's COPY by the driver writes columns as.
+# The column types that the driver's COPY to PostgreSQL writes.
 _COPIED_AS = {
     pa.int8(): "smallint",
     pa.int16(): "smallint",
@@ -39,13 +39,13 @@ _CHARACTERS = re.compile(r"character\((\d+)\)")
 
 @dataclass(frozen=True)
 class Relation:
-    """A table of PostgreSQL, or what else has its name.
+    """A table of PostgreSQL, or another relation of its name.
 
     Attributes
     ----------
     schema, name : where it is.
     kind : as in pg_class.relkind.
-    comment : of the table, or None.
+    comment : the comment of the table, or None.
     is_ours : whether the user who writes may change its comment.
     columns : names and types.
     """
@@ -59,7 +59,7 @@ class Relation:
 
     @property
     def is_marked(self) -> bool:
-        """Whether its comment says that lifeworth has made it."""
+        """Whether its comment says that lifeworth created it."""
         return is_marked(self.comment)
 
 
@@ -74,15 +74,15 @@ def marked(comment: str | None) -> str:
 
 
 def not_owned(label: str, name: str) -> SourceError:
-    """The error for a table that something else than lifeworth has made."""
+    """The error for a table that lifeworth did not create."""
     return SourceError(
-        f"{label} was not made by lifeworth: it is not replaced. Choose another table, or allow its rows to be "
-        f"replaced with COMMENT ON TABLE {name} IS '{MARK}'."
+        f"{label} was not created by lifeworth, and is not replaced: choose another table, or allow its rows to "
+        f"be replaced with COMMENT ON TABLE {name} IS '{MARK}'."
     )
 
 
 def find_relation(cursor: Any, name: str) -> Relation | None:
-    """What has this (quoted) name in PostgreSQL, or None."""
+    """The relation with this (quoted) name in PostgreSQL, or None."""
     cursor.execute(
         "SELECT c.oid, n.nspname, c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'), "
         "pg_has_role(c.relowner, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -102,16 +102,18 @@ def find_relation(cursor: Any, name: str) -> Relation | None:
 
 
 def check_is_table(relation: Relation, label: str) -> None:
-    """Raise a `SourceError` for a view and the like: what is written to it would change another table."""
+    """Raise a `SourceError` for a view and the like, because writing to it would change another table."""
     if relation.kind not in ("r", "p"):
-        raise SourceError(f"{label} is {_KINDS.get(relation.kind, 'no table')}, and not a table: choose another name.")
+        raise SourceError(
+            f"{label} is {_KINDS.get(relation.kind, 'something else')}, not a table: choose another name."
+        )
 
 
 # ---- values ------------------------------------------------------------------------------------------------------
 
 
 def storable(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    """The same rows with types that PostgreSQL has: it knows no whole numbers of 64 bits without a sign."""
+    """The same rows with types that PostgreSQL has; it has no unsigned 64-bit integers."""
     if pa.uint64() not in rows.schema.types:
         return rows
     wide = pa.decimal128(20, 0)
@@ -128,7 +130,7 @@ def storable(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
 
 
 def stored_as(kind: pa.DataType) -> str | None:
-    """The type of PostgreSQL that a column is copied into as it is, as format_type spells it; None if unknown."""
+    """The PostgreSQL type that a column is copied to unchanged, as format_type spells it; None if unknown."""
     if pa.types.is_decimal128(kind):
         return f"numeric({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):
@@ -137,15 +139,14 @@ def stored_as(kind: pa.DataType) -> str | None:
 
 
 def changed_by(column: str, kind: pa.DataType, target: str) -> str | None:
-    """A condition in SQL for values of a (quoted) column that a type of PostgreSQL changes; None if there are none.
+    """An SQL condition for values of a (quoted) column that a PostgreSQL type changes; None if there are none.
 
-    Numbers with decimals may be rounded where a column says to how many: numeric(12, 2), say, or real. They may not
-    become whole numbers.
+    Decimals may be rounded to the precision of a column, such as numeric(12, 2) or real. They may not become integers.
     """
     if pa.types.is_floating(kind):
         return f"({column} <> trunc({column}))" if _WHOLE.fullmatch(target) else None
     characters = _CHARACTERS.fullmatch(target)
-    if characters is not None:  # shorter values would be filled up with spaces
+    if characters is not None:  # shorter values would be padded with spaces
         return f"(char_length({column}::text) <> {characters[1]})"
     source = stored_as(kind)
     if source is None or source == target:
@@ -159,6 +160,6 @@ def refuse_changed(label: str, counts: dict[str, int], kinds: dict[str, str]) ->
     if bad:
         told = ", ".join(f"{name!r} is {kinds[name]} and would change {count:,} values" for name, count in bad.items())
         raise SourceError(
-            f"{label} cannot hold what is written: column {told}. Nothing was published: change the type of the "
-            "column, or choose another table."
+            f"{label} cannot store what is written, and nothing was published: column {told}; change the type of "
+            "the column, or choose another table."
         )

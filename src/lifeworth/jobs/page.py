@@ -1,4 +1,4 @@
-"""The page of a run: what it read, which model it took, and what it published. It names no customer."""
+"""The page of a run: what it read, which model it used, and what it published. It names no customer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
 
     Parameters
     ----------
-    manifest : of the run, up to what it has published.
-    models : what customers were scored with.
+    manifest : the manifest of the run, up to what it has published.
+    models : the models that customers were scored with.
     blocks, count : where the scores are.
     """
     from lifeworth.report import Picture, ReportContent, write_report
@@ -36,8 +36,8 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
 
         pictures.append(
             Picture(
-                "What customers will be worth",
-                f"How many customers have which predicted value; their mean is {worth.mean():,.2f} {money}.".strip(),
+                "Predicted customer lifetime value",
+                f"Number of customers by predicted value; the mean is {worth.mean():,.2f} {money}.".strip(),
                 plots.figure_of(plots.plot_value_distribution(worth, currency=money)),
                 f"Predicted value over {manifest['scores']['horizon']}, by customer.",
             )
@@ -45,7 +45,7 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
     write_report(
         ReportContent(
             title=f"{manifest['job']}, {manifest['run_id']}",
-            subtitle=f"{len(rfm):,} customers, seen until {_day(rfm)}.",
+            subtitle=f"{len(rfm):,} customers, observed until {_day(rfm)}.",
             generated=manifest["started"][:10],
             eyebrow="Nightly forecast",
             headlines=_headlines(manifest, rfm, money),
@@ -57,7 +57,7 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
             audit=_audit(rfm),
             footer=[
                 f"lifeworth {manifest['versions']['lifeworth']}",
-                "Account of the run: manifest.json beside this page",
+                "Record of the run: manifest.json beside this page",
             ],
         ),
         path,
@@ -73,14 +73,14 @@ def _column(blocks: Path, count: int, name: str) -> np.ndarray[Any, np.dtype[np.
 
 
 def _day(rfm: RFM) -> str:
-    return "a date not known" if rfm.observation_end is None else f"{rfm.observation_end:%Y-%m-%d}"
+    return "an unknown date" if rfm.observation_end is None else f"{rfm.observation_end:%Y-%m-%d}"
 
 
 def _headlines(manifest: dict[str, Any], rfm: RFM, money: str) -> list[Any]:
     from lifeworth.report import Headline
 
     scores = manifest["scores"]
-    told = [Headline("customers", f"{len(rfm):,}", f"{int((rfm.frequency > 0).sum()):,} came back")]
+    told = [Headline("customers", f"{len(rfm):,}", f"{int((rfm.frequency > 0).sum()):,} repeat customers")]
     for name, unit in (("purchases", ""), ("value", f", {money}" if money else "")):
         if name in scores["totals"]:
             one = scores["totals"][name]
@@ -94,7 +94,7 @@ def _summary(manifest: dict[str, Any]) -> list[str]:
     model, output = manifest["model"], manifest["output"]
     told = [f"{output['rows']:,} scores were written to {output['place']}."]
     if "refused" in model:
-        told.append(f"The scores are the champion's, for the new fit may not take its place. {model['refused']}")
+        told.append(f"The scores are from the champion, because the new fit did not pass the gate. {model['refused']}")
     if "registered" in model and isinstance(model["registered"], dict):
         told.append(f"The fit is version {model['registered']['version']} of {model['registered']['name']}.")
     return told
@@ -113,9 +113,13 @@ def _comparisons(manifest: dict[str, Any]) -> list[Any]:
             note = f"error per customer {scores['mae']:.3f}"
             rows.append(ComparisonRow({"candidate": "this fit"}.get(who, who), 1 + scores["bias"], 1.0, note=note))
     span = f"{backtest['length']:g} {UNIT_NAMES[backtest['time_unit']]}s after {backtest['train_end']}"
-    note = "Fitted on what came before, and held against what happened. The champion may have seen some of it."
+    note = (
+        "Fitted on the data before, and compared with what happened. The champion may have been fitted on some of it."
+    )
     return (
-        [Comparison(f"Held back: the {span}", rows, "Purchases foretold, of those made", note, ".1%")] if rows else []
+        [Comparison(f"Holdout: the {span}", rows, "Predicted purchases / actual purchases", note, ".1%")]
+        if rows
+        else []
     )
 
 
@@ -132,7 +136,7 @@ def _tables(manifest: dict[str, Any]) -> list[Any]:
                 "Drift from the champion",
                 pd.DataFrame(rows, columns=["parameter", "drift"]),
                 {"drift": "+.2f"},
-                "How far a parameter's mean has gone, in standard deviations of the difference.",
+                "How far a parameter's mean has moved, in standard deviations of the difference.",
             )
         )
     if "segments" in model:

@@ -1,4 +1,4 @@
-"""A registry of models: a folder of versions for each name, and one of them the champion."""
+"""A registry of models: a folder of versions for each name, one of which is the champion."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ _CHAMPION = "champion.json"
 
 
 class Registry:
-    """Models in `folder/name/version`: versions count from 1, are never changed, and appear whole or not at all.
+    """A registry of models in `folder/name/version`.
+
+    Versions count from 1, are never changed, and are written completely or not at all.
 
     Parameters
     ----------
-    folder : where the registry is; it is made with its first model.
+    folder : str or Path
+        The folder of the registry; it is created with its first model.
 
     Examples
     --------
@@ -57,25 +60,68 @@ class Registry:
         return cards.card("Registry of models", [self.folder], models)
 
     def names(self) -> list[str]:
-        """Names that have a version."""
+        """Return the names that have a version.
+
+        Returns
+        -------
+        list of str
+        """
         if not self.folder.is_dir():
             return []
         return sorted(p.name for p in self.folder.iterdir() if _NAME.fullmatch(p.name) and self.versions(p.name))
 
     def versions(self, name: str) -> list[int]:
-        """Versions of a name, ascending."""
+        """Return the versions of a name in ascending order.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+
+        Returns
+        -------
+        list of int
+        """
         folder = self._folder(name)
         if not folder.is_dir():
             return []
         return sorted(int(p.name) for p in folder.iterdir() if re.fullmatch(r"[1-9]\d{0,8}", p.name) and p.is_dir())
 
     def champion(self, name: str) -> int | None:
-        """The version that is in use, or None."""
+        """Return the version that is in use.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+
+        Returns
+        -------
+        int or None
+            The version; None if no version was promoted.
+        """
         history = self._history(name)
         return history[-1]["version"] if history else None
 
     def path(self, name: str, version: int | str = "champion") -> Path:
-        """The folder of a version; `SourceError` if there is none."""
+        """Return the folder of a version.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+        version : int or str, default "champion"
+            The version.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        SourceError
+            If there is no such version.
+        """
         if version == "champion":
             found = self.champion(name)
             if found is None:
@@ -86,16 +132,50 @@ class Registry:
         return self._folder(name) / str(version)
 
     def load(self, name: str, version: int | str = "champion") -> CLV:
-        """A version, ready to score."""
+        """Load a version.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+        version : int or str, default "champion"
+            The version.
+
+        Returns
+        -------
+        CLV
+
+        Raises
+        ------
+        SourceError
+            If there is no such version.
+        UsageError
+            If it contains only a model of spend.
+        """
         model = load(self.path(name, version))
         if isinstance(model, PurchaseFit):
             return CLV(model)
         if not isinstance(model, CLV):
-            raise UsageError(f"{self.path(name, version)} holds a model of spend alone, which cannot score customers.")
+            raise UsageError(
+                f"{self.path(name, version)} contains only a model of spend, which cannot score customers."
+            )
         return model
 
     def add(self, name: str, clv: CLV) -> int:
-        """Keep a model as a new version and give its number; that of the last version, if it is the same model."""
+        """Save a model as a new version.
+
+        Parameters
+        ----------
+        name : str
+            The name of the model.
+        clv : CLV
+            The model.
+
+        Returns
+        -------
+        int
+            The number of the new version; that of the last version, if it is the same model.
+        """
         with self._change(name):
             versions = self.versions(name)
             if versions and fingerprints.of_clv(self.load(name, versions[-1])) == fingerprints.of_clv(clv):
@@ -105,34 +185,72 @@ class Registry:
             return version
 
     def promote(self, name: str, version: int, force: bool = False) -> None:
-        """Make a version the champion, at once for everybody.
+        """Make a version the champion.
+
+        Parameters
+        ----------
+        name : str
+            The name of the model.
+        version : int
+            The version.
+        force : bool, default False
+            Whether to promote a version whose fit failed its diagnostics.
 
         Raises
         ------
-        FitError : its fit failed its diagnostics, unless forced.
+        FitError
+            If its fit failed its diagnostics and `force` is False.
         """
         with self._change(name):
             verdict = self.load(name, version).verdict
             if verdict == "fail" and not force:
                 raise FitError(
-                    f"Version {version} of {name!r} failed its diagnostics: it does not become the champion."
+                    f"Version {version} of {name!r} failed its diagnostics and was not promoted: fit it again, or "
+                    "promote it with force."
                 )
             history = self._history(name)
             if not history or history[-1]["version"] != version:
                 self._write(name, [*history, {"version": version, "since": _now()}])
 
     def roll_back(self, name: str) -> int:
-        """Make the champion before this one the champion again, and give its version."""
+        """Make the previous champion the champion again.
+
+        Parameters
+        ----------
+        name : str
+            The name of the model.
+
+        Returns
+        -------
+        int
+            Its version.
+
+        Raises
+        ------
+        UsageError
+            If there is no previous champion.
+        """
         with self._change(name):
             history = self._history(name)
             if len(history) < 2:
-                raise UsageError(f"{name!r} has had no champion before this one: there is nothing to go back to.")
-            self.path(name, history[-2]["version"])  # it is still there
+                raise UsageError(f"{name!r} has no previous champion: there is nothing to roll back to.")
+            self.path(name, history[-2]["version"])  # it still exists
             self._write(name, history[:-1])
             return int(history[-2]["version"])
 
     def show(self, name: str) -> pd.DataFrame:
-        """Versions of a name: version, champion, family, verdict, customers, observation_end, created."""
+        """Return the versions of a name as a table.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+
+        Returns
+        -------
+        DataFrame
+            One row per version: version, champion, family, verdict, customers, observation_end, created.
+        """
         self.path(name, self.versions(name)[-1] if self.versions(name) else 1)
         champion = self.champion(name)
         rows = []
@@ -152,19 +270,40 @@ class Registry:
         return pd.DataFrame(rows)
 
     def models(self) -> pd.DataFrame:
-        """All models: name, versions, champion (missing where there is none)."""
+        """Return all models as a table.
+
+        Returns
+        -------
+        DataFrame
+            One row per model: name, versions, champion (missing if there is none).
+        """
         return pd.DataFrame(self._models(), columns=["name", "versions", "champion"]).astype({"champion": "Int64"})
 
     def _models(self) -> list[tuple[str, int, int | None]]:
         return [(name, len(self.versions(name)), self.champion(name)) for name in self.names()]
 
     def compare(self, name: str, version: int | str, other: int | str = "champion") -> pd.DataFrame:
-        """Parameters of two versions beside each other.
+        """Compare the parameters of two versions.
+
+        Parameters
+        ----------
+        name : str
+            The name of a model.
+        version : int or str
+            A version.
+        other : int or str, default "champion"
+            The version to compare it with.
 
         Returns
         -------
-        Frame by parameter: mean and sd of `other` and of `version`, and drift: how far the mean has gone, in standard
-        deviations of the difference.
+        DataFrame
+            By parameter: mean and sd of `other` and of `version`, and drift: how far the mean has moved, in standard
+            deviations of the difference.
+
+        Raises
+        ------
+        UsageError
+            If the versions differ in family or time unit.
         """
         old, new = self.load(name, other), self.load(name, version)
         rows: dict[str, dict[str, float]] = {}
@@ -179,7 +318,7 @@ class Registry:
 
     def _folder(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of a model: letters, digits and . _ -, up to 100.")
+            raise UsageError(f"{name!r} is not a valid name of a model: use up to 100 letters, digits and . _ -.")
         return self.folder / name
 
     def _instead(self, name: str) -> str:
@@ -189,7 +328,7 @@ class Registry:
         return f"; it has models named {', '.join(self.names())}" if self.names() else "; it is empty"
 
     def _history(self, name: str) -> list[dict[str, Any]]:
-        """Champions in the order they came, the last in use."""
+        """The champions in chronological order, the current one last."""
         path = self._folder(name) / _CHAMPION
         try:
             history = _read_history(path)
@@ -198,7 +337,7 @@ class Registry:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+            raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path} is damaged: delete it, and promote a version again.") from error
         raise DataError(f"{path} is damaged: delete it, and promote a version again.")
@@ -216,7 +355,7 @@ class Registry:
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:
-    """Champions of a file with a checksum, or of a list as earlier versions wrote it."""
+    """Read the champions from a file with a checksum, or from a list as earlier versions wrote it."""
     content = json.loads(path.read_text(encoding="utf-8"))
     history = content if isinstance(content, list) else read_checked(path)["champions"]
     return list(history)

@@ -1,4 +1,4 @@
-"""A job at work: from a source to a sink. What it publishes appears at the end, all at once, or not at all."""
+"""Running a job: from a source to a sink. What it publishes appears at the end, completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,18 +36,20 @@ from lifeworth.redaction import redact, redacting
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
 
 INTERRUPTED, UNFORESEEN = 130, 1
-_FORMAT = 2  # of blocks and manifests
+_FORMAT = 2  # version of the format of blocks and manifests
 _MODEL, _SCORES = "model", "scores"
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run has done.
+    """The result of a run.
 
     Attributes
     ----------
-    folder : where its manifest.json and log.jsonl are.
-    manifest : the account of it, as in the file.
+    folder : Path
+        The folder of its manifest.json and log.jsonl.
+    manifest : dict
+        The record of the run, as in the file.
     """
 
     folder: Path
@@ -63,32 +65,38 @@ class Ran:
         )
         return (
             f"{self.manifest['job']} {self.manifest['run_id']}: {output['rows']:,} customers scored over "
-            f"{scores['horizon']}{worth}; written to {output['place']}. Account: {self.folder / 'manifest.json'}"
+            f"{scores['horizon']}{worth}; written to {output['place']}. Record: {self.folder / 'manifest.json'}"
         )
 
 
 def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, progress: Progress = None) -> Ran:
-    r"""Run a job: read, count, fit or load, pass the gate, score, publish, and give an account.
+    r"""Run a job: read, count, fit or load, pass the gate, score, publish, and write a record.
 
     Parameters
     ----------
-    job : as `read_job` gives it.
-    run_id : the id by which a sink that appends knows the rows of this run; default, the last day observed.
-    shown : "human" or "json": the log on stderr as well.
-    progress : as in `rfm_summary`.
+    job : Job
+        The job, as returned by `read_job`.
+    run_id : str, optional
+        The id under which a sink that appends stores the rows of this run; default, the last day observed.
+    shown : {"human", "json"}, optional
+        Also write the log to stderr in this form.
+    progress : callable or bool, optional
+        As in `rfm_summary`.
 
     Returns
     -------
-    Ran : with the manifest, which is in a file too, also where the run failed.
+    Ran
+        With the manifest, which is also written to a file, even if the run failed.
 
     Raises
     ------
-    UsageError, DataError, FitError, SourceError : what stopped it, without the ids of customers; nothing was published.
+    UsageError, DataError, FitError, SourceError
+        If the run stopped; nothing was published, and the message contains no ids of customers.
 
     Notes
     -----
-    A run that was killed while it scored leaves its fit and its finished blocks. The next run of the job uses them, if
-    transactions, settings and versions are the same, and its result is that of an undisturbed run to the last byte.
+    A run that was killed while scoring leaves its fit and its finished blocks. The next run of the job uses them, if
+    transactions, settings and versions are the same, and its result is byte-identical to that of an uninterrupted run.
 
     Examples
     --------
@@ -114,7 +122,7 @@ def run_job(job: Job, run_id: str | None = None, *, shown: Shown | None = None, 
 
 
 def _own_folder(home: Path) -> Path:
-    """A folder for the account of a run, named by the time; a clock that was set back gives no name twice."""
+    """Create a folder for the records of a run, named by the time; names stay unique if the clock is set back."""
     stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}"[:-3]
     folder, number = home / stamp, 1
     while folder.exists():
@@ -124,7 +132,7 @@ def _own_folder(home: Path) -> Path:
 
 
 def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
-    """Run, and write the account of it however it ends."""
+    """Run, and write the record, however the run ends."""
     job, journal, manifest = work.job, work.journal, work.manifest
     manifest |= {"format": _FORMAT, "job": job.name, "started": now()}
     manifest |= {"versions": {"python": platform.python_version(), **versions()}, "written": job.written}
@@ -141,7 +149,7 @@ def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
     except BaseException as error:
         interrupted = is_interruption(error)
         code, status = (INTERRUPTED, "interrupted") if interrupted else (UNFORESEEN, "failed")
-        manifest["error"] = {"kind": type(error).__name__}  # nobody knows what its text holds
+        manifest["error"] = {"kind": type(error).__name__}  # its text may contain anything
         raise
     finally:
         manifest |= {"status": status, "exit_code": code, "ended": now(), "seconds": round(time.monotonic() - begun, 3)}
@@ -153,7 +161,7 @@ def _accounted(work: _Run, folder: Path, begun: float) -> Ran:
 
 
 def _account(work: _Run, folder: Path, problem: LifeworthError | None) -> None:
-    """Write log, manifest and metrics; where the run itself failed, its reason comes before theirs."""
+    """Write log, manifest and metrics; if the run itself failed, its error is raised rather than theirs."""
     manifest = work.manifest
     try:
         said = {"code": manifest["exit_code"], "seconds": manifest["seconds"]}
@@ -196,7 +204,7 @@ class _Run:
         else:
             chosen = choice.taken()
         models = chosen.models
-        # Blocks belong to these customers, this model and these terms; those of others are of no use any more.
+        # Blocks belong to these customers, this model and these terms; other blocks are of no further use.
         shares = None if segments is None else [segments.names, fingerprints.of_array(segments.codes)]
         scored = [_FORMAT, table, shares, models.fingerprint, job.scores.model_dump(), versions()]
         blocks = self._only(f"{_SCORES}-{fingerprints.of_values(scored)[:16]}", keep=_MODEL)
@@ -208,8 +216,7 @@ class _Run:
             if damaged:
                 facts["damaged"] = damaged
                 warnings.warn(
-                    f"{damaged} of the blocks that a stopped run had left in {blocks} were damaged: they were scored "
-                    "again.",
+                    f"{damaged} of the blocks that a stopped run left in {blocks} were damaged and were scored again.",
                     DataWarning,
                     stacklevel=2,
                 )
@@ -234,7 +241,7 @@ class _Run:
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _named(self) -> dict[str, Any]:
-        """The columns of transactions, and how their dates and amounts are written, as those who count take them."""
+        """The columns of transactions and the formats of their dates and amounts, as arguments for counting."""
         section = self.job.source
         amount = section.amount or None
         columns = {"customer_id": section.customer_id, "date": section.date, "amount": amount}
@@ -246,7 +253,7 @@ class _Run:
         return [name for name in (section.customer_id, section.date, section.amount) if name]
 
     def _segments(self, rfm: RFM) -> Segments | None:
-        """The segments of customers, where there is a fit for each."""
+        """The segments of customers, if there is a fit for each."""
         if self.job.model.by is None:
             return None
         with self.journal.step("segments") as facts:
@@ -257,7 +264,7 @@ class _Run:
         return segments
 
     def _split(self, edge: pd.Timestamp) -> tuple[RFM, pd.DataFrame]:
-        """What was known up to a date, and what came after it, up to the end of this run's data."""
+        """What was known up to a date, and what followed until the end of this run's data."""
         settings = self.job.rfm.settings()
         end = settings.pop("observation_end")
         with self.source.transactions(self._names()) as rows:
@@ -276,7 +283,9 @@ class _Run:
                 with source.transactions(self._names()) as rows:
                     rfm = rfm_summary(rows, **self._named(), **settings)
                 if source.fingerprint() != before:
-                    raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+                    raise SourceError(
+                        f"{source.label} changed while it was read, and nothing was published: run again."
+                    )
             account = rfm.audit.to_dict()
             self.manifest["source"] = {"place": source.label, "rows": rfm.audit.rows_in, "files": before}
             self.manifest["rfm"] = {
@@ -293,10 +302,10 @@ class _Run:
         gate, audit = self.job.gate, rfm.audit
         if len(rfm) < gate.least_customers:
             raise DataError(
-                f"There are {len(rfm):,} customers, and gate.least_customers is {gate.least_customers:,}: "
+                f"There are {len(rfm):,} customers, fewer than gate.least_customers ({gate.least_customers:,}): "
                 "nothing was published."
             )
-        # What lies after the end was left out on purpose.
+        # Rows after the end were left out on purpose.
         lost = sum(count for reason, count in audit.left_out.items() if reason != "after the end")
         if lost > gate.most_left_out * audit.rows_in:
             raise DataError(
@@ -317,7 +326,7 @@ class _Run:
             facts |= {"place": sink.label, "rows": written}
 
     def _only(self, name: str, keep: str) -> Path:
-        """A folder of unfinished work; what is left of other runs' goes, but for that of another kind."""
+        """A folder of unfinished work; folders that other runs left are deleted, except those of another kind."""
         with _told(self.work):
             self.work.mkdir(parents=True, exist_ok=True)
             for stale in self.work.iterdir():

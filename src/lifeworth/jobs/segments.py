@@ -1,4 +1,4 @@
-"""Segments of customers, from a column beside their transactions."""
+"""Segments of customers, from a column of their transactions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lifeworth.rfm import RFM
 from lifeworth.tables.csv import numbers_from_text
 from lifeworth.transactions import factorise_ids
 
-# Rows that wait until they are brought down to one a customer.
+# Rows kept before they are reduced to one per customer.
 _ROWS_AT_ONCE = 1 << 22
 _MOST = 1000
 _TEXT = pa.large_string()
@@ -26,12 +26,12 @@ _NONE = np.iinfo(np.int32).max
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Which segment each customer is of.
+    """The segment of each customer.
 
     Attributes
     ----------
-    names : of the segments, ascending.
-    codes : (customers,) int32 into them; -1 for customers of several segments, or of none.
+    names : the segments, ascending.
+    codes : (customers,) int32 indices of `names`; -1 for customers of several segments, or of none.
     """
 
     names: tuple[str, ...]
@@ -48,25 +48,27 @@ class Segments:
 
 
 def read_segments(source: Source, customer_id: str, column: str, rfm: RFM) -> Segments:
-    """Read the segment of each customer of an RFM table that was made of the same source.
+    """Read the segment of each customer of an RFM table that was made from the same source.
 
     Raises
     ------
-    DataError : the column is missing, or has more than 1,000 values.
-    SourceError : a customer of the table is not in the source any more.
+    DataError
+        If the column is missing, or has more than 1,000 values.
+    SourceError
+        If a customer of the table is no longer in the source.
     """
     with source.reader([customer_id, column]) as rows:
         table = _per_customer(rows, column)
     ids = table.column("id")
     if isinstance(source, FilesSource) and pa.types.is_large_string(ids.type):
-        ids = numbers_from_text(ids)  # as they are read where they are counted
+        ids = numbers_from_text(ids)  # as they are converted when transactions are counted
     codes, known = factorise_ids(ids.to_pandas(), customer_id)
     found = pc.unique(pa.chunked_array([*table.column("low").chunks, *table.column("high").chunks], _TEXT))
     names = tuple(sorted(found.drop_null().to_pylist()))
     if len(names) > _MOST:
         raise DataError(
-            f"Column {column!r} has {len(names):,} values, more than the {_MOST:,} segments that can have a fit each: "
-            "choose a coarser one."
+            f"Column {column!r} has {len(names):,} values, more than the {_MOST:,} segments that can have "
+            "separate fits: choose a coarser column."
         )
     places = pa.array(names, _TEXT)
     low = _places(table.column("low"), places, _NONE)
@@ -77,7 +79,7 @@ def read_segments(source: Source, customer_id: str, column: str, rfm: RFM) -> Se
     single = np.where(lowest == highest, highest, -1).astype(np.int32)
     at = known.get_indexer(rfm.customer_id)
     if (at < 0).any():
-        raise SourceError(f"{source.label} changed while it was read: nothing was published; run again.")
+        raise SourceError(f"{source.label} changed while it was read, and nothing was published: run again.")
     return Segments(names, single[at])
 
 
@@ -91,8 +93,8 @@ def _per_customer(rows: pa.RecordBatchReader, column: str) -> pa.Table:
                 segment = pc.cast(batch.column(1), _TEXT)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise DataError(
-                    f"Column {column!r} is of the type {batch.column(1).type}, which names no segments: take text, or "
-                    "whole numbers."
+                    f"Column {column!r} has the type {batch.column(1).type}, which cannot name segments: use text "
+                    "or whole numbers."
                 ) from error
             yield pa.Table.from_arrays([batch.column(0), segment, segment], schema=schema)
 

@@ -1,4 +1,4 @@
-"""Where rows go: files, DuckDB or PostgreSQL. They appear all at once, or not at all."""
+"""Where rows are written: files, DuckDB or PostgreSQL, completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 class Sink(Protocol):
     """A place for a table.
 
-    `replace` leaves these rows alone in it. `append` adds them under the id of the run, in a column run_id: a run that
-    is repeated replaces its own rows, and nobody else's.
+    `replace` makes these rows its only content. `append` adds them under the id of the run, in a column run_id: a run
+    that is repeated replaces its own rows, and no others.
     """
 
     @property
     def label(self) -> str:
-        """What it is called in a sentence; it holds no secret."""
+        """Its name in messages, without secrets."""
         ...
 
     def exists(self, run_id: str) -> bool:
-        """Whether there is something already, and the place can be reached at all."""
+        """Whether the table or file exists; raises if the place cannot be reached."""
         ...
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
-        """Write all rows or none; give how many they were."""
+        """Write all rows or none; return their number."""
         ...
 
 
 def check_run_id(run_id: str) -> str:
-    """The id of a run, which is part of file names and of tables, or a `UsageError`."""
+    """Return the id of a run, which is a part of file names and tables; raise a `UsageError` if it is not valid."""
     if not _RUN_ID.fullmatch(run_id):
         raise UsageError(
-            f"The run id {run_id!r} cannot be used: write up to 100 letters, digits and . _ + -, beginning with a "
+            f"The run id {run_id!r} is not valid: use up to 100 letters, digits and . _ + -, beginning with a "
             "letter or a digit."
         )
     return run_id
@@ -69,9 +69,9 @@ def check_run_id(run_id: str) -> str:
 
 @dataclass(frozen=True)
 class FilesSink:
-    """A Parquet or CSV file; to append, a folder of them, with a file for each run.
+    """A Parquet or CSV file; to append, a folder with one file per run.
 
-    In CSV, `escape_formulas` puts an apostrophe before text that a spreadsheet would take for a formula.
+    In CSV, `escape_formulas` puts an apostrophe before text that a spreadsheet would interpret as a formula.
     """
 
     path: str
@@ -82,9 +82,9 @@ class FilesSink:
     def __post_init__(self) -> None:
         suffix = Path(self.path).suffix.lower()
         if self.mode == "replace" and suffix not in (".parquet", ".csv"):
-            raise UsageError(f"{self.path}: give a file that ends in .parquet or .csv.")
+            raise UsageError(f"{self.path} ends in neither .parquet nor .csv: give a file that ends in one of them.")
         if self.mode == "append" and suffix in (".parquet", ".csv"):
-            raise UsageError(f"{self.path}: to append, give a folder; every run gets a file of its own in it.")
+            raise UsageError(f"{self.path} is a file: to append, give a folder, in which every run gets its own file.")
 
     @property
     def label(self) -> str:
@@ -102,7 +102,7 @@ class FilesSink:
         return self.file(run_id).exists()
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
-        """Write a file beside the other, and put it in its place."""
+        """Write a temporary file beside the target, and rename it."""
         path = self.file(run_id)
         rows = _of_run(rows, run_id) if self.mode == "append" else rows
         problems: list[BaseException] = []
@@ -145,7 +145,7 @@ class DuckDBSink:
             return self._columns(connection) is not None
 
     def write(self, rows: pa.RecordBatchReader, run_id: str) -> int:
-        """Write all rows or none; with `replace`, the table is made anew."""
+        """Write all rows or none; with `replace`, the table is created again."""
         name = quoted(self.schema, self.table)
         rows, written = _counted(_of_run(rows, run_id) if self.mode == "append" else rows)
         problems: list[BaseException] = []
@@ -174,12 +174,12 @@ class DuckDBSink:
             else:
                 found = connection.execute(count).fetchall()[0][0]
             if found != written[0]:
-                raise SourceError(f"{self.label} holds {found:,} rows after {written[0]:,} were written to it.")
+                raise SourceError(f"{self.label} has {found:,} rows after {written[0]:,} were written to it.")
             connection.commit()
         return written[0]
 
     def _append(self, connection: Any, name: str, staged: str, known: dict[str, str]) -> None:
-        """Add rows to a table whose columns may be of other types, if these hold every value."""
+        """Add rows to a table, whose columns may have other types if these can store every value."""
         kept = quoted(f"{staged}_kept")
         connection.execute(f"CREATE TEMP TABLE {kept} AS SELECT * FROM {staged}")
         kinds = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {kept})").fetchall())
@@ -188,7 +188,7 @@ class DuckDBSink:
             target, own = known[column], quoted(column)
             if target == kind:
                 continue
-            if kind in ("FLOAT", "DOUBLE"):  # may be rounded to so many decimals, but not to whole numbers
+            if kind in ("FLOAT", "DOUBLE"):  # may be rounded to a number of decimals, but not to whole numbers
                 if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)", target):
                     conditions[column] = f"{own} <> trunc({own})"
             else:
@@ -205,7 +205,7 @@ class DuckDBSink:
         return dict(self._about(connection, "duckdb_columns()", "column_name, data_type")) or None
 
     def _about(self, connection: Any, view: str, columns: str) -> list[tuple[Any, ...]]:
-        """What DuckDB knows of the table, whose name it compares without regard to case."""
+        """Metadata of the table in DuckDB, which compares its name case-insensitively."""
         found: list[tuple[Any, ...]] = connection.execute(
             f"SELECT {columns} FROM {view} WHERE database_name = current_database() "
             "AND lower(schema_name) = lower(coalesce($1, current_schema())) AND lower(table_name) = lower($2)",
@@ -218,11 +218,11 @@ class DuckDBSink:
 class PostgreSQLSink:
     """A table of a PostgreSQL database, written by COPY in one transaction.
 
-    Until it is committed, others read what was there before, without waiting. A table that has the columns needed is
-    kept, with its rights, indexes, views and types of columns; with `replace`, one that has not is dropped and made
-    anew, which the database refuses where views hang on it. Only a table of lifeworth's own is emptied or dropped: one
-    whose comment says "written by lifeworth", as those do that it makes, or that has exactly the columns it writes, or
-    that has no rows yet.
+    Until it is committed, other sessions read the previous content without waiting. A table that has the needed columns
+    is kept with its privileges, indexes, views and column types; with `replace`, a table without them is dropped and
+    created again, which the database refuses if views depend on it. Only a table that belongs to lifeworth is emptied
+    or dropped: one whose comment says "written by lifeworth" (as in every table that it creates), one that has exactly
+    the columns it writes, or one without rows.
     """
 
     uri: ConnectionString
@@ -254,10 +254,10 @@ class PostgreSQLSink:
             connection.cursor() as cursor,
         ):
             relation = find_relation(cursor, quoted(self.schema, self.table))
-            # From here on, the table has its schema: no temporary table can be taken for it.
+            # From here on, the table has its schema, so that no temporary table can be confused with it.
             schema = self._schema(cursor) if relation is None else relation.schema
             name = quoted(schema, self.table)
-            # Two runs that write one table stand in line, also where there is no table yet to lock.
+            # Two runs that write one table are serialised, also before there is a table to lock.
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", [f"lifeworth {name}"])
             if not cursor.fetchone()[0]:
                 raise SourceError(f"{self.label} is being written by another run: wait until it has ended.")
@@ -281,7 +281,7 @@ class PostgreSQLSink:
         return written[0]
 
     def _schema(self, cursor: Any) -> str:
-        """The schema that a new table goes into."""
+        """The schema in which a new table is created."""
         if self.schema is not None:
             return self.schema
         cursor.execute("SELECT current_schema()")
@@ -291,7 +291,7 @@ class PostgreSQLSink:
         return str(found)
 
     def _own(self, cursor: Any, name: str, relation: Relation, exactly: bool, fits: bool) -> None:
-        """Raise a `SourceError` unless the rows of a table may be replaced; mark one that is taken over."""
+        """Raise a `SourceError` unless the rows of a table may be replaced; mark a table that is taken over."""
         if relation.is_marked or exactly:
             return
         cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")
@@ -304,7 +304,7 @@ class PostgreSQLSink:
         cursor.execute(cursor.fetchone()[0])
 
     def _refill(self, cursor: Any, name: str, rows: pa.RecordBatchReader, relation: Relation, run_id: str) -> None:
-        """Take the rows that are replaced out of the table as it is, and put the new ones in."""
+        """Delete the rows to be replaced from the existing table, and insert the new ones."""
         known = relation.columns
         cursor.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
         if self.mode == "replace":
@@ -314,7 +314,7 @@ class PostgreSQLSink:
         if all(known[column.name] == stored_as(column.type) for column in rows.schema):
             cursor.adbc_ingest(self.table, rows, mode="append", db_schema_name=relation.schema)
             return
-        # COPY in binary casts nothing: where types differ, through a table of our own, by the casts of assignments.
+        # Binary COPY casts nothing: if types differ, rows go through a temporary table and assignment casts.
         staged = f"lifeworth_{secrets.token_hex(8)}"
         cursor.adbc_ingest(staged, rows, mode="create", temporary=True)
         conditions = {
@@ -336,7 +336,7 @@ class PostgreSQLSink:
             cursor.execute(f"CREATE SCHEMA {quoted(schema)}")
         kinds = [stored_as(column.type) for column in rows.schema]
         mode: Any = "create"
-        if None not in kinds:  # the driver gives numeric no precision, by which it is read again
+        if None not in kinds:  # the driver creates numeric without precision, which is needed when it is read again
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in zip(rows.schema.names, kinds, strict=True))
             cursor.execute(f"CREATE TABLE {quoted(schema, self.table)} ({columns})")
             mode = "append"
@@ -344,7 +344,7 @@ class PostgreSQLSink:
         self._mark(cursor, quoted(schema, self.table))
 
     def _check_count(self, cursor: Any, name: str, run_id: str, written: int) -> None:
-        """Raise a `SourceError` unless the table holds as many rows as were written."""
+        """Raise a `SourceError` unless the table has as many rows as were written."""
         if self.mode == "replace":
             cursor.execute(f"SELECT count(*) FROM {name}")
         else:
@@ -352,8 +352,8 @@ class PostgreSQLSink:
         found = cursor.fetchone()[0]
         if found != written:
             raise SourceError(
-                f"{self.label} holds {found:,} rows after {written:,} were written to it: a trigger, a rule or a "
-                "policy of the table changes what is written. Nothing was published."
+                f"{self.label} has {found:,} rows after {written:,} were written to it, and nothing was "
+                "published: check the triggers, rules and policies of the table, which change what is written."
             )
 
 
@@ -361,7 +361,7 @@ def _of_run(rows: pa.RecordBatchReader, run_id: str) -> pa.RecordBatchReader:
     """The same rows, each with the id of the run."""
     check_run_id(run_id)
     if RUN_ID in rows.schema.names:
-        raise UsageError(f"The rows have a column {RUN_ID} already: to append, it is lifeworth's own.")
+        raise UsageError(f"The rows already have a column {RUN_ID}, which lifeworth adds when it appends: rename it.")
     schema = rows.schema.insert(0, pa.field(RUN_ID, pa.string()))
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -373,7 +373,7 @@ def _of_run(rows: pa.RecordBatchReader, run_id: str) -> pa.RecordBatchReader:
 
 
 def _counted(rows: pa.RecordBatchReader) -> tuple[pa.RecordBatchReader, list[int]]:
-    """The same rows, and how many have gone by."""
+    """The same rows, and a counter of those that were read."""
     count = [0]
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -388,8 +388,8 @@ def _refuse_strangers(label: str, wanted: list[str], known: list[str]) -> None:
     strangers = [name for name in wanted if name not in known]
     if strangers:
         raise SourceError(
-            f"{label} has no column {' and no column '.join(map(repr, strangers))}: rows of this run cannot be "
-            "appended to it; choose another table."
+            f"{label} has no column {' and no column '.join(map(repr, strangers))}, so that rows of this run "
+            "cannot be appended to it: choose another table."
         )
 
 

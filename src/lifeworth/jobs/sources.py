@@ -1,4 +1,4 @@
-"""Where rows come from: files, DuckDB or PostgreSQL, read as a stream."""
+"""Where rows are read: files, DuckDB or PostgreSQL, as a stream."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from lifeworth.tables import Files, check_columns, find_files
 from lifeworth.transactions.data_notes import kind_of
 
 _ROWS_PER_BATCH = 1 << 17
-_MOST_DIGITS = 38  # of whole numbers in a column of Arrow
+_MOST_DIGITS = 38  # type codes of whole numbers in Arrow
 
 
 class Source(Protocol):
-    """A table somewhere."""
+    """A table that can be read."""
 
     @property
     def label(self) -> str:
-        """What it is called in a sentence; it holds no secret."""
+        """Its name in messages, without secrets."""
         ...
 
     def reader(self, columns: Sequence[str] | None = None) -> Any:
-        """Context manager that gives the named columns (all, if None) as a `pyarrow.RecordBatchReader`."""
+        """Context manager that returns the named columns (all, if None) as a `pyarrow.RecordBatchReader`."""
         ...
 
     def transactions(self, columns: Sequence[str]) -> Any:
-        """Context manager that gives what `rfm_summary` reads best."""
+        """Context manager that returns the form which `rfm_summary` reads most efficiently."""
         ...
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        """What of it can be told without reading its rows; two answers that differ say that it has changed."""
+        """What can be determined without reading the rows; two different answers mean that the source has changed."""
         ...
 
 
@@ -59,7 +59,7 @@ class FilesSource:
 
     @property
     def files(self) -> Files:
-        """The files that the path names now."""
+        """The files that the path matches now."""
         return find_files(self.path, self.encoding)
 
     @contextmanager
@@ -71,21 +71,21 @@ class FilesSource:
 
     @contextmanager
     def transactions(self, columns: Sequence[str]) -> Iterator[Files]:
-        """The files themselves: those that fit in memory are read faster whole."""
+        """The files themselves, because files that fit in memory are read faster as a whole."""
         yield self.files
 
     def fingerprint(self, content: bool = True) -> list[dict[str, Any]]:
-        """Name, size, time of the last change and, where the content counts, SHA-256 of every file."""
+        """Name, size, time of the last change and, if `content`, SHA-256 of every file."""
         return [_fingerprint(path, content) for path in self.files.paths]
 
 
 @dataclass(frozen=True)
 class DuckDBSource:
-    """A table or a query of a DuckDB file; or of a database in memory, whose queries may read files.
+    """A table or a query of a DuckDB file; or of an in-memory database, whose queries may read files.
 
-    Files that a query names may be seen from the folder `root`. A query's values are `parameters`, which stand in it as
-    $1, $2 and so on; the same holds for `PostgreSQLSource`. It must be one SELECT that writes nothing, without
-    extensions and settings, unless it is `unrestricted`. No message repeats a text of `secrets`.
+    Files that a query names may be relative to the folder `root`. The values of a query are `parameters`, to which it
+    refers as $1, $2 and so on; the same holds for `PostgreSQLSource`. It must be one SELECT that writes nothing,
+    without extensions and settings, unless it is `unrestricted`. No message contains a text of `secrets`.
     """
 
     path: str
@@ -113,12 +113,12 @@ class DuckDBSource:
                 sql = checked_query(connection, sql, self.label)
             relation = connection.sql(sql, params=list(parameters) or None)
             if relation is None:
-                raise UsageError(f"{self.label}: the query gives no rows; write a SELECT.")
+                raise UsageError(f"{self.label}: the query returns no rows; write a SELECT.")
             yield relation
 
     @contextmanager
     def reader(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatchReader]:
-        """Batches as DuckDB makes them."""
+        """Batches as returned by DuckDB."""
         with self._relation() as relation:
             if columns is not None:
                 check_columns(relation.columns, list(columns), self.label)
@@ -128,18 +128,18 @@ class DuckDBSource:
 
     @contextmanager
     def transactions(self, columns: Sequence[str]) -> Iterator[Any]:
-        """The relation: what does not fit in memory is sorted by DuckDB itself."""
+        """The relation: if it does not fit in memory, DuckDB sorts it itself."""
         with self._relation() as relation:
             yield relation
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        """That of the file; a database in memory has none."""
+        """That of the file; an in-memory database has none."""
         return [] if self.path == MEMORY else [_fingerprint(Path(self.path))]
 
 
 @dataclass(frozen=True)
 class PostgreSQLSource:
-    """A table or a query of a PostgreSQL database, read by COPY in one snapshot, which cannot change anything."""
+    """A table or a query of a PostgreSQL database, read by COPY in one read-only snapshot."""
 
     uri: ConnectionString
     table: str | None = None
@@ -158,7 +158,7 @@ class PostgreSQLSource:
 
     @contextmanager
     def reader(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatchReader]:
-        """Batches as the driver makes them of the server's rows."""
+        """Batches as the driver makes them from the server's rows."""
         sql, parameters = _statement(self.table, self.schema, self.query, self.parameters, columns)
         if not _READS.match(sql):
             raise UsageError(f"{self.label}: the query must be a SELECT.")
@@ -173,11 +173,11 @@ class PostgreSQLSource:
             yield _told(rows, self.uri.place, secrets)
 
     def transactions(self, columns: Sequence[str]) -> Any:
-        """The batches, with further columns that say what rows mean: rows that do not fit in memory are put aside."""
+        """The batches, with further columns that describe the rows; rows that do not fit in memory are spilled."""
         return self.reader([*columns, *self._further(columns)])
 
     def _further(self, columns: Sequence[str]) -> list[str]:
-        """Columns such as currencies and statuses, which the audit has notes on."""
+        """Columns such as currencies and statuses, on which the audit has notes."""
         sql, parameters = _statement(self.table, self.schema, self.query, self.parameters)
         sql = f"SELECT * FROM ({sql.strip().rstrip(';')}) AS rows LIMIT 0"
         with postgresql_connection(self.uri) as connection, connection.cursor() as cursor:
@@ -188,11 +188,11 @@ class PostgreSQLSource:
         return [name for name in names if name not in columns and kind_of(name) is not None]
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        """None: a query sees one snapshot, whatever happens meanwhile."""
+        """None: a query reads one snapshot, whatever changes meanwhile."""
         return []
 
 
-# A transaction that is read only forbids writes to tables; COPY to a file or a program of the server it does not.
+# A read-only transaction forbids writing to tables, but not COPY to a file or a program of the server.
 _READS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -208,7 +208,7 @@ def _statement(
     columns: Sequence[str] | None = None,
 ) -> tuple[str, tuple[Any, ...]]:
     if (table is None) == (query is None):
-        raise UsageError("A database is read by a table or by a query: give one of the two.")
+        raise UsageError("A database is read either by a table or by a query: give one of the two.")
     if query is not None:
         return query, parameters
     chosen = "*" if columns is None else ", ".join(map(quoted, columns))
@@ -216,7 +216,7 @@ def _statement(
 
 
 def _fingerprint(path: Path, content: bool = True) -> dict[str, Any]:
-    """What a file is, and what is in it."""
+    """Metadata of a file, and the hash of its content."""
     try:
         about = path.stat()
         found = {"path": str(path), "bytes": about.st_size, "modified_ns": about.st_mtime_ns}
@@ -224,12 +224,12 @@ def _fingerprint(path: Path, content: bool = True) -> dict[str, Any]:
             with path.open("rb") as file:
                 found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise SourceError(f"{path} could not be read: {error.strerror or error}.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     return found
 
 
 def _told(rows: pa.RecordBatchReader, where: str, secrets: list[str]) -> pa.RecordBatchReader:
-    """The same rows; a connection that breaks among them is one sentence."""
+    """The same rows; a broken connection is reported in one sentence."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
@@ -248,7 +248,7 @@ def _selected(rows: pa.RecordBatchReader, columns: list[str]) -> pa.RecordBatchR
 
 
 def _plain(rows: pa.RecordBatchReader, where: str) -> pa.RecordBatchReader:
-    """Rows of PostgreSQL without types that only it knows: UUIDs become text, numerics become numbers."""
+    """Rows of PostgreSQL without its own types: UUIDs become text, numerics become numbers."""
     kinds = [_kind(field, where) for field in rows.schema]
     schema = pa.schema([pa.field(old.name, kind) for old, kind in zip(rows.schema, kinds, strict=True)])
 
@@ -266,10 +266,10 @@ def _kind(column: pa.Field, where: str) -> pa.DataType:
     about = {key.decode(): value.decode() for key, value in (column.metadata or {}).items()}
     name = about.get("POSTGRESQL:type") or about.get("ADBC:postgresql:typname")
     if name == "money":
-        # Its unit, cents or another, hangs on the server's locale: what 350 means is nowhere to be read.
-        raise DataError(f"{where}: column {column.name!r} is of the type money; cast it to numeric in a query.")
+        # Its unit, such as cents, depends on the server's locale: the meaning of 350 is not recorded.
+        raise DataError(f"{where}: column {column.name!r} has the type money; cast it to numeric in a query.")
     if name == "numeric":
-        # Modifier: precision and scale, above a header of 4; without a scale these are whole numbers, ids perhaps.
+        # Modifier: precision and scale, above a header of 4; without a scale these are whole numbers, perhaps ids.
         modifier = int(about.get("POSTGRESQL:typmod", -1)) - 4
         digits = modifier >> 16
         if modifier < 0 or (modifier & 0x7FF) != 0 or digits > _MOST_DIGITS:
@@ -296,13 +296,13 @@ def _cast(column: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
 
 
 def _refuse_inexact(text: pa.Array, numbers: pa.Array, name: str) -> None:
-    """Whole numbers that floating point does not hold are ids: two customers would become one."""
+    """Raise for whole numbers that floating point cannot represent: two customers' ids would become equal."""
     large = pc.and_(pc.is_finite(numbers), pc.greater_equal(pc.abs(numbers), 2.0**53))
     if not pc.any(large).as_py():
         return
     for written, number in zip(text.filter(large).to_pylist(), numbers.filter(large).to_pylist(), strict=True):
         if Decimal(written) != Decimal(number):
             raise DataError(
-                f"Column {name!r} holds whole numbers of more than 15 digits in the type numeric without a precision: "
-                "cast it to bigint, numeric(38, 0) or text in a query."
+                f"Column {name!r} contains whole numbers of more than 15 digits in the type numeric without a "
+                "precision: cast it to bigint, numeric(38, 0) or text in a query."
             )

@@ -160,6 +160,6 @@ def _numbers(variable: Any, kind: Any = np.float64) -> npt.NDArray[Any]:
 def _judge(parameters: Samples, sample_stats: Samples) -> Diagnostics:
     """The verdict on draws of another's making, by the figures there are."""
     if next(iter(parameters.values())).size == 1:
-        return Diagnostics("map", "warn", ("A single point: it says nothing about how sure we are.",))
+        return Diagnostics("map", "warn", ("A point estimate, which has no uncertainty.",))
     judged = judge_nuts(parameters, sample_stats.get("energy"), sample_stats.get("diverging"))
     return replace(judged, method="pymc-marketing")

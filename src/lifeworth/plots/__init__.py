@@ -1,6 +1,6 @@
 """Pictures: functions that take plain tables and arrays and return Matplotlib axes.
 
-Every function accepts ``ax=`` and draws into it. Without one, it makes a figure of its own that no window and no
+Every function accepts ``ax=`` and draws into it. Without one, it makes a new figure that no window and no
 global list holds on to, so that a batch job may draw thousands; in a notebook the figure shows itself as any other.
 No function changes Matplotlib's settings. Importing this package alone loads no Matplotlib.
 """

@@ -46,7 +46,7 @@ _NAMES: Final = {
 
 
 def _in_lines(name: str) -> str:
-    """A long name in lines, which end at a blank or an underline where there is one."""
+    """Break a long name into lines, at a space or an underscore if there is one."""
     return textwrap.fill(name.replace("_", "_ "), _LONGEST_NAME + name.count("_")).replace("_ ", "_")
 
 
@@ -83,7 +83,7 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
     rows = scores[scores["metric"] == metric]
     if rows.empty:
         known = ", ".join(map(str, scores["metric"].unique())) or "none"
-        raise UsageError(f"There are no scores named {metric!r}; there are: {known}.")
+        raise UsageError(f"There are no scores named {metric!r}; available: {known}.")
     methods = list(dict.fromkeys(rows["method"]))
     if len(methods) > _MOST_METHODS:
         raise UsageError(f"A picture of {len(methods)} methods cannot be read; give at most {_MOST_METHODS}.")
@@ -92,7 +92,7 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
     dress(ax, grid="x")
     label_axes(ax, _NAMES.get(metric, metric), "method")
     if not np.isfinite(numbers(rows["value"], "value")).any():
-        return say(ax, "This score could not be told of any method.")
+        return say(ax, "This score is not defined for any method.")
     unknown = []
     for at, name in enumerate(methods):
         mine = rows[rows["method"] == name].sort_values("cutoff")
@@ -127,12 +127,12 @@ def plot_backtest_scores(scores: pd.DataFrame, metric: str = "nmae", ax: Axes | 
 def plot_backtest_totals(
     totals: pd.DataFrame, target: str = "purchases", ax: Axes | None = None, *, currency: str = ""
 ) -> Axes:
-    """Draw what all customers were foretold to do in the window after each cut-off, with its interval, and did.
+    """Draw the predicted totals of all customers with their intervals, and the actual ones, after each cut-off.
 
     Parameters
     ----------
     totals : DataFrame
-        ``cutoff``, ``predicted``, ``actual`` and, where there are intervals, ``lower`` and ``upper``; of one method.
+        ``cutoff``, ``predicted``, ``actual`` and, if there are intervals, ``lower`` and ``upper``; of one method.
     target : {"purchases", "value"}
         What the totals are of.
     ax : Axes, optional
@@ -158,7 +158,7 @@ def plot_backtest_totals(
     what = "purchases" if target == "purchases" else currency_label("spend", currency)
     label_axes(ax, "cut-off", f"{what} in the window that follows")
     if totals.empty:
-        return say(ax, "This method could not foretell at any cut-off.")
+        return say(ax, "This method has no predictions at any cut-off.")
     rows = totals.sort_values("cutoff")
     place = np.arange(len(rows), dtype=np.float64)
     if "lower" in rows and "upper" in rows:
@@ -262,7 +262,7 @@ def plot_pit(pit: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = own_axes(ax, height=3.6)
     label_axes(ax, "share of futures below what happened", "customers, over those expected")
     if pit.empty:
-        return say(ax, "This method foretold no distribution.")
+        return say(ax, "This method has no predictive distribution.")
     cutoffs = sorted(pit["cutoff"].unique())
     for number, cutoff in enumerate(cutoffs):
         rows = pit[pit["cutoff"] == cutoff].sort_values("lower_edge")

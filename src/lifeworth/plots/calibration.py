@@ -1,4 +1,4 @@
-"""Whether posteriors are as wide as they should be: the ranks of known truths among draws."""
+"""Simulation-based calibration: the ranks of the true parameters among the posterior draws."""
 
 from collections.abc import Mapping
 
@@ -103,7 +103,7 @@ def _band(expected: NDArray[np.float64], replications: int) -> tuple[NDArray[np.
     from scipy.special import bdtr, bdtrik
 
     inside = expected[1:-1]
-    # Counts below each point of so many even samples: a walk, as what lies below one lies below the next.
+    # Numbers of points below each of n uniform samples: a random walk, since neighbours share what is below.
     rng = np.random.default_rng(20220317)
     steps = rng.multinomial(replications, np.diff(expected), size=_SIMULATIONS)
     counts = steps.cumsum(axis=1)[:, :-1].astype(np.float64)

@@ -1,4 +1,4 @@
-"""The model's made-up customers beside the real ones, after the data and before."""
+"""Prior and posterior predictive checks: simulated customers and the real ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -68,7 +68,7 @@ def plot_predictive_check(
     Raises
     ------
     UsageError
-        If columns are missing, or `value` is none of the three.
+        If columns are missing, or `value` is not one of the three.
 
     Examples
     --------
@@ -111,10 +111,10 @@ def plot_prior_predictive(
     time_unit: str = "",
     currency: str = "",
 ) -> NDArray[Any]:
-    """Draw what priors take for possible: made-up customers beside the real ones, and what lies behind them.
+    """Draw prior predictive customers with the real ones, and the prior distributions behind them.
 
     Of purchases: customers by repeat purchases, expected repeat purchases by age, and the share still customers.
-    Of spend: customers by mean spend, the population's mean spend, and how far customers are apart.
+    Of spend: customers by mean spend, the population's mean spend, and how much customers differ.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who the customers are: their value, their past beside their future, and who is still one."""
+"""Customers: their predicted value, their past and future value, and P(alive)."""
 
 from typing import Final
 
@@ -115,7 +115,7 @@ def plot_value_distribution(
     border = float(np.quantile(finite, 1 - top))
     best = np.sort(finite)[::-1][: max(1, round(top * finite.size))]
     total = float(finite.sum())
-    # A top share of a sum that mixes losses and gains says nothing.
+    # The share of a top group in a sum of losses and gains has no meaning.
     held = f" hold {share(float(best.sum()) / total)}" if finite.min() >= 0 and total > 0 else ""
     marks = (
         (median, INK, "solid", f"median {compact(median)}"),
@@ -154,7 +154,7 @@ def plot_alive_heatmap(
         A DataFrame's index is the frequency and its columns the recency. NaN where a combination cannot be is left
         blank. Above 160 rows or columns only evenly chosen ones are drawn, so that memory stays small.
     ax : Axes, optional
-        Where to draw; the scale stands beside it.
+        Where to draw; the colour bar is added beside it.
     frequency, recency : arrays, optional
         Increasing values of rows and columns when `grid` is an array; 0, 1, 2, ... when absent.
     time_unit : str
@@ -233,7 +233,7 @@ def plot_past_future(
     future_label: str = "predicted value",
     corners: bool = True,
 ) -> Axes:
-    """Draw what customers have spent against what they are predicted to be worth, as a map of how many stand where.
+    """Draw customers' past spend against their predicted value, as a density map.
 
     A fixed number of hexagons, however many customers. Both axes are logarithmic; who is at zero or below, or more than
     five orders of magnitude under the largest, stands at the edge. Lines mark the two medians.
@@ -243,7 +243,7 @@ def plot_past_future(
     past, future : arrays of shape (customers,)
         In the same order, in currency. Customers who lack either are left out and counted.
     ax : Axes, optional
-        Where to draw; the scale stands beside it.
+        Where to draw; the colour bar is added beside it.
     currency, past_label, future_label : str
         Unit and names, for the axes.
     corners : bool
@@ -276,10 +276,10 @@ def plot_past_future(
     known = np.isfinite(before) & np.isfinite(after)
     x, y = before[known], after[known]
     if x.size == 0:
-        return say(ax, "There is no customer with both a past and a predicted value.")
+        return say(ax, "No customer has both a past and a predicted value.")
     if not x.max() > 0 or not y.max() > 0:
         which = past_label if not x.max() > 0 else future_label
-        return say(ax, f"Nobody's {which} is above zero.")
+        return say(ax, f"No customer's {which} is above zero.")
     medians = float(np.median(x)), float(np.median(y))
     left, right = _log_range(x)
     bottom, top = _log_range(y)
@@ -299,7 +299,7 @@ def plot_past_future(
     )
     most = float(np.max(drawn.get_array()))  # type: ignore[arg-type]
     drawn.set_norm(LogNorm(1, max(most, 2.0)))
-    # Above and below all hexagons there is room for the words in the corners.
+    # Above and below all hexagons there is space for the labels in the corners.
     margin_x, margin_y = (right / left) ** 0.04, (top / bottom) ** 0.13
     ax.set_xlim(left / margin_x, right * margin_x)
     ax.set_ylim(bottom / margin_y, top * margin_y)
@@ -318,7 +318,7 @@ def plot_past_future(
     if floor:
         notes.append(f"at zero or too small to show, so drawn at the edge: {floor:,}")
     if known.size > x.size:
-        notes.append(f"left out for want of a value: {known.size - x.size:,}")
+        notes.append(f"omitted, without a value: {known.size - x.size:,}")
     footnote(ax, notes)
     return ax
 

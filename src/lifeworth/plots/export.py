@@ -62,9 +62,9 @@ def to_svg(picture: Picture, *, width: float | None = None, themed: bool = False
     picture : Figure, Axes or array of Axes
         What to write.
     width : float, optional
-        Lay it out anew at this width in inches (text keeps its size), and put it back as it was afterwards.
+        Lay it out at this width in inches (text keeps its size), and restore it afterwards.
     themed : bool
-        Let the house's colours follow the light or dark preference of the reader's browser, on the page's own ground.
+        Let lifeworth's colours follow the light or dark preference of the reader's browser, on the page's background.
     dpi : int
         Resolution of what is drawn as pixels inside, such as heat maps.
 
@@ -134,7 +134,7 @@ def save(picture: Picture, path: str | os.PathLike[str], *, scale: float = 2.0) 
 
 
 def is_house_style(figure: Figure) -> bool:
-    """Tell whether a figure stands on the house's paper, so that its colours may follow the reader's theme."""
+    """Whether a figure has lifeworth's background, so that its colours may follow the reader's theme."""
     return to_hex(figure.get_facecolor()) == PAPER
 
 
@@ -171,13 +171,13 @@ def _wrap_labels(figure: Figure, width: float, height: float) -> list[tuple[Text
 
 
 def _room_below(ax: Axes, width: float) -> float:
-    """How many inches are left for the horizontal axis beside the names on the vertical one."""
+    """The inches left for the horizontal axis beside the names on the vertical one."""
     ticks = [line for label in ax.get_yticklabels() for line in label.get_text().split("\n")]
     return width - 0.35 - max(0.35, 8.5 / 72 * 0.56 * max(map(len, ticks), default=0))
 
 
 def _themed(svg: str) -> str:
-    """Turn the house's colours into variables with a light and a dark value."""
+    """Replace lifeworth's colours by variables with a light and a dark value."""
     role = {color: name for name, color in (LIGHT | _ON_HEAT).items()}
 
     def variable(match: re.Match[str]) -> str:
@@ -204,6 +204,6 @@ def _with_style(svg: str, themed: bool) -> str:
 
 
 def _shorter_path(match: re.Match[str]) -> str:
-    """Write a path's coordinates with two decimals: a hundredth of a point, which nobody sees."""
+    """Write a path's coordinates with two decimals: an invisible change of at most a hundredth of a point."""
     short = re.sub(r"(\.\d\d)\d+", r"\1", match[0])
     return re.sub(r"\s*\n\s*(?=[A-Za-z])|\s+$", "", short)

@@ -49,13 +49,13 @@ def plot_deciles(
 ) -> Axes:
     """Draw predicted against actual means per customer, a pair of bars for each decile of predicted value.
 
-    Both numbers stand beside their bars, so that the small deciles can be read below the large ones.
+    Both numbers are written beside their bars, so that small deciles are legible below large ones.
 
     Parameters
     ----------
     deciles : DataFrame
         ``decile`` (1 = highest predicted), ``customers``, ``predicted`` and ``actual`` (means per customer), and
-        where there is an interval for the predicted mean, ``lower`` and ``upper``. Any number of groups up to 40.
+        if there is an interval for the predicted mean, ``lower`` and ``upper``. Any number of groups up to 40.
     value : {"spend", "purchases"}
         What the means are of.
     ax : Axes, optional
@@ -232,7 +232,7 @@ def plot_gains(
     """Draw how much of what customers really spent is found by the best-ranked share of customers.
 
     Customers with equal scores stand in no order: within a tie the curve is straight, so that a constant score gives
-    the diagonal. The dotted curve is the ranking of somebody who knew the future.
+    the diagonal. The dotted curve is the ranking by the actual values.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def plot_customer_timelines(paths: pd.DataFrame, ax: Axes | None = None) -> Axes
     ----------
     paths : DataFrame
         ``customer_id``, ``date``, ``probability_alive`` and ``purchase`` (whether the customer bought that day), as
-        `lifeworth.evaluate.alive_paths` gives them. Up to 12 customers, in the order they come.
+        `lifeworth.evaluate.alive_paths` returns them. Up to 12 customers, in their order.
     ax : Axes, optional
         Where to draw.
 
@@ -115,7 +115,7 @@ def plot_cohorts(
     value : str
         "customers" (who bought at that age), "purchases" or "revenue".
     ax : Axes, optional
-        Where to draw; the scale stands beside it.
+        Where to draw; the colour bar is added beside it.
     relative : bool
         Over the cohort's own number at age 0, so that cohorts of different sizes compare. Age 0 is then 1 for all
         and sets no colour.
@@ -190,7 +190,7 @@ def plot_cohorts(
 def plot_frequency_recency(
     fit: Any, age: float, horizon: Any = None, ax: Axes | None = None, *, most: int | None = None, cells: int = 60
 ) -> Axes:
-    """Draw what a model of purchases says of customers of one age, over their frequency and recency.
+    """Draw a model's predictions for customers of one age, by frequency and recency.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def plot_frequency_recency(
     horizon : optional
         "39W", or a number of time units: purchases expected in it. Default None: the probability of being alive.
     ax : Axes, optional
-        Where to draw; the scale stands beside it.
+        Where to draw; the colour bar is added beside it.
     most : int, optional
         The highest frequency; default, about one purchase in two time units, and no more than 40.
     cells : int
@@ -222,7 +222,7 @@ def plot_frequency_recency(
     from lifeworth.rfm import RFM
 
     if not age > 0:
-        raise UsageError(f"age={age!r} must be above 0: customers won just now have no past to tell them apart.")
+        raise UsageError(f"age={age!r} must be above 0: customers of age 0 do not differ in their history.")
     if cells < 2:
         raise UsageError(f"cells={cells!r} must be at least 2.")
     highest = max(2, min(40, round(age / 2))) if most is None else most

@@ -1,4 +1,4 @@
-"""The colours of the house, under the name by which pictures know them. Loads nothing."""
+"""The colours of lifeworth, for pictures. Imports nothing."""
 
 from lifeworth.display.palette import DARK, HEAT, LIGHT, ON_DARK_HEAT, ON_LIGHT_HEAT, SERIES
 

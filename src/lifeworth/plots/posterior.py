@@ -54,7 +54,7 @@ def plot_posterior(
     prior : mapping of name to density, optional
         The prior's density at an array of values, drawn as a thin dashed line; None for a parameter without.
     reference : mapping of name to number, optional
-        A value known from elsewhere, drawn as a line of its own.
+        A reference value, drawn as a line.
     axes : sequence of Axes, optional
         One for each parameter; made when absent.
     labels : mapping of name to text, optional

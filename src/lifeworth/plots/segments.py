@@ -41,12 +41,12 @@ _STEPS: Final = (0.05, 0.1, 0.2, 0.25)
 def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     """Draw each segment's share of customers, of past and of expected future value, on one line.
 
-    A segment whose value stands right of its customers is worth more than its size; future right of past, it grows.
+    If the value of a segment is to the right of its customers, its share of value exceeds its share of customers.
 
     Parameters
     ----------
     segments : Segments or DataFrame
-        What `lifeworth.segment` gives, or its ``summary()``: ``customers``, ``customer_share`` and, where known,
+        The result of `lifeworth.segment`, or its ``summary()``: ``customers``, ``customer_share`` and, if known,
         ``past_share`` and ``future_share``, with the segments' names as its index. Empty segments are named below.
     ax : Axes, optional
         Where to draw.
@@ -99,7 +99,7 @@ def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     step = next((step for step in _STEPS if top <= 6 * step), _STEPS[-1])
     percent_ticks(ax.xaxis, [float(tick) for tick in np.arange(0, min(top * 1.04, 1) + 1e-9, step)])
     ax.set_xlim(-0.025 * top, top * 1.04)
-    # How many they are stands in a column of its own, right of all points.
+    # Their numbers are in a column to the right of all points.
     style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
     style |= {"color": MUTED, "fontsize": 8.5, "annotation_clip": False}
     for row, count in zip(rows, counts[counts > 0], strict=True):
@@ -109,7 +109,7 @@ def plot_segments(segments: Any, ax: Axes | None = None) -> Axes:
     if legend is not None:  # above the heading of that column
         legend.set_bbox_to_anchor((0.0, 1.015 + 0.62 / (len(shown) + 0.2)), transform=ax.transAxes)
     empty = [str(name) for name in table.index[counts == 0]]
-    footnote(ax, [f"Nobody is in: {', '.join(empty)}", *notes] if empty else notes)
+    footnote(ax, [f"Segments without customers: {', '.join(empty)}", *notes] if empty else notes)
     return ax
 
 
@@ -120,7 +120,7 @@ def _summary(segments: Any) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
     make = getattr(segments, "summary", None)
     table = make() if callable(make) else None
     if not isinstance(table, pd.DataFrame):
-        raise UsageError(f"segments must be what lifeworth.segment gives, or its summary(), not {segments!r}.")
+        raise UsageError(f"segments must be the result of lifeworth.segment, or its summary(), not {segments!r}.")
     return (
         table,
         {"past_share": segments.past, "future_share": segments.future},

@@ -26,7 +26,7 @@ MODEL: Final = LIGHT["model"]
 ACTUAL: Final = LIGHT["actual"]
 BAND_ALPHA: Final = 0.2
 DASHES: Final = ("solid", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), (0, (8, 3)))
-"""How curves of equal rank differ beside their colours, in the order of `SERIES`."""
+"""Line styles of curves of equal rank, in the order of `SERIES`."""
 WIDTH: Final = 6.8
 """Width of a picture in inches; with text of 9 points it is meant to be shown about 750 pixels wide."""
 
@@ -62,11 +62,11 @@ _KEPT: Final = ("backend", "backend_fallback", "interactive", "figure.hooks")
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib in the house's style, for the length of a ``with`` block."""
+    """Use lifeworth's Matplotlib style within a ``with`` block."""
     interactive = mpl.is_interactive()
     try:
         with mpl.rc_context():
-            # Settings a user made for pictures of their own (a dark style, xkcd) must not leak in halfway.
+            # Settings of the user (a dark style, xkcd) must not be mixed with it.
             settings: dict[Any, Any] = {k: v for k, v in mpl.rcParamsDefault.items() if k not in _KEPT}
             mpl.rcParams.update(settings | _RC)
             try:
@@ -84,7 +84,7 @@ def _in_notebook() -> bool:
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """Make a figure that nobody else holds, but for a notebook, which is to show it. Call inside `style`."""
+    """Make a figure that is not registered with pyplot, except in a notebook, which shows it. Call inside `style`."""
     if _in_notebook():
         import matplotlib.pyplot as plt
 
@@ -127,7 +127,7 @@ def label_axes(ax: Axes, x: str, y: str) -> None:
 
 
 def legend_above(ax: Axes, handles: Sequence[Any] | None = None, title: str | None = None) -> Legend | None:
-    """Put a frameless legend above the picture, where it hides no data, in as many columns as a phone has room for."""
+    """Put a frameless legend above the axes, where it hides no data, in as many columns as fit on a phone."""
     if handles is None:
         handles, _ = ax.get_legend_handles_labels()
     if not handles:
@@ -154,7 +154,7 @@ def legend_above(ax: Axes, handles: Sequence[Any] | None = None, title: str | No
 
 
 def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
-    """Return the most columns, up to 3, that labels need no more than `room` characters for (a sample line is 4)."""
+    """The largest number of columns, up to 3, whose labels need at most `room` characters (a sample line needs 4)."""
     for columns in range(min(3, len(labels)), 1, -1):
         rows, extra = divmod(len(labels), columns)  # the first columns hold one more, as Matplotlib has it
         ends = [rows * (column + 1) + min(column + 1, extra) for column in range(columns)]
@@ -165,7 +165,7 @@ def legend_columns(labels: Sequence[str], room: float = 46.0) -> int:
 
 
 def scale_beside(ax: Axes, drawn: Any, name: str) -> Any:
-    """Put the scale of a map's colours beside it; give it for its ticks, or None where the axes have no figure."""
+    """Add the colour bar of a map; return it for its ticks, or None if the axes have no figure."""
     figure = ax.get_figure(root=True)
     if figure is None:
         return None
@@ -198,7 +198,7 @@ def alike(values: ArrayLike) -> int:
 
 
 def compact(value: float, decimals: int | None = None) -> str:
-    """Write a number for a label: three or four digits that count, or so many decimals; a real minus sign."""
+    """Format a number for a label: three or four significant digits, or the given decimals; a real minus sign."""
     if not np.isfinite(value):
         return "n/a"
     size = abs(value)
@@ -231,7 +231,7 @@ def share(value: float) -> str:
 
 
 def number_ticks(axis: Any, most: int = 6, prefix: str = "") -> None:
-    """Use few, round ticks with thousands apart."""
+    """Use few, round ticks with thousands separators."""
     axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(_tick_formatter(prefix))
 
@@ -259,7 +259,7 @@ def _tick_formatter(prefix: str) -> FuncFormatter:
 
 
 def currency_label(text: str, currency: str) -> str:
-    """Add the currency to an axis label where there is one."""
+    """Add the currency to an axis label, if there is one."""
     return f"{text} ({currency})" if currency else text
 
 
@@ -286,7 +286,7 @@ def numbers(values: ArrayLike | pd.Series, name: str) -> NDArray[np.float64]:
 
 
 def in_style[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function in the house's style."""
+    """Run a drawing function in lifeworth's style."""
 
     @wraps(function)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -45,7 +45,7 @@ def plot_tracking(
     tracking : DataFrame
         ``week_end`` (dates), ``actual`` and ``expected`` (counts in that week; NaN where unknown), and where there is
         a band, ``lower`` and ``upper``. For the cumulative picture the band needs columns of its own,
-        ``cumulative_lower`` and ``cumulative_upper``: the sum of weekly bounds is no bound of the sum, and none is
+        ``cumulative_lower`` and ``cumulative_upper``: the sum of weekly bounds is not a bound of the sum, and none is
         drawn without them.
     train_end : date-like, optional
         The last day the model has seen; marked and labelled.
@@ -152,7 +152,7 @@ def _draw(
     expected = numbers(frame["expected"], "expected")
     band = ("cumulative_lower", "cumulative_upper") if cumulative else ("lower", "upper")
     if cumulative:
-        # A week that is not known ends the running total; zero would pretend that nothing was bought.
+        # An unknown week ends the running total; zero would mean that nothing was bought.
         actual, expected = np.cumsum(actual), np.cumsum(expected)
         if "cumulative_expected" in frame:
             expected = numbers(frame["cumulative_expected"], "cumulative_expected")

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: what customers are worth, how sure we are, and who was right.
+"""One self-contained HTML page: customer lifetime value, its uncertainty, and how methods performed.
 
 A page is described by a `ReportContent`, in which everything but the title may be left out, and written by
 `write_report`. It loads nothing from anywhere, runs no script, and shows every text it is given as text.

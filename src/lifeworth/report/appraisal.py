@@ -1,4 +1,4 @@
-"""The report of a customer base: its value, past and future, the evidence, and the customers from all sides."""
+"""The report of a customer base: its past and future value, the evidence, and views of the customers."""
 
 from __future__ import annotations
 
@@ -31,24 +31,25 @@ from lifeworth.rfm import RFM
 _TRAPS = (
     Trap(
         "Past or future?",
-        "Past value counts what customers have spent. It is not what they, or the next ones, will spend: most of it "
-        "came from customers who may have left.",
+        "Past value is what customers have spent. It is not what they, or future customers, will spend: most of "
+        "it came from customers who may have dropped out.",
     ),
     Trap(
         "Revenue per customer is an average of buyers.",
-        "Accounting divides the revenue of a period by those who bought in it. Read as a forecast for everybody who "
-        "ever bought, it is far too high, since most will not buy in the next period.",
+        "Accounting divides the revenue of a period by the customers who bought in it. As a forecast for all "
+        "customers who ever bought, it is far too high, since most of them will not buy in the next period.",
     ),
     Trap(
-        "Averages hide the few.",
-        "A few customers bring most of the money. A number that is the same for all cannot say who they are.",
+        "Averages hide the best customers.",
+        "A few customers bring most of the money. A number that is the same for all customers cannot identify them.",
     ),
     Trap(
-        "The world moves.",
-        "Models take customers' habits as steady. Seasons, campaigns and prices are not in them. Calibrated intervals "
-        "know how far the world has moved at past dates; a greater shock than any before they do not know.",
+        "Behaviour changes.",
+        "Models assume that customers' habits are stable. They do not contain seasons, campaigns and prices. "
+        "Recalibrated intervals account for the changes seen at past dates, but not for a shock greater than any "
+        "of them.",
     ),
-    Trap("Value is spend here.", "No margin, cost or discount is taken off: the figures are revenue."),
+    Trap("Value is spend here.", "No margin, cost or discount is applied: the figures are revenue."),
 )
 _TARGETS = {"value": "Spend per customer", "purchases": "Purchases per customer", "spend": "Spend per purchase"}
 _SOURCES = (
@@ -62,8 +63,8 @@ _SOURCES = (
 )
 
 
-def appraisal_report(found: Appraisal, title: str = "What the customers are worth", about: str = "") -> ReportContent:
-    """A page about everything an appraisal has found; `about` stands below its title."""
+def appraisal_report(found: Appraisal, title: str = "Customer lifetime value", about: str = "") -> ReportContent:
+    """Build a page with all results of an appraisal; `about` is shown below its title."""
     return _Page(found).content(title, about)
 
 
@@ -77,8 +78,8 @@ class _Page(Voice):
         return ReportContent(
             title=title,
             subtitle=about
-            or f"{len(found.rfm):,} customers, seen until {_day(end)}; forecasts for the {self.horizon} that follow, "
-            f"judged at {_count(len(self.bt.cutoffs), 'past date')}.",
+            or f"{len(found.rfm):,} customers, observed until {_day(end)}; forecasts for the following "
+            f"{self.horizon}, evaluated at {_count(len(self.bt.cutoffs), 'past date')}.",
             generated=pd.Timestamp.now().strftime("%Y-%m-%d"),
             headlines=self.headlines(),
             summary=self.in_short(),
@@ -122,44 +123,44 @@ class _Page(Voice):
                 f"{self.interval} interval {value.lower:,.0f} to {value.upper:,.0f}",
             ),
             Headline(
-                "Still customers (estimate)",
+                "Active customers (estimate)",
                 f"{alive:,.0f}",
                 f"{percent(alive / len(found.rfm))} of all who ever bought",
             ),
             Headline(
-                "Found in the top tenth",
+                "Share of the top tenth",
                 percent(float(mine["money_found"])) if np.isfinite(mine["money_found"]) else "n/a",
-                "of the money at past dates, among the customers predicted highest",
+                "of the spend at past dates came from the tenth predicted highest",
             ),
         ]
 
     def in_short(self) -> list[str]:
-        """What a marketing director needs."""
+        """The summary for readers without statistical background."""
         found, value, past = self.found, self.found.totals.of_value, float(self.found.customers["past_value"].sum())
         best = str(self.summary["mae"].idxmin()) if self.summary["mae"].notna().any() else None
         mine = self.summary.loc[found.method].to_dict()
         told = [
-            f"{len(found.rfm):,} customers have spent {self.amount(past)} so far. In the "
-            f"{self.horizon} to come, {self.amount(value.expected)} are expected of them, and with {self.interval} "
-            f"probability between {self.amount(value.lower)} and {self.amount(value.upper)}. Customers who are yet "
-            "to be won come on top.",
+            f"{len(found.rfm):,} customers have spent {self.amount(past)} so far. In the next {self.horizon}, "
+            f"they are expected to spend {self.amount(value.expected)}, and with {self.interval} probability "
+            f"between {self.amount(value.lower)} and {self.amount(value.upper)}. Customers who are yet to be "
+            "acquired are not included.",
         ]
         if best is not None:
             told.append(
-                f"We went back to {_count(len(self.bt.cutoffs), 'past date')} and forecast the {self.horizon} that "
-                f"followed. {method_name(best)} came closest, customer by customer"
+                f"The models were fitted at {_count(len(self.bt.cutoffs), 'past date')} and predicted the "
+                f"{self.horizon} after each. {method_name(best)} had the smallest error per customer"
                 + ("" if best == found.method else f" (the model used here is {method_name(found.method)})")
                 + f". {self._off(best)} {self._fairness(best)}"
             )
         if np.isfinite(mine["money_found"]):
             told.append(
-                f"The tenth of customers that the model had ranked highest brought "
+                "The tenth of customers that the model had ranked highest spent "
                 f"{percent(float(mine['money_found']))} of the money. " + self._earned_in_words()
             )
         raw = found.raw_totals.of_value
         if found.clv.calibration is not None and "value" in found.clv.calibration.totals:
             told.append(
-                f"On its own, the model would have said between {self.amount(raw.lower)} and {self.amount(raw.upper)}. "
+                f"The model's own interval is {self.amount(raw.lower)} to {self.amount(raw.upper)}. "
                 f"{self._shifted()}{self._corrected(raw.upper - raw.lower, value.upper - value.lower)}"
             )
         return told
@@ -169,47 +170,51 @@ class _Page(Voice):
         return float(self.summary[metric].to_dict()[method])
 
     def _off(self, method: str) -> str:
-        """How far a method's totals were off: signs of different dates do not cancel."""
+        """The errors of a method's totals: those of different signs do not cancel."""
         rows = self.bt.totals[(self.bt.totals["target"] == "value") & (self.bt.totals["method"] == method)]
         errors = rows["error"].dropna()
         if errors.empty:
             return ""
         if len(errors) == 1:
-            return f"It missed the total by {percent(float(errors.iloc[0]), signed=True)}."
+            return f"Its error of the total was {percent(float(errors.iloc[0]), signed=True)}."
         return (
-            f"It missed the total by {percent(float(errors.abs().mean()))} on average: between "
+            f"Its mean absolute error of the total was {percent(float(errors.abs().mean()))}: between "
             f"{percent(float(errors.min()), signed=True)} and {percent(float(errors.max()), signed=True)}."
         )
 
     def _shifted(self) -> str:
-        """What recalibration has done to expectations."""
+        """How recalibration changed the expectations."""
         calibration = self.found.clv.calibration
         assert calibration is not None
         factor = calibration.shifts["value"]
         if abs(factor - 1) < 0.005:
             return ""
         direction = "low" if factor > 1 else "high"
-        return (
-            f"At past dates its totals were mostly too {direction}: expectations have been multiplied by {factor:.2f}. "
-        )
+        return f"At past dates its totals were mostly too {direction}: expectations were multiplied by {factor:.2f}. "
 
     def _corrected(self, raw: float, calibrated: float) -> str:
-        """What calibration has done to the interval of the total."""
+        """How recalibration changed the interval of the total."""
         if abs(calibrated - raw) <= 0.01 * raw:
-            return "At past dates such intervals held as often as they said, so that nothing had to be changed."
+            return "At past dates such intervals had their nominal coverage, so that nothing was changed."
         wide = calibrated > raw
-        sure, done = ("too narrow", "widened") if wide else ("wider than they had to be", "narrowed")
-        return f"At past dates such intervals were {sure}; the one above has been {done} to what would have held."
+        sure, done = ("too narrow", "widened") if wide else ("wider than necessary", "narrowed")
+        return (
+            f"At past dates such intervals were {sure}; the one above has been {done} to the width that would have "
+            "held."
+        )
 
     def _fairness(self, best: str) -> str:
         if self.bt.methods[best] == "baseline":
-            return "It is a simple rule: here a model is worth its effort only for its ranking and its intervals."
+            return "It is a simple rule: here the advantage of a model is only in its ranking and its intervals."
         rules = self.summary[(self.summary["kind"] == "baseline") & self.summary["mae"].notna()]
         if rules.empty:
             return ""
         gain = 1 - self.number(best, "mae") / float(rules["mae"].min())
         rule = method_name(str(rules["mae"].idxmin()))
-        return f"The best simple rule, \u201c{rule}\u201d, was off by {percent(gain / (1 - gain))} more per customer."
+        return (
+            f"The error per customer of the best simple rule, \u201c{rule}\u201d, was {percent(gain / (1 - gain))} "
+            "larger."
+        )
 
     def _earned_in_words(self) -> str:
         earned = self.found.comparison.earned
@@ -220,15 +225,15 @@ class _Page(Voice):
         by = rows.set_index("ranking")
         more = by.loc["clv"]
         told = (
-            f"Suppose that on {_day(self.last)} there was a budget to look after {int(more['budget']):,} customers. "
-            f"Those chosen by predictive value then spent {self.amount(float(more['earned']))}; those chosen by past "
+            f"Suppose that on {_day(self.last)} there was a budget for {int(more['budget']):,} customers. Those "
+            f"chosen by predictive value then spent {self.amount(float(more['earned']))}; those chosen by past "
             f"value, {self.amount(float(by.loc['past_value', 'earned']))}."
         )
         if np.isfinite(more["more_lower"]) and more["more_lower"] <= 0 <= more["more_upper"]:
-            told += " That difference may be chance."
+            told += " This difference may be due to chance."
         return told
 
-    # ---- who was right --------------------------------------------------------------------------------------------
+    # ---- comparison of methods -------------------------------------------------------------------------------------
 
     def who_won(self) -> Comparison:
         """Totals at the last cut-off."""
@@ -251,68 +256,68 @@ class _Page(Voice):
             ],
             quantity=f"Foretold{self.in_money}",
             format=",.0f",
-            note="Each method saw what was known on that day, and nothing later. Simple rules give no interval. The "
-            "interval here is the model's own, not yet calibrated.",
+            note="Each method used only what was known on that day. Simple rules have no interval. The interval shown "
+            "is the model's own, before recalibration.",
         )
 
     def pictures(self) -> list[Picture]:
-        """Scores, totals, tracking, deciles, calibration, gains."""
+        """Scores, totals, tracking, deciles, recalibration, gains."""
         from lifeworth import plots
 
         bt, method = self.bt, self.found.method
         made = [
             Picture(
-                "Who was closest, date by date",
-                f"Mean absolute error, over the mean that happened, of each method at each of {len(bt.cutoffs)} dates. "
-                f"Smallest on average: {method_name(str(self.summary.index[0]))}.",
+                "Errors of the methods, date by date",
+                f"Mean absolute error, relative to the actual mean, of each method at each of {len(bt.cutoffs)} "
+                f"dates. Smallest on average: {method_name(str(self.summary.index[0]))}.",
                 plots.figure_of(self._scores()),
-                "Left is better. Each dot is a date in the past, the latest lowest and darkest, and its line the "
-                f"bootstrap interval. At 1 the error is as large as what the average customer spent.{self._beyond()}",
+                "Further left is better. Each dot is a past date, the latest lowest and darkest, and its line "
+                f"the bootstrap interval. At 1 the error equals what the average customer spent.{self._beyond()}",
             ),
             Picture(
-                "Totals foretold, and what happened",
-                "Foretold and actual spend of all customers in the window after each cut-off.",
+                "Predicted and actual totals",
+                "Predicted and actual spend of all customers in the window after each cut-off.",
                 plots.figure_of(bt.plot_totals("value", method)),
-                f"Bars are the model's own {self.interval} intervals. Where what happened lies outside, the world has "
-                "moved.",
+                f"Bars are the model's own {self.interval} intervals. An actual value outside means that "
+                "behaviour has changed more than the model allows for.",
             ),
         ]
         if self.found.tracking is not None:
             made.append(
                 Picture(
                     "Week by week",
-                    "Repeat purchases per week and in total, as they were and as the model expects.",
+                    "Repeat purchases per week and in total, actual and expected by the model.",
                     plots.figure_of(plots.plot_tracking_both(self.found.tracking, train_end=self.last)),
-                    "The model knows when each customer first bought, and sees nothing to the right of the line.",
+                    "The model knows when each customer first bought, and uses no data to the right of the line.",
                 )
             )
         made += [
             Picture(
-                "Who is worth how much",
+                "Predicted and actual spend by decile",
                 f"Mean predicted and actual spend by tenth of customers in the window after {self.last:%Y-%m-%d}.",
                 plots.figure_of(bt.plot_deciles("value", method)),
-                "Customers in tenths by predicted value, the highest first. In a good forecast both bars are alike.",
+                "Customers in tenths by predicted value, the highest first. In a good forecast both bars are equal.",
             ),
             Picture(
                 "Lift",
-                "How many times the average each tenth of customers brought, by the model and by past rates.",
+                "Spend of each tenth of customers relative to the average, ranked by the model and by past rates.",
                 plots.figure_of(self._lift()),
-                "The higher the first tenth, the better a ranking tells customers apart. At 1 a tenth is like all.",
+                "The higher the first tenth, the better a ranking separates customers. At 1 a tenth is average.",
             ),
         ]
         for by, words in (("frequency", "how often they had bought"), ("recency", "how long ago they last bought")):
             made.append(
                 Picture(
-                    f"Right for all? By {words}",
+                    f"Errors within groups, by {words}",
                     f"Mean predicted and actual purchases by {words}.",
                     plots.figure_of(bt.plot_calibration(by, "purchases", method)),
-                    "Where both marks lie together, the forecast is right for this kind of customer too.",
+                    "If both marks coincide, the forecast is right for this group of customers too.",
                 )
             )
         return made
 
     def _far(self) -> list[str]:
-        """Methods whose errors would leave no room for the others in a picture."""
+        """Methods whose errors are too large to be drawn with the others."""
         errors = self.summary["nmae"].to_dict()
         least = min((value for value in errors.values() if np.isfinite(value)), default=np.nan)
         return [str(name) for name, value in errors.items() if value > 3 * least]
@@ -362,10 +367,10 @@ class _Page(Voice):
                     }
                     | dict.fromkeys(["money_found", "top_found"], ".0%")
                     | {"coverage": ".1%"},
-                    "The closest customer by customer first. Gini: 1 is a perfect ranking. Money found: by the tenth "
-                    "ranked highest; best found: how many of the true best tenth are in it."
+                    "Methods in the order of their error per customer. Gini: 1 is a perfect ranking. Money found: "
+                    "share of the tenth ranked highest; best found: share of the true best tenth that is in it."
                     + (f" n/a: {'; '.join(reasons)}." if reasons else "")
-                    + (f" Nothing to judge: {', '.join(silent)}." if silent else ""),
+                    + (f" Without data to evaluate: {', '.join(silent)}." if silent else ""),
                     {
                         "bias": "error of total",
                         "mae": "mean error",

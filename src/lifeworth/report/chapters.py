@@ -17,7 +17,7 @@ _RANKINGS = {
 
 
 def worth(voice: Voice) -> Section:
-    """Past and future."""
+    """Past and future value."""
     from lifeworth import plots
 
     found = voice.found
@@ -28,22 +28,22 @@ def worth(voice: Voice) -> Section:
     names = ["", "expected", "calibrated, lower", "calibrated, upper", "raw, lower", "raw, upper"]
     definitions = found.definitions[found.definitions["clv"].notna()][["label", "counts", "clv", "trap"]]
     return Section(
-        "What the customer base is worth",
+        "The value of the customer base",
         [
-            "Past value is what has been spent. Future value is what these customers are expected to spend in the "
-            f"{voice.horizon} to come. The two must not be mixed: a customer may be great in one and nothing in the "
-            "other.",
+            "Past value is what customers have spent. Future value is what these customers are expected to spend "
+            f"in the next {voice.horizon}. The two must not be confused: a customer may have a high past value "
+            "and no future value.",
         ],
         [
             Picture(
-                "Values to come",
+                "Predicted value",
                 "Distribution of predicted value per customer.",
                 plots.figure_of(plots.plot_value_distribution(found.customers["clv"].to_numpy(), currency=voice.money)),
-                "Most customers stand left, where they are worth little; from one mark of the axis to the next, values "
-                "grow ten times.",
+                "Most customers are on the left, with a low value; from one tick of the axis to the next, values "
+                "increase tenfold.",
             ),
             Picture(
-                "What they spent, and what is to come",
+                "Past and predicted spend",
                 "A map of customers by spend so far and predicted value.",
                 plots.figure_of(
                     plots.plot_past_future(
@@ -52,8 +52,8 @@ def worth(voice: Voice) -> Section:
                         currency=voice.money,
                     )
                 ),
-                "The deeper the colour, the more customers. Lines are the medians; the shares say how many customers "
-                "stand on either side of both.",
+                "The darker the colour, the more customers. Lines are the medians; the percentages are the shares "
+                "of customers on either side of both.",
             ),
         ],
         [
@@ -61,15 +61,15 @@ def worth(voice: Voice) -> Section:
                 f"All customers, the next {voice.horizon}",
                 pd.DataFrame(rows, columns=names),
                 dict.fromkeys(names[1:], ",.0f"),
-                f"Intervals are to hold with {voice.interval} probability. The raw ones are the model's own; the "
-                "calibrated ones have learned from its errors at past dates.",
+                f"Intervals should hold with {voice.interval} probability. The raw ones are the model's own; the "
+                "recalibrated ones are corrected by its errors at past dates.",
             ),
             Table(
-                "The classic formulas: which number is this?",
+                "The classic formulas: what each number counts",
                 definitions,
                 {"clv": ",.2f"},
-                "Per customer. They differ because they count different things. No costs and no margin were given: "
-                "where a formula takes them off, it is revenue here.",
+                "Per customer. They differ because they count different things. Costs and margin were not given: "
+                "a formula that deducts them shows revenue here.",
                 {
                     "label": "formula",
                     "counts": "counts the",
@@ -82,7 +82,7 @@ def worth(voice: Voice) -> Section:
 
 
 def money_question(voice: Voice) -> Section:
-    """Where the money would have been found."""
+    """How much of the money each ranking would have found."""
     from lifeworth import plots
 
     comparison = voice.found.comparison
@@ -94,7 +94,7 @@ def money_question(voice: Voice) -> Section:
                 for name in comparison.earned["ranking"]
             ]
         )
-        # Who gives all the same value chooses blindly, as the table of shares shows.
+        # A method that gives all customers the same value chooses at random, as the table of shares shows.
         equal = (
             comparison.customers[[name for name in comparison.rankings if name.startswith("forecast_")]].nunique() < 2
         )
@@ -103,24 +103,24 @@ def money_question(voice: Voice) -> Section:
         when, sure = day(comparison.train_end), percent(comparison.confidence)
         tables += [
             Table(
-                f"Share of the money that so many customers brought, chosen on {when}",
+                f"Share of all spend by the customers chosen on {when}",
                 _by_budget(earned, "share", ".0%"),
-                note=f"Of all that was spent in {voice.horizon}; with {sure} intervals, of resampled customers. Who is "
-                "ranked equal shares what equals brought.",
+                note=f"Of all spend in {voice.horizon}; with {sure} intervals of resampled customers. Customers of "
+                "equal rank share what they spent.",
             ),
             Table(
-                f"What that is more than by past value{voice.in_money}",
+                f"Difference to past value{voice.in_money}",
                 _by_budget(earned[~earned["ranking"].isin(blind)], "more", "+,.0f"),
-                note=f"Where the {sure} interval holds 0, the difference may be chance.",
+                note=f"If the {sure} interval contains 0, the difference may be due to chance.",
             ),
         ]
     tables.append(
         Table(
-            "Past × future: the four corners",
+            "Past and future value: four groups",
             comparison.corners.reset_index(),
             dict.fromkeys(["past_value", "clv", "actual_value"], ",.0f"),
-            f"On {day(comparison.train_end)}; high is the top fifth. Keep: high past, high future. Fading: high past, "
-            "low future. Rising: low past, high future. Small: neither.",
+            f"On {day(comparison.train_end)}; high is the top fifth. Keep: high past, high future. Fading: high "
+            "past, low future. Rising: low past, high future. Small: neither.",
             {
                 "past_value": f"past value{voice.in_money}",
                 "clv": f"predicted{voice.in_money}",
@@ -131,15 +131,15 @@ def money_question(voice: Voice) -> Section:
     return Section(
         "What each ranking would have earned",
         [
-            "Where there is money to look after some customers only: whom to choose? What they then spent tells which "
-            "choice was good.",
+            "If the budget covers only some customers, which ones should be chosen? What they spent afterwards "
+            "shows which choice was good.",
         ],
         [
             Picture(
                 "Finding the best customers",
                 "Share of the money found among the customers ranked best, by predicted value and by past value.",
                 plots.figure_of(comparison.plot_gains()),
-                "The higher the curve, the sooner a ranking reaches those who spend.",
+                "The higher the curve, the more of the spend a ranking finds among its first customers.",
             )
         ]
         if comparison.earned is not None
@@ -149,7 +149,7 @@ def money_question(voice: Voice) -> Section:
 
 
 def trust(voice: Voice) -> Section:
-    """Whether intervals held."""
+    """The coverage of intervals."""
     from lifeworth import plots
 
     coverage = voice.found.coverage
@@ -159,46 +159,47 @@ def trust(voice: Voice) -> Section:
             "intervals of": [f"{of}: {target}" for of, target in means.index],
             "cut-offs": means["raw", "count"].to_numpy(),
             "raw": means["raw", "mean"].to_numpy(),
-            "judged after calibration": means["calibrated", "count"].to_numpy(),
+            "evaluated after recalibration": means["calibrated", "count"].to_numpy(),
             "calibrated": means["calibrated", "mean"].to_numpy(),
         }
     )
     return Section(
-        "Whether intervals held",
+        "Coverage of intervals",
         [
-            f"An interval of {voice.interval} is to hold what happens in {voice.interval} of cases. Here is how often "
-            "it did at past dates: raw, as the model has it, and calibrated, as its earlier errors have taught. The "
-            "time that judges an interval was never learned from.",
+            f"An interval of {voice.interval} should contain what happens in {voice.interval} of cases. The table "
+            "shows its coverage at past dates: raw, as computed by the model, and recalibrated, as corrected by "
+            "its earlier errors. The data that evaluate an interval were never used for its correction.",
             *voice.found.notes,
         ],
         [
             Picture(
-                "Raw and calibrated",
-                "Share of customers, and of totals, that lay inside their interval, raw and calibrated.",
+                "Raw and recalibrated",
+                "Share of customers, and of totals, that were inside their interval, raw and recalibrated.",
                 plots.figure_of(plots.plot_interval_coverage(coverage, voice.bt.interval)),
-                "Small dots are single dates. Beside the marks of totals: at how many of the dates the interval held.",
+                "Small dots are single dates. For totals, the number of dates at which the interval held is given "
+                "beside the marks.",
             ),
             Picture(
                 "How the model's parameters drift",
                 "The model's parameters at each cut-off over their value at the first.",
                 plots.figure_of(voice.bt.plot_parameters(voice.found.method)),
-                "With intervals. Where a parameter moves by more than these, customers behave otherwise than before.",
+                "With intervals. If a parameter moves by more than these, customers behave differently than before.",
             ),
         ],
         [
             Table(
-                "How often intervals held",
+                "Coverage of intervals, in numbers",
                 table,
                 {"raw": ".1%", "calibrated": ".1%"},
-                "Counts jump: an interval of whole purchases may have to hold more often than it says. n/a: the "
-                "history is too short.",
+                "Counts are discrete: an interval of whole purchases may hold more often than its nominal "
+                "probability. n/a: the history is too short.",
             )
         ],
     )
 
 
 def segments(voice: Voice) -> Section:
-    """Who is alike."""
+    """Groups of similar customers."""
     from lifeworth import plots
 
     summary = voice.found.segments.summary().reset_index()
@@ -207,10 +208,10 @@ def segments(voice: Voice) -> Section:
         list(voice.found.segments.notes),
         [
             Picture(
-                "Segments and their money",
+                "Segments and their value",
                 "Each segment's share of customers, of past and of expected future value.",
                 plots.figure_of(plots.plot_segments(voice.found.segments)),
-                "Future right of past: the segment grows.",
+                "If future is to the right of past, the segment grows.",
             )
         ],
         [
@@ -258,7 +259,7 @@ def views(voice: Voice) -> list[Section]:
             "View 2: how this period differs from the last",
             [
                 f"From {now}, compared with {before}. Revenue is customers × orders per customer × order value. "
-                f"Of the {then:,.0f} customers of the time before, {again:,.0f} came back"
+                f"Of the {then:,.0f} customers of the previous period, {again:,.0f} bought again"
                 + (f" ({percent(again / then)})." if then else "."),
             ],
             tables=[
@@ -275,7 +276,7 @@ def views(voice: Voice) -> list[Section]:
         ),
         Section(
             "View 3: how one cohort ages",
-            [f"Customers won in {views.cohort_name}, by age in {step}."],
+            [f"Customers acquired in {views.cohort_name}, by age in {step}."],
             tables=[
                 Table(
                     f"The cohort {views.cohort_name}{voice.in_money}",
@@ -288,14 +289,14 @@ def views(voice: Voice) -> list[Section]:
         ),
         Section(
             "View 4: how cohorts differ",
-            ["At equal ages, so that old and young compare; n/a where a cohort has not come that far."],
+            ["At equal ages, so that old and new cohorts can be compared; n/a if a cohort has not reached that age."],
             pictures=[
                 Picture(
-                    "Who came back, by cohort and age",
+                    "Repeat customers, by cohort and age",
                     "Share of each cohort's customers who bought at each age.",
                     plots.figure_of(plots.plot_cohorts(triangle, unit="weeks" if views.step == "W" else "months")),
-                    "Along a row a cohort ages; down a column cohorts are compared at the same age. At age 0 everybody "
-                    "buys: it sets no colour.",
+                    "A row shows a cohort by age; a column compares cohorts at the same age. At age 0 every "
+                    "customer buys, so that it is not coloured.",
                 )
             ]
             if pictured
@@ -327,7 +328,7 @@ def views(voice: Voice) -> list[Section]:
 
 
 def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
-    """A row for each ranking, a column for each budget, and in each cell the number with its interval."""
+    """A row for each ranking, a column for each budget; each cell contains the number with its interval."""
     of = "more_than_past" if which == "more" else which
     spans = _span(earned[f"{which}_lower"], earned[f"{which}_upper"], form)
     cells = [f"{write_value(one, form)}\n({span})" for one, span in zip(earned[of], spans, strict=True)]
@@ -339,7 +340,7 @@ def _by_budget(earned: pd.DataFrame, which: str, form: str) -> pd.DataFrame:
 
 
 def _plainly(what: pd.Series, values: pd.Series) -> list[str]:
-    """Revenue and customers in whole numbers, what is per order or per customer with cents."""
+    """Revenue and customers in whole numbers, values per order or per customer with decimals."""
     per = [str(name).startswith(("orders per", "order value")) for name in what]
     return [write_value(value, ",.2f" if cents else ",.0f") for value, cents in zip(values, per, strict=True)]
 
@@ -352,7 +353,7 @@ def _by_age(name: str) -> str:
 
 
 def _span(lower: pd.Series, upper: pd.Series, form: str) -> list[str]:
-    """Both ends of intervals in a cell, a unit that they share behind the second alone."""
+    """Both ends of intervals in a cell; a shared unit is written only after the second."""
     unit = " %" if form.endswith("%") else ""
     return [
         f"{write_value(low, form).removesuffix(unit)} to {write_value(high, form)}"

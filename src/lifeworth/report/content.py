@@ -1,4 +1,4 @@
-"""What a report may hold. Plain data: how it looks is the page's business."""
+"""The content of a report, as plain data; its layout is defined by the page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ Number = float | int | None
 
 @dataclass(frozen=True)
 class Headline:
-    """A figure that stands large at the top.
+    """A figure shown large at the top.
 
     Attributes
     ----------
     label : what it is, in a few words.
     value : the figure as it is to be read, such as "USD 1.2 million" or "71 %".
-    note : a few words more, such as its interval.
+    note : a short remark, such as its interval.
     """
 
     label: str
@@ -36,13 +36,13 @@ class Headline:
 
 @dataclass(frozen=True)
 class DataAudit:
-    """What became of the rows.
+    """What happened to the rows.
 
     Attributes
     ----------
     rows_in, rows_used : counts.
     left_out : rows left out, by reason.
-    notes : what else a reader ought to know, a sentence each.
+    notes : further remarks, one sentence each.
     customers : how many customers remain.
     span : the time the rows cover, in words.
     """
@@ -57,7 +57,7 @@ class DataAudit:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A row of a fit: a parameter's posterior in numbers. What is None or NaN reads "n/a"."""
+    """A row of a fit: the numbers of a parameter's posterior. None and NaN are shown as "n/a"."""
 
     name: str
     mean: Number
@@ -77,7 +77,7 @@ class FitTable:
     ----------
     title : the model's name.
     parameters : its rows.
-    verdict : "ok", "warn" or "fail"; "warn" and "fail" are also said at the top of the page.
+    verdict : "ok", "warn" or "fail"; "warn" and "fail" are also shown at the top of the page.
     reasons : why, a sentence each.
     note : how it was fit, in a sentence.
     interval : probability between a row's lower and upper.
@@ -92,22 +92,22 @@ class FitTable:
 
     def __post_init__(self) -> None:
         if self.verdict not in ("ok", "warn", "fail"):
-            raise UsageError(f'A verdict is "ok", "warn" or "fail", not {self.verdict!r}.')
+            raise UsageError(f'The verdict {self.verdict!r} is not valid: choose "ok", "warn" or "fail".')
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One method beside the truth.
+    """One method compared with the actual value.
 
     Attributes
     ----------
     method : its name.
-    says : what it foretold.
+    says : the predicted value.
     actual : what happened.
-    error : relative error as a fraction; says / actual - 1 when left out and both are known.
-    lower, upper : the interval it gave, if it gave one.
+    error : relative error as a fraction; default, says / actual - 1 if both are known.
+    lower, upper : its interval, if it has one.
     note : a few words.
-    best : mark this row as the nearest.
+    best : whether to mark this row as the best.
     """
 
     method: str
@@ -122,13 +122,13 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods beside each other, and beside what happened.
+    """Methods compared with each other, and with what happened.
 
     Attributes
     ----------
     title : what is compared.
     rows : one for each method.
-    quantity : heading of the column of what they say, with its unit, such as "Spend in 39 weeks (USD)".
+    quantity : heading of the column of predictions, with its unit, such as "Spend in 39 weeks (USD)".
     note : a sentence below.
     format : how to write the numbers, as for `Table.formats`.
     """
@@ -142,15 +142,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its words.
+    """A picture with its texts.
 
     Attributes
     ----------
-    title : what it shows, or better: what it says.
-    alt : what a reader who cannot see it should know; never empty.
+    title : what it shows, preferably as a statement.
+    alt : a description for readers who cannot see it; not empty.
     drawing : a Matplotlib figure or axes, or the bytes of a PNG or SVG file.
     caption : how to read it.
-    narrow : another drawing for a phone. A figure with a layout engine is laid out anew by itself.
+    narrow : another drawing for narrow screens. A figure with a layout engine is adapted automatically.
     """
 
     title: str
@@ -162,7 +162,7 @@ class Picture:
     def __post_init__(self) -> None:
         if not self.alt.strip():
             raise UsageError(
-                f"The picture {self.title!r} needs an alt text: what it shows, for those who cannot see it."
+                f"The picture {self.title!r} needs an alt text: describe it for readers who cannot see it."
             )
 
 
@@ -177,7 +177,7 @@ class Table:
     formats : by column: a format specification such as ",.2f" or ".1%", or a function of a value.
     note : a sentence below.
     headings : by column: words to show in place of the column's name.
-    most_rows : more rows than this are left out, and the page says so.
+    most_rows : the maximum number of rows; the page says if rows are omitted.
     """
 
     title: str
@@ -190,7 +190,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of one's own: paragraphs, then pictures, then tables."""
+    """A custom chapter: paragraphs, then pictures, then tables."""
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -215,12 +215,12 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.href and not self.href.lower().startswith(("https://", "http://")):
-            raise UsageError(f"A source's address starts with https:// or http://; {self.href!r} does not.")
+            raise UsageError(f"The address {self.href!r} of a source must start with https:// or http://.")
 
 
 @dataclass(frozen=True)
 class ReportContent:
-    """A page, from top to bottom; whatever is left out leaves no trace.
+    """A page, from top to bottom; parts that are omitted are not shown.
 
     Attributes
     ----------
@@ -229,12 +229,12 @@ class ReportContent:
     eyebrow : a few words above the title.
     headlines : the figures at the top; three or four are best.
     summary : paragraphs in plain language.
-    comparisons : methods beside what happened.
+    comparisons : methods compared with what happened.
     pictures : shown together, each with its words.
-    sections : chapters of one's own, after the pictures.
+    sections : custom chapters, after the pictures.
     tables : more tables.
     fits : fitted models and their verdicts.
-    audit : what became of the data.
+    audit : what happened to the rows.
     traps : what to be careful with.
     sources : papers and data.
     footer : versions and the like.

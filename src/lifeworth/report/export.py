@@ -1,4 +1,4 @@
-"""All that an appraisal has found, in a folder: tables, the model, and the page."""
+"""All results of an appraisal, in a folder: tables, the model, and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Written = list[tuple[Path, str]]
 
 
-# Files that `write_results` may write, beside the folder of the model.
+# Files that `write_results` may write, in addition to the folder of the model.
 _FILES = (
     *("summary.csv", "scores.csv", "totals.csv", "calibration.csv", "coverage.csv", "parameters.csv"),
     *("predictions.parquet", "comparison.parquet", "customers.parquet", "earned.csv", "report.html"),
@@ -26,14 +26,14 @@ _FILES = (
 
 
 def check_results(out: Path, *sources: Any, name: str = "") -> None:
-    """Raise a `UsageError` where `write_results` would overwrite what is read, or write into a folder of it."""
+    """Raise a `UsageError` if `write_results` would overwrite an input, or write into a folder of one."""
     for file in _FILES:
         check_output(out / file, *sources, name=name)
     check_output(out / "model", *sources, folder=True, name=name)
 
 
 def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> Written:
-    """Write the results into a folder, each file whole; give their paths and what they are.
+    """Write the results into a folder; return their paths and what they are.
 
     Parameters
     ----------
@@ -52,16 +52,20 @@ def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> W
         (
             "summary.csv",
             pd.concat(summaries, names=["target", "method"]).reset_index(),
-            "models and baselines, their scores' means over the cut-offs",
+            "means of the scores of models and baselines over the cut-offs",
         ),
         ("scores.csv", bt.scores, "every score at every cut-off, with its interval"),
-        ("totals.csv", bt.totals, "what all customers were foretold, and did"),
+        ("totals.csv", bt.totals, "predicted and actual totals of all customers"),
         ("calibration.csv", bt.groups, "predicted and actual by frequency, recency and cohort"),
-        ("coverage.csv", found.coverage, "raw and calibrated intervals on time not learned from"),
-        ("parameters.csv", bt.parameters, "how the models' parameters drift"),
-        ("predictions.parquet", bt.predictions, "every forecast of a customer beside what happened"),
-        ("comparison.parquet", comparison.customers, "historical beside predictive, customer by customer"),
-        ("customers.parquet", found.customers, "each customer's past, forecast from now, and segment"),
+        (
+            "coverage.csv",
+            found.coverage,
+            "coverage of raw and recalibrated intervals on data not used for recalibration",
+        ),
+        ("parameters.csv", bt.parameters, "drift of the models' parameters"),
+        ("predictions.parquet", bt.predictions, "every customer's predicted and actual values"),
+        ("comparison.parquet", comparison.customers, "historical and predictive CLV of each customer"),
+        ("customers.parquet", found.customers, "each customer's past value, predicted value and segment"),
     ]
     if comparison.earned is not None:
         files.append(("earned.csv", comparison.earned, "what each ranking would have earned"))
@@ -74,7 +78,7 @@ def write_results(found: Appraisal, out: Path, title: str, about: str = "") -> W
                 frame.to_parquet(temporary, index=False)
         written.append((out / name, what))
     found.clv.save(out / "model")
-    written.append((out / "model", "the model, calibrated, for lifeworth.load and lifeworth predict"))
+    written.append((out / "model", "the recalibrated model, for lifeworth.load and lifeworth predict"))
     write_report(appraisal_report(found, title, about), out / "report.html")
-    written.append((out / "report.html", "all of it on one page: open it in a browser"))
+    written.append((out / "report.html", "all results on one page: open it in a browser"))
     return written

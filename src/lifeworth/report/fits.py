@@ -1,4 +1,4 @@
-"""A fit as a report shows it."""
+"""The display of a fit in a report."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ class Image:
 def to_image(drawing: Any, narrow: Any = None) -> Image:
     """Turn what a `Picture` holds into something the page can show.
 
-    A figure becomes SVG, which is small and crisp and follows the reader's theme when it is in the house's style. One
-    with so many points that its SVG would be large becomes a PNG instead. An SVG stands in the page as an image: in
+    A figure becomes SVG, which is small and sharp and follows the reader's theme if it has lifeworth's style. One
+    with so many points that its SVG would be large becomes a PNG instead. An SVG is embedded as an image: in
     that place a browser neither runs scripts in it nor lets it load anything.
     """
     if isinstance(drawing, bytes | bytearray):

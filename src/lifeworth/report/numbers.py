@@ -47,7 +47,7 @@ def is_number(value: Any) -> bool:
 
 
 def write_value(value: Any, form: str | Callable[[Any], str] = "") -> str:
-    """Write a value for a table: four digits that count, thousands apart, "n/a" for what is missing."""
+    """Format a value for a table: four significant digits, thousands separators, "n/a" for missing values."""
     if is_missing(value):
         return MISSING
     if callable(form):
@@ -80,7 +80,7 @@ def write_percent(value: Any, signed: bool = False) -> str:
 
 
 def percent(value: float, signed: bool = False) -> str:
-    """A share as a sentence says it: 50 %, −15 %."""
+    """A share for use in a sentence: 50 %, −15 %."""
     share = round(value, 2) + 0.0  # no minus before a zero
     return f"{share:{'+' if signed and share else ''}.0%}".replace("%", "\u00a0%").replace("-", "−")
 

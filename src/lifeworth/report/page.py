@@ -300,7 +300,7 @@ def _fit(fit: FitTable) -> dict[str, Any]:
 
 
 def _decimals(sd: Any) -> str:
-    """As many decimals as give the standard deviation two digits: no more is known."""
+    """The number of decimals at which the standard deviation has two digits."""
     if not numbers.is_number(sd) or not 1e-6 < sd < 1e6:
         return ""
     return f",.{max(0, 1 - math.floor(math.log10(sd)))}f"

@@ -10,7 +10,7 @@ from lifeworth.periods import horizon_in_words
 
 
 class Voice:
-    """How a page about an appraisal says things.
+    """Wording of a page about an appraisal.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Voice:
         self.last = self.bt.cutoffs[-1]
 
     def amount(self, value: float) -> str:
-        """Money as a sentence says it."""
+        """Format money for a sentence."""
         return f"{self.money + '\u00a0' if self.money else ''}{value:,.0f}"
 
 
@@ -40,7 +40,7 @@ def spaced(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def method_name(name: str) -> str:
-    """A method as a reader knows it."""
+    """The display name of a method."""
     known = {
         **{family.name: family.label for family in FAMILIES.values()},
         "last_period": "The last period again",
@@ -54,5 +54,5 @@ def method_name(name: str) -> str:
 
 
 def day(date: pd.Timestamp | None) -> str:
-    """A day as a sentence says it."""
+    """Format a date for a sentence."""
     return "an unknown day" if date is None else f"{date.day}\u00a0{date:%B\u00a0%Y}"

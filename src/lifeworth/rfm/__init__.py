@@ -11,3 +11,4 @@ from lifeworth.rfm.summary import rfm_summary as rfm_summary
 from lifeworth.rfm.summary import train_test_split as train_test_split
 from lifeworth.rfm.table import RFM as RFM
 from lifeworth.rfm.table import RFM_COLUMNS as RFM_COLUMNS
+from lifeworth.rfm.transactions import Transactions as Transactions

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.display.progress import Report, silent
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, sweep
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.spill import SpillStream, sweep_stream
+from lifeworth.transactions import Reading
 from lifeworth.transactions.columns import Columns
 
 # Stages that are reported to the progress callback.
@@ -109,25 +110,26 @@ class Table:
 
 def count_customers(
     columns: Columns | SpillStream,
-    settings: Settings,
+    reading: Reading,
     edge: int | None,
     last: int | None,
     totals: npt.NDArray[np.int64],
     run: Run,
     threads: int,
     checks: RowChecks,
+    report: Report | None = None,
 ) -> tuple[Table, Account]:
     """Return the table of customers, sorted, with the period of the first purchase in place of the age.
 
-    `checks` receives all rows.
+    `checks` receives all rows, `report` the current stage and the share of it that is done.
     """
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.counting import purchases, refunds, text
     from lifeworth.kernels.counting import summary as kernels
     from lifeworth.kernels.counting.partition import NOT_COUNTED
 
-    clock = Clock(settings.period, columns.resolution, last)
-    scale = clock.scale(settings.time_unit)
+    clock = Clock(reading.period, columns.resolution, last)
+    scale = clock.scale(reading.time_unit)
     table = Table(columns.way not in (None, text.POINTER), columns.has_amount, edge is not None)
     train_end = NOT_COUNTED - 1 if edge is None else edge
     kind = purchases.DIRECT
@@ -137,7 +139,7 @@ def count_customers(
         checks.see(entries, len(columns))
         plan = entries.plan
         kind = plan.kind
-        matching = settings.matching if entries.refunds else refunds.NO_REFUNDS
+        matching = reading.matching if entries.refunds else refunds.NO_REFUNDS
         direct = kind == purchases.DIRECT
         general = kernels.summarise_direct if direct else kernels.summarise_numbered
         plain: Any = None
@@ -191,12 +193,13 @@ def count_customers(
             entries.keep(table.get("ids")[before : table.rows])
         totals[:] += sums.sum(axis=0)
 
-    drop = settings.refunds == "drop"
+    drop = reading.refunds == "drop"
+    report = report or silent
     if isinstance(columns, Columns):
-        settings.report(COUNTING)
+        report(COUNTING, 0.0)
         account = sweep(columns, clock, drop, run, threads, count)
     else:
-        reports = partial(settings.report, READING), partial(settings.report, COUNTING)
+        reports = partial(report, READING), partial(report, COUNTING)
         account = sweep_stream(columns, clock, drop, run, threads, count, *reports)
     table.trim()
     _put_in_order(columns, table, kind, run)

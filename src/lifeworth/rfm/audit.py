@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from lifeworth.errors import DataError
 from lifeworth.rfm.engine import Account
-from lifeworth.rfm.settings import Settings
-from lifeworth.transactions import Audit
+from lifeworth.transactions import Audit, Reading
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
 
 # Reasons for leaving out rows, in the order in which audits list them.
@@ -42,13 +41,13 @@ class Shown(Protocol):
         """Return the values of a column in these rows, as text."""
 
 
-def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None:
+def refuse_refunds(columns: Shown, reading: Reading, account: Account) -> None:
     """Raise a `DataError` if any amount is negative."""
     from lifeworth.kernels.counting.partition import REFUND
 
     count, rows = account.of(REFUND)
     if count:
-        who = ", ".join(columns.show(settings.customer_id, rows))
+        who = ", ".join(columns.show(reading.customer_id, rows))
         raise DataError(
             f"{count:,} rows have a negative amount (first customers: {who}): "
             'take them out, or say refunds="net" (they lower the purchases that they undo) or refunds="drop" '
@@ -56,22 +55,22 @@ def refuse_refunds(columns: Shown, settings: Settings, account: Account) -> None
         )
 
 
-def audit_of(columns: Shown, settings: Settings, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
+def audit_of(columns: Shown, reading: Reading, account: Account, totals: npt.NDArray[np.int64]) -> Audit:
     """Return the audit of all rows, or raise a `DataError` if no row can be used."""
     from lifeworth.kernels.counting import partition as reasons
     from lifeworth.kernels.counting import refunds
 
-    money = settings.amount or ""
+    money = reading.amount or ""
     unusable = (
-        (reasons.NO_ID, "with a missing customer id", settings.customer_id),
-        (reasons.NO_TIME, "with a missing date", settings.customer_id),
-        (reasons.BAD_TIME, "with an unreadable date", settings.date),
-        (reasons.FAR_TIME, "with a date outside the years 1 to 9999", settings.date),
-        (reasons.DUPLICATE, "equal to an earlier row", settings.customer_id),
-        (reasons.NO_AMOUNT, "with a missing amount", settings.customer_id),
+        (reasons.NO_ID, "with a missing customer id", reading.customer_id),
+        (reasons.NO_TIME, "with a missing date", reading.customer_id),
+        (reasons.BAD_TIME, "with an unreadable date", reading.date),
+        (reasons.FAR_TIME, "with a date outside the years 1 to 9999", reading.date),
+        (reasons.DUPLICATE, "equal to an earlier row", reading.customer_id),
+        (reasons.NO_AMOUNT, "with a missing amount", reading.customer_id),
         (reasons.BAD_AMOUNT, "with an unreadable or infinite amount", money),
     )
-    unused = ((reasons.LATE, "after the end", settings.date), (reasons.DROPPED, "dropped as refunds", money))
+    unused = ((reasons.LATE, "after the end", reading.date), (reasons.DROPPED, "dropped as refunds", money))
     left_out: dict[str, int] = {}
     examples: dict[str, list[str]] = {}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
-from lifeworth.migration_hints import helpful
 from lifeworth.periods import (
     TIME_UNITS,
     UNIT_NAMES,
@@ -21,13 +20,14 @@ from lifeworth.periods import (
     period_starts,
 )
 from lifeworth.rfm.aggregate import count_customers, fill_ages
+from lifeworth.rfm.arguments import takes_transactions
 from lifeworth.rfm.audit import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.data_checks import facts_of_columns, noted
 from lifeworth.rfm.engine import Account, Clock, Entries, Run, ranges, sweep, workers
 from lifeworth.rfm.id_checks import spelling_notes
+from lifeworth.rfm.log import TransactionLog
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds, wall_clock_edge
+from lifeworth.transactions import Reading, ReadingOptions, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _MOST_COHORTS = 600
@@ -36,38 +36,26 @@ _MOST_COHORTS = 600
 _GROUPS = 64
 
 
-@helpful
+@takes_transactions(
+    *("data", "customer_id", "date", "amount", "cohort", "period", "observation_end", "refunds"),
+    with_transactions=("data", "cohort", "observation_end"),
+)
 def cohort_table(
-    data: Any,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str | None = "amount",
-    cohort: TimeUnit = "M",
-    period: TimeUnit = "D",
-    observation_end: Any = None,
-    refunds: Refunds = "net",
-    *,
-    duplicates: Duplicates = "keep",
-    date_format: str | None = None,
-    time_zone: str | None = None,
-    decimal: DecimalMark | None = None,
-    threads: int | None = None,
+    data: Any, cohort: TimeUnit = "M", *, threads: int | None = None, **reading: Unpack[ReadingOptions]
 ) -> pd.DataFrame:
     """Count purchases and revenue by the period of a customer's first purchase and the customer's age.
 
     Parameters
     ----------
-    data : table, relation or path
+    data : Transactions, table, relation or path
         Transactions; as in `rfm_summary`.
-    customer_id, date : str
-        Column names; as in `rfm_summary`.
-    amount : str or None, default "amount"
-        Column of amounts; None gives a table without revenue.
     cohort : {"M", "W", "D", "h"}, default "M"
         Period of the first purchase that customers of a cohort share, and the unit in which age is counted: calendar
         month, week (Monday to Sunday), day or hour. It must not be shorter than `period`.
-    period, observation_end, refunds, duplicates, date_format, time_zone, decimal, threads
+    threads : int, optional
         As in `rfm_summary`.
+    **reading
+        Options of `Transactions`, such as column names; without amounts there is no revenue.
 
     Returns
     -------
@@ -95,13 +83,13 @@ def cohort_table(
     1997-02-01  8476  1312  980  783
     1997-03-01  7248  1032  752  756
     """
-    how = (refunds, duplicates, date_format, None, threads)
-    settings = Settings(customer_id, date, amount, period, period, *how, decimal=decimal, time_zone=time_zone)
+    log: TransactionLog = data
+    options, observation_end = log.reading, log.reading.observation_end
     cohort = check_time_unit(cohort, "cohort")
-    if TIME_UNITS.index(cohort) < TIME_UNITS.index(settings.period):
+    if TIME_UNITS.index(cohort) < TIME_UNITS.index(options.period):
         raise UsageError(
             f"Cohorts by {UNIT_NAMES[cohort]} cannot be told apart where purchases are counted by "
-            f"{UNIT_NAMES[settings.period]}: choose a shorter period, or longer cohorts."
+            f"{UNIT_NAMES[options.period]}: choose a shorter period, or longer cohorts."
         )
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.counting import refunds as kernels
@@ -112,13 +100,12 @@ def cohort_table(
     numbers: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     with workers(threads) as (run, count):
-        beside = settings.data_notes(data)
-        columns = settings.read(data, run, beside)
+        columns, found = log.columns_to_count(run)
         end = None
         if observation_end is not None:
             edge = wall_clock_edge(observation_end, "observation_end", columns.time_zone)
-            end = period_ordinal(edge, settings.period)
-        clock = Clock(settings.period, columns.resolution, end)
+            end = period_ordinal(edge, options.period)
+        clock = Clock(options.period, columns.resolution, end)
 
         def work(entries: Entries) -> None:
             nonlocal numbers
@@ -126,7 +113,7 @@ def cohort_table(
             last = entries.last_period if end is None else end
             if first > last:
                 return
-            starts = period_starts(np.array([first, last]), settings.period)
+            starts = period_starts(np.array([first, last]), options.period)
             low, high = period_ordinals(starts, cohort).tolist()
             n = high - low + 1
             if n > _MOST_COHORTS:
@@ -134,7 +121,7 @@ def cohort_table(
                     f"There are {n:,} cohorts by {UNIT_NAMES[cohort]}, more than the {_MOST_COHORTS} that fit into "
                     "a table: choose longer cohorts, or look for a wrong date."
                 )
-            every = period_starts(np.arange(first, last + 1), settings.period)
+            every = period_starts(np.arange(first, last + 1), options.period)
             numbers = np.ascontiguousarray(period_ordinals(every, cohort) - low)
             sizes = (entries.stops - entries.starts).sum(axis=0)
             groups = ranges(sizes, 0, len(sizes), _GROUPS)
@@ -147,7 +134,7 @@ def cohort_table(
                 plan = entries.plan
                 count_cohorts(
                     entries.memory.words, entries.starts, entries.stops, *groups[number], plan.kind, plan.width,
-                    plan.shift, settings.matching, numbers, first, *parts[number],
+                    plan.shift, options.matching, numbers, first, *parts[number],
                 )  # fmt: skip
 
             ready(count_cohorts)
@@ -158,13 +145,13 @@ def cohort_table(
             totals[:] = sum(part[3] for part in parts)
             cells["low"] = np.array([low])
 
-        account = sweep(columns, clock, settings.refunds == "drop", run, count, work)
-        notes, suspects = _customer_notes(columns, settings, end, account, run, count)
-    if settings.refunds == "error":
-        refuse_refunds(columns, settings, account)
-    audit = audit_of(columns, settings, account, totals)
+        account = sweep(columns, clock, options.refunds == "drop", run, count, work)
+        notes, suspects = _customer_notes(columns, options, end, account, run, count)
+    if options.refunds == "error":
+        refuse_refunds(columns, options, account)
+    audit = audit_of(columns, options, account, totals)
     gap = note_on_gap(columns, account, "observation_end") if end is None else ()
-    audit = replace(audit, notes=(*audit.notes, *gap, *beside.sentences(audit.refunds)))
+    audit = replace(audit, notes=(*audit.notes, *gap, *found.sentences(audit.refunds)))
     audit = noted(audit, notes, suspects)
     if not audit.customers:
         raise DataError(f"No customer has a purchase that counts: {audit}")
@@ -186,20 +173,21 @@ def cohort_table(
 
 
 def _customer_notes(
-    columns: Columns, settings: Settings, end: int | None, account: Account, run: Run, threads: int
+    columns: Columns, options: Reading, end: int | None, account: Account, run: Run, threads: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """Count customers for the notes on them; return these notes and the ids that they are about."""
     from lifeworth.kernels.counting import refunds
 
     checks = RowChecks()
     totals = np.zeros(refunds.TOTALS, dtype=np.int64)
-    table, _ = count_customers(columns, settings, None, end, totals, run, threads, checks)
+    options = replace(options, time_unit=options.period)
+    table, _ = count_customers(columns, options, None, end, totals, run, threads, checks)
     if not table.rows:
         return (), []
-    clock = Clock(settings.period, columns.resolution, end)
+    clock = Clock(options.period, columns.resolution, end)
     last = clock.period_of(account.last) if end is None else end
     born = table.get("born")
-    fill_ages(born, last, clock.scale(settings.period), run)
+    fill_ages(born, last, clock.scale(options.period), run)
     ids = columns.restore(table.get("ids"), table.get("others"))
     facts = facts_of_columns(
         ids,
@@ -207,9 +195,9 @@ def _customer_notes(
         table.get("past_spend") if columns.has_amount else None,
         born,
         table.get("recency"),
-        settings.period,
-        settings.period,
-        int(period_starts(np.array([last]), settings.period).astype("datetime64[D]").astype(np.int64)[0]),
+        options.period,
+        options.period,
+        int(period_starts(np.array([last]), options.period).astype("datetime64[D]").astype(np.int64)[0]),
         rows=checks,
     )
     until = end is None and not note_on_gap(columns, account, "")

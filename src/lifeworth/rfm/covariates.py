@@ -12,12 +12,12 @@ import pandas as pd
 from lifeworth.errors import DataError, UsageError
 from lifeworth.periods import period_ordinal, period_start
 from lifeworth.tables import read_table
+from lifeworth.transactions.arrow import as_series
 from lifeworth.transactions.parse import factorise_ids, parse_dates
-from lifeworth.transactions.rows import read_transactions
 
 if TYPE_CHECKING:
     from lifeworth.periods import TimeUnit
-    from lifeworth.rfm.settings import Settings
+    from lifeworth.rfm.log import TransactionLog
 
 Missing = Literal["error", "level"]
 MISSING_LEVEL = "(missing)"
@@ -44,39 +44,32 @@ def check_covariates(names: Any) -> list[str]:
 
 
 def first_values(
-    customer_id: pd.Index[Any], data: Any, names: Sequence[str], settings: Settings
+    customer_id: pd.Index[Any], log: TransactionLog, names: Sequence[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Columns of the transactions for these customers: of each, the value at the first purchase; and notes.
 
     Rows with a negative amount are no purchases. Where a customer's rows disagree, a note says so.
     """
-    if hasattr(data, "read_next_batch"):
-        raise UsageError(
-            "covariates need the transactions a second time, and a RecordBatchReader is read once: give a table or a "
-            "path, or add the columns with rfm.with_covariates(frame)."
-        )
-    rows = read_transactions(
-        data,
-        settings.customer_id,
-        settings.date,
-        settings.amount,
-        date_format=settings.date_form,
-        decimal=settings.decimal,
-    )
-    columns = read_table(data, list(names)).iloc[rows.row].reset_index(drop=True)
-    bought = np.ones(len(rows.customer), dtype=bool) if rows.amount is None else rows.amount >= 0
-    at = np.flatnonzero(bought)
-    order = at[np.lexsort((at, rows.when[at], rows.customer[at]))]
-    customers, first = np.unique(rows.customer[order], return_index=True)
-    place = pd.Index(rows.customer_ids[customers]).get_indexer(customer_id)
+    pieces, rows = log.further(names), log.rows()
+    at = np.flatnonzero(rows.left_out.used & (rows.amount >= 0))
+    columns = pd.DataFrame({name: as_series(pieces[name]).reset_index(drop=True) for name in names})
+    used = np.zeros(len(columns), dtype=bool)
+    used[at] = True
+    customer, ids = rows.customers(used)
+    in_order = np.lexsort((at, rows.time[at], customer))
+    order, owner = at[in_order], customer[in_order]
+    customers, first = np.unique(owner, return_index=True)
+    place = pd.Index(ids[customers]).get_indexer(customer_id)
     absent = place < 0
     if absent.any():
-        raise DataError(f"{int(absent.sum()):,} customers have no row with a covariate ({_some(customer_id[absent])}).")
+        raise DataError(
+            f"{int(absent.sum()):,} customers have no purchase with a covariate ({_some(customer_id[absent])})."
+        )
     chosen = order[first][place]
     notes = []
     for name in names:
         codes = pd.factorize(columns[name], use_na_sentinel=False)[0]
-        counted = pd.Series(codes[order]).groupby(rows.customer[order]).nunique()
+        counted = pd.Series(codes[order]).groupby(owner).nunique()
         changing = int((counted > 1).sum())
         if changing:
             notes.append(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lifeworth.errors import UsageError
 from lifeworth.periods import TimeUnit, hours_per, period_ordinals, period_starts
 from lifeworth.rfm.huge_pages import Memory, lines
 from lifeworth.transactions.columns import Chunk, Columns
@@ -48,6 +49,8 @@ _TICKS_PER_HOUR = {"s": 3_600, "ms": 3_600_000, "us": 3_600_000_000, "ns": 3_600
 @contextmanager
 def workers(threads: int | None) -> Iterator[tuple[Run, int]]:
     """Yield a map over this many threads (numba's number, if None), and the number of threads."""
+    if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
+        raise UsageError(f"threads={threads!r} must be a whole number of at least 1, or None for all cores.")
     if threads is None:
         import numba
 

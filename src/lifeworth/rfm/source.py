@@ -79,8 +79,7 @@ def open_columns(
     else:
         files = find_files(data)
         rows = files.rows()
-        # The size of a Parquet file does not bound its number of rows: equal rows take almost no space.
-        if rows is None and files.size() * _GROWTH <= budget:
+        if _few_bytes(files, rows, budget):
             yield read_columns(*in_memory, decimal=decimal, beside=beside)
             return
         schema = files.schema(names)
@@ -123,6 +122,41 @@ def open_columns(
             expected=rows,
             budget=max(budget, _LEAST_BUDGET),
         )
+
+
+def files_fit(data: str | Path | Files, names: list[str], memory_limit: int | str | None) -> bool:
+    """Whether `open_columns` would read the columns of files at once."""
+    budget = memory_budget(memory_limit)
+    if budget is None:
+        return True
+    files = find_files(data)
+    rows = files.rows()
+    if _few_bytes(files, rows, budget):
+        return True
+    schema = files.schema(names)
+    return rows is not None and rows * _needed(schema, _width(files, schema, budget)) <= budget
+
+
+def batches_in_memory(
+    reader: pa.RecordBatchReader, names: list[str], memory_limit: int | str | None
+) -> pa.Table | pa.RecordBatchReader:
+    """Return all batches of a reader as a table, or a reader of the same batches if they do not fit in memory."""
+    budget = memory_budget(memory_limit)
+    if budget is None:
+        return reader.read_all()
+    check_columns(reader.schema.names, names)
+    begun, rest = _begin(iter(reader), pa.schema([reader.schema.field(name) for name in names]), budget)
+    if rest is None:
+        return pa.Table.from_batches(begun, reader.schema)
+    return pa.RecordBatchReader.from_batches(reader.schema, chain(begun, rest))
+
+
+def _few_bytes(files: Files, rows: int | None, budget: int) -> bool:
+    """Whether files fit in memory, judging by their size alone.
+
+    That of a Parquet file, of which the number of rows is known, does not tell: equal rows take almost no space.
+    """
+    return rows is None and files.size() * _GROWTH <= budget
 
 
 def _width(files: Files, schema: pa.Schema, budget: int) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,25 +19,29 @@ import pyarrow as pa
 
 from lifeworth.display import cards
 from lifeworth.errors import DataError, UsageError
+from lifeworth.migration_hints import helpful
 from lifeworth.periods import TimeUnit, elapsed, hours_per, period_ordinal, period_ordinals, period_start, period_starts
 from lifeworth.rfm.audit import note_on_gap
 from lifeworth.rfm.data_checks import with_notes
 from lifeworth.rfm.engine import Account
+from lifeworth.rfm.log import TransactionLog
 from lifeworth.rfm.merge_levels import Customers, Levels, ids_of, index_of, too_small, union
 from lifeworth.rfm.row_checks import RowChecks
 from lifeworth.rfm.rowstore import Integers, Piece, Rows, gather
-from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.state_folder import MONEY_UNITS, Facts, Home, as_written
 from lifeworth.rfm.summary import rfm_summary
 from lifeworth.rfm.table import RFM
 from lifeworth.tables import check_output, read_table
 from lifeworth.transactions import (
+    READING_OPTIONS,
     Audit,
+    CheckedRows,
     DataNotes,
     DecimalMark,
+    Reading,
     Refunds,
+    UsableRows,
     columns_named,
-    read_transactions,
     wall_clock_edge,
 )
 from lifeworth.transactions.audit import NETTED, RETURNED, TAKEN_OFF, UNMATCHED
@@ -70,7 +74,7 @@ class RFMState:
     Raises
     ------
     UsageError
-        The folder contains a state with other settings.
+        The folder contains a state with other reading.
     DataError
         The state is damaged, or was written by another version of lifeworth: delete its folder and take in all
         transactions again. Files are verified when they are read, so `take_in`, `update` and `table` raise it too.
@@ -98,6 +102,7 @@ class RFMState:
     True
     """
 
+    @helpful
     def __init__(
         self,
         folder: str | Path,
@@ -113,18 +118,17 @@ class RFMState:
         decimal: DecimalMark | None = None,
         currency: str | None = None,
     ) -> None:
-        names = (customer_id, date, amount)
-        self.settings = Settings(
-            *names,
+        self.reading = Reading(
+            customer_id,
+            date,
+            amount,
             period,
             time_unit,
-            refunds,
-            "keep",
-            date_format,
-            currency,
-            None,
-            decimal=decimal,
+            refunds=refunds,
+            date_format=date_format,
             time_zone=time_zone,
+            decimal=decimal,
+            currency=currency,
         )
         self.folder = Path(folder)
         self._home = Home(self.folder)
@@ -156,7 +160,7 @@ class RFMState:
     @property
     def _told(self) -> list[str]:
         facts = self._facts
-        end = [] if facts.end is None else [f"up to {period_start(facts.end, self.settings.period):%Y-%m-%d}"]
+        end = [] if facts.end is None else [f"up to {period_start(facts.end, self.reading.period):%Y-%m-%d}"]
         return [f"{facts.rows_in:,} rows", f"{len(self):,} customers", *end]
 
     @property
@@ -174,8 +178,9 @@ class RFMState:
 
         Parameters
         ----------
-        data : table, relation, path or None
-            New transactions, as in `rfm_summary`; None if there are none.
+        data : Transactions, table, relation, path or None
+            New transactions, as in `rfm_summary`; None if there are none. `Transactions` must have been read with the
+            options of this state.
         observation_end : date, optional
             As in `rfm_summary`.
         taken : mapping, optional
@@ -207,7 +212,7 @@ class RFMState:
 
         Parameters
         ----------
-        data : table, relation, path or None
+        data : Transactions, table, relation, path or None
             As in `update`.
         observation_end : date, optional
             As in `rfm_summary`.
@@ -229,7 +234,7 @@ class RFMState:
         RFM
             Table of all transactions so far.
         """
-        facts, settings = self._facts, self.settings
+        facts, reading = self._facts, self.reading
         if facts.end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
         if not facts.there:
@@ -241,18 +246,18 @@ class RFMState:
             there = columns["there"].view(bool)
             ids = ids.filter(pa.array(there))
             columns = {name: column[there] for name, column in columns.items()}
-        money = settings.amount is not None
+        money = reading.amount is not None
         table = RFM(
             customer_id=index_of(ids, facts.ids),
             frequency=_own(columns["frequency"]),
             recency=_own(columns["recency"]),
-            T=elapsed(columns["born"], facts.end, settings.period, settings.time_unit),
+            T=elapsed(columns["born"], facts.end, reading.period, reading.time_unit),
             monetary_value=_own(columns["mean_spend"]) if money else None,
             past_spend=_own(columns["past_spend"]) if money else None,
-            time_unit=settings.time_unit,
-            period=settings.period,
-            observation_end=period_start(facts.end, settings.period),
-            currency=settings.currency,
+            time_unit=reading.time_unit,
+            period=reading.period,
+            observation_end=period_start(facts.end, reading.period),
+            currency=reading.currency,
             audit=self._audit(),
         )
         until = facts.end == facts.last and not facts.given and not self._gap()
@@ -262,12 +267,15 @@ class RFMState:
 
     def _nobody(self, facts: Facts) -> DataError:
         assert facts.end is not None
-        return DataError(f"No customer has a purchase up to {period_start(facts.end, self.settings.period):%Y-%m-%d}.")
+        return DataError(f"No customer has a purchase up to {period_start(facts.end, self.reading.period):%Y-%m-%d}.")
 
     # ---- taking in ---------------------------------------------------------------------------------------
 
     def _take_in(self, data: Any, observation_end: Any, taken: Mapping[str, Any] | None, with_table: bool) -> None:
-        check_output(self.folder, data, folder=True, name="The state's folder")
+        given = data.data if isinstance(data, TransactionLog) else data
+        check_output(self.folder, given, folder=True, name="The state's folder")
+        if isinstance(data, TransactionLog):
+            observation_end = data.end(observation_end, "observation_end")
         with self._home.reading():
             self._take_in_all(data, observation_end, taken, with_table)
 
@@ -279,7 +287,7 @@ class RFMState:
         facts.given = observation_end is not None
         if observation_end is not None:
             edge = wall_clock_edge(observation_end, "observation_end", facts.zone)
-            end = period_ordinal(edge, self.settings.period)
+            end = period_ordinal(edge, self.reading.period)
         if end is None:
             raise DataError("No transactions have been taken in yet: there is nothing to count.")
         if facts.end is not None and end < facts.end:  # an earlier end: all customers must be recounted
@@ -302,20 +310,12 @@ class RFMState:
     def _touched(self, data: Any, facts: Facts) -> tuple[Customers, Rows]:
         """Return the customers with new or uncounted rows, with the data known so far, and the new rows."""
         parts = [] if self._pending is None else [self._pending.ids]
-        settings = self.settings
-        names = (settings.customer_id, settings.date, settings.amount)
-        frame = None
-        if data is not None:
-            beside = settings.data_notes(data)
-            with columns_named(*names):
-                frame = read_table(data, [name for name in names if name is not None], beside)
-            beside.merge(DataNotes.from_dict(facts.beside))
-            facts.beside = beside.to_dict()
-        if frame is None or not len(frame):
+        reading = self.reading
+        read = None if data is None else self._rows_of(data, facts)
+        if read is None:
             ids = union(parts) if parts else pa.array([], pa.int64())
             return self._levels.find(ids)[0], Rows.joined([])
-        read = read_transactions(frame, *names, settings.date_form, settings.decimal)
-        if settings.refunds == "error" and read.amount is not None and (read.amount < 0).any():
+        if reading.refunds == "error" and read.amount is not None and (read.amount < 0).any():
             raise DataError(
                 f"{int((read.amount < 0).sum()):,} rows have a negative amount: take them out, or say "
                 'refunds="net" (they lower the purchases that they undo) or refunds="drop" (they are left out).'
@@ -331,7 +331,7 @@ class RFMState:
         touched.columns["code"][~known] = facts.customers + np.arange(int((~known).sum()))
         codes = touched.columns["code"][touched.find(own)[0]][read.customer]
         times = read.when.astype("datetime64[us]")
-        period = period_ordinals(times, settings.period)
+        period = period_ordinals(times, reading.period)
         facts.ids, facts.zone = kind, read.time_zone
         facts.customers += int((~known).sum())
         facts.rows_in += read.rows_in
@@ -341,29 +341,47 @@ class RFMState:
         amount = np.zeros(len(codes)) if read.amount is None else read.amount
         return touched, Rows.joined([Rows(codes, period, amount)])
 
+    def _rows_of(self, data: Any, facts: Facts) -> UsableRows | None:
+        """Return the usable rows of new transactions, None if there are no rows, and add the notes on them."""
+        reading = self.reading
+        rows: CheckedRows | None
+        if isinstance(data, TransactionLog):
+            same = {name: getattr(reading, name) for name in READING_OPTIONS if name != "observation_end"}
+            data.reading.refuse_contradictions(cast(Any, same))
+            rows = data.rows()
+            notes = DataNotes.from_dict(data.notes.to_dict())  # a copy, into which those before are merged
+        else:
+            notes = reading.data_notes(data)
+            with columns_named(*reading.columns):
+                frame = read_table(data, reading.names, notes)
+            rows = TransactionLog(frame, reading).rows() if len(frame) else None
+        notes.merge(DataNotes.from_dict(facts.beside))
+        facts.beside = notes.to_dict()
+        return None if rows is None else UsableRows.of(rows)
+
     # ---- counting ----------------------------------------------------------------------------------------
 
     def _count(self, rows: Rows, end: int) -> tuple[Audit, RFM | None]:
         """Return the audit of rows at an end, and the table of their customers by codes."""
         if not len(rows):
             return Audit(0, 0), None
-        settings = self.settings
+        reading = self.reading
         # Add one customer that is always counted: without any customer, `rfm_summary` raises an error.
         customers = np.append(rows.customer, _SENTINEL)
         first = min(int(rows.period.min()), end)
-        dates = period_starts(np.append(rows.period, first), settings.period)
+        dates = period_starts(np.append(rows.period, first), reading.period)
         columns: dict[str, Any] = {"customer": customers, "date": pa.array(dates)}
-        if settings.amount is not None:
+        if reading.amount is not None:
             columns["amount"] = np.append(rows.amount, 1.0)
         table = rfm_summary(
             pa.table(columns),
             "customer",
             "date",
-            "amount" if settings.amount is not None else None,
-            settings.period,
-            settings.time_unit,
-            period_start(end, settings.period),
-            settings.refunds,
+            "amount" if reading.amount is not None else None,
+            reading.period,
+            reading.time_unit,
+            period_start(end, reading.period),
+            reading.refunds,
         )
         counts = replace(table.audit, rows_in=table.audit.rows_in - 1, rows_used=table.audit.rows_used - 1)
         return counts, table.take(np.asarray(table.customer_id != _SENTINEL))
@@ -378,7 +396,7 @@ class RFMState:
             columns["there"][at] = 1
             columns["frequency"][at] = table.frequency
             columns["recency"][at] = table.recency
-            columns["born"][at] = _born(table.T, end, self.settings.period, self.settings.time_unit)
+            columns["born"][at] = _born(table.T, end, self.reading.period, self.reading.time_unit)
             if table.monetary_value is not None and table.past_spend is not None:
                 columns["mean_spend"][at] = table.monetary_value
                 columns["past_spend"][at] = table.past_spend

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifeworth.display.progress import Progress, watched
+from lifeworth.display.progress import Progress, Report, watched
 from lifeworth.errors import DataError
-from lifeworth.migration_hints import helpful
 from lifeworth.periods import TimeUnit, elapsed, period_ordinal, period_start
 from lifeworth.rfm.aggregate import READING, count_customers, fill_ages
+from lifeworth.rfm.arguments import takes_transactions
 from lifeworth.rfm.audit import audit_of, note_on_gap, refuse_refunds
 from lifeworth.rfm.covariates import check_covariates, first_values
 from lifeworth.rfm.data_checks import Extremes, with_notes
-from lifeworth.rfm.duckdb import read_relation
 from lifeworth.rfm.engine import Clock, Run, workers
+from lifeworth.rfm.log import TransactionLog, log_of
 from lifeworth.rfm.parts import Parts
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
-from lifeworth.rfm.source import open_columns
 from lifeworth.rfm.spill import SpillStream
 from lifeworth.rfm.table import RFM
 from lifeworth.tables import check_unicode_ids, kept_source
-from lifeworth.transactions import DataNotes, DecimalMark, Duplicates, Refunds, columns_named, wall_clock_edge
+from lifeworth.transactions import DecimalMark, Duplicates, Reading, Refunds, wall_clock_edge
 from lifeworth.transactions.columns import Columns
 
 _TOO_MUCH_MONEY = 1e300
 
 
-@helpful
+@takes_transactions(
+    *("data", "customer_id", "date", "amount", "period", "time_unit", "observation_end", "refunds"),
+    with_transactions=("data", "observation_end"),
+)
 def rfm_summary(
     data: Any,
     customer_id: str = "customer_id",
@@ -60,9 +61,10 @@ def rfm_summary(
 
     Parameters
     ----------
-    data : table, RecordBatchReader, DuckDB relation or path
+    data : Transactions, table, RecordBatchReader, DuckDB relation or path
         A pandas, Polars or PyArrow table, a PyArrow RecordBatchReader, a DuckDB relation, or a path: a Parquet or CSV
-        file, a folder of them, or a pattern such as ``"data/2024-*.parquet"``.
+        file, a folder of them, or a pattern such as ``"data/2024-*.parquet"``. `Transactions` have the options of
+        reading already: options beside them must be the same, and `observation_end` may be an earlier date.
     customer_id, date : str, default "customer_id" and "date"
         Column names.
     amount : str or None, default "amount"
@@ -175,31 +177,61 @@ refunds="net" (they lower the purchases that they undo) or refunds="drop" (they 
     0         ann          0      0.0  1.0             0.0
     """
     names = check_covariates(covariates)
-    settings = Settings(
+    reading = Reading(
         customer_id,
         date,
         amount,
         period,
         time_unit,
+        observation_end,
         refunds,
         duplicates,
         date_format,
+        time_zone,
+        decimal,
         currency,
-        threads,
-        pushdown,
-        memory_limit,
-        decimal=decimal,
-        time_zone=time_zone,
     )
-    with watched(progress) as report, workers(threads) as (run, count):
-        counted = _summarise(
-            data, replace(settings, progress=report), None, ("observation_end", observation_end), run, count
-        )
-    rfm = counted.rfm
-    return rfm.with_columns(*first_values(rfm.customer_id, data, names, settings)) if names else rfm
+    log = log_of(data, reading, pushdown=pushdown, memory_limit=memory_limit)
+    return count(log, names, threads=threads, progress=progress)
 
 
-@helpful
+@overload
+def train_test_split(
+    data: TransactionLog,
+    train_end: Any,
+    test_end: Any = None,
+    *,
+    covariates: Sequence[str] = (),
+    threads: int | None = None,
+    progress: Progress = None,
+) -> tuple[RFM, pd.DataFrame]: ...
+@overload
+def train_test_split(
+    data: Any,
+    customer_id: str = "customer_id",
+    date: str = "date",
+    amount: str | None = "amount",
+    period: TimeUnit = "D",
+    time_unit: TimeUnit = "W",
+    refunds: Refunds = "net",
+    *,
+    train_end: Any,
+    test_end: Any = None,
+    covariates: Sequence[str] = (),
+    duplicates: Duplicates = "keep",
+    date_format: str | None = None,
+    time_zone: str | None = None,
+    decimal: DecimalMark | None = None,
+    currency: str | None = None,
+    threads: int | None = None,
+    pushdown: bool | None = None,
+    memory_limit: int | str | None = None,
+    progress: Progress = None,
+) -> tuple[RFM, pd.DataFrame]: ...
+@takes_transactions(  # type: ignore[misc]  # it assigns dates that are given by position
+    *("data", "customer_id", "date", "amount", "period", "time_unit", "refunds"),
+    with_transactions=("data", "train_end", "test_end"),
+)
 def train_test_split(
     data: Any,
     customer_id: str = "customer_id",
@@ -226,12 +258,14 @@ def train_test_split(
 
     Parameters
     ----------
-    data : table, RecordBatchReader, DuckDB relation or path
-        Transactions; as in `rfm_summary`.
+    data : Transactions, table, RecordBatchReader, DuckDB relation or path
+        Transactions; as in `rfm_summary`. Beside `Transactions`, the dates may be given by position:
+        ``train_test_split(tx, "1997-09-30")``.
     train_end : date
         The calibration ends with the period that contains this date.
     test_end : date, optional
-        The holdout ends with the period that contains this date; by default, the last date in the data.
+        The holdout ends with the period that contains this date, up to which rows are used; by default, the end of
+        observation of `Transactions`, or the last date in the data.
     covariates : list of str, optional
         Further columns of `calibration`, with the value at each customer's first purchase.
     customer_id, date, amount, period, time_unit, refunds, memory_limit, progress
@@ -276,45 +310,72 @@ def train_test_split(
     (20.0, 1, 30.0)
     """
     names = check_covariates(covariates)
-    settings = Settings(
+    reading = Reading(
         customer_id,
         date,
         amount,
         period,
         time_unit,
+        None,
         refunds,
         duplicates,
         date_format,
+        time_zone,
+        decimal,
         currency,
-        threads,
-        pushdown,
-        memory_limit,
-        decimal=decimal,
-        time_zone=time_zone,
     )
-    with watched(progress) as report, workers(threads) as (run, count):
-        counted = _summarise(
-            data, replace(settings, progress=report), ("train_end", train_end), ("test_end", test_end), run, count
-        )
+    log = log_of(data, reading, pushdown=pushdown, memory_limit=memory_limit)
+    return split(log, train_end, test_end, names, threads=threads, progress=progress)
+
+
+def count(
+    log: TransactionLog, covariates: Sequence[str] = (), *, threads: int | None = None, progress: Progress = None
+) -> RFM:
+    """Return the RFM table of transactions, as `rfm_summary` does."""
+    end = ("observation_end", log.reading.observation_end)
+    if covariates:
+        log.columns()  # rows are needed one by one
+    with watched(progress) as report, workers(threads) as (run, number):
+        rfm = _summarise(log, None, end, run, number, report).rfm
+    return rfm.with_columns(*first_values(rfm.customer_id, log, covariates)) if covariates else rfm
+
+
+def split(
+    log: TransactionLog,
+    train_end: Any,
+    test_end: Any = None,
+    covariates: Sequence[str] = (),
+    *,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> tuple[RFM, pd.DataFrame]:
+    """Return the calibration table and the holdout of transactions, as `train_test_split` does."""
+    period, time_unit = log.reading.period, log.reading.time_unit
+    final = log.end(test_end, "test_end")
+    train_end = train_end if train_end is None else log.end(train_end, "train_end")
+    if covariates:
+        log.columns()
+    with watched(progress) as report, workers(threads) as (run, number):
+        counted = _summarise(log, ("train_end", train_end), ("test_end", final), run, number, report)
     calibration, edge = counted.rfm, counted.edge
     assert edge is not None
     holdout = pd.DataFrame({"customer_id": calibration.customer_id, **counted.later})
     holdout.attrs["length"] = float(elapsed(np.array([edge]), counted.last, period, time_unit)[0])
     holdout.attrs["start"] = period_start(edge + 1, period).isoformat()
     holdout.attrs["end"] = period_start(counted.last, period).isoformat()
-    if names:
-        calibration = calibration.with_columns(*first_values(calibration.customer_id, data, names, settings))
+    if covariates:
+        calibration = calibration.with_columns(*first_values(calibration.customer_id, log, covariates))
     return calibration, holdout
 
 
-def table_and_checks(data: Any, settings: Settings, end: Any, later: Any, checks: RowChecks) -> RFM:
+def table_and_checks(data: Any, reading: Reading, end: Any, later: Any, checks: RowChecks) -> RFM:
     """Return the table of `rfm_summary` up to an end, or that of `train_test_split` if the end of the holdout is given.
 
     It is counted on one thread; `checks` receives the rows.
     """
     train_end, final = (None, ("observation_end", end)) if later is None else (("train_end", end), ("test_end", later))
-    with workers(1) as (run, count):
-        return _summarise(data, settings, train_end, final, run, count, checks).rfm
+    with workers(1) as (run, number):
+        return _summarise(TransactionLog(data, reading), train_end, final, run, number, None, checks).rfm
 
 
 @dataclass(frozen=True)
@@ -327,28 +388,13 @@ class _Counted:
     last: int
 
 
-def _read(data: Any, settings: Settings, run: Run, beside: DataNotes) -> Generator[Columns | SpillStream]:
-    """Yield the columns of transactions: all at once, in parts of whole customers, or as a stream."""
-    names = (settings.customer_id, settings.date, settings.amount)
-    with columns_named(*names):
-        whole, parts = read_relation(data, *names, settings.pushdown, beside)
-        if parts is not None:
-            for part in parts:
-                yield settings.read(part, run)
-            return
-        how = (settings.date_form, run, settings.memory_limit, settings.duplicates == "drop", settings.decimal)
-        beside_whole = beside if whole is data else None  # `beside` has received what was fetched already
-        with open_columns(whole, settings.names, *how, beside_whole) as columns:
-            yield columns
-
-
 def _summarise(
-    data: Any,
-    settings: Settings,
+    log: TransactionLog,
     train_end: tuple[str, Any] | None,
     final: tuple[str, Any],
     run: Run,
     threads: int,
+    report: Report | None,
     checks: RowChecks | None = None,
 ) -> _Counted:
     """Count purchases up to `train_end` (or `final`, or the last date) and, if both are given, from one to the other.
@@ -361,30 +407,31 @@ def _summarise(
         argument, value = end
         if value is None and argument != "train_end":
             return None
-        return period_ordinal(wall_clock_edge(value, argument, columns.time_zone), settings.period)
+        return period_ordinal(wall_clock_edge(value, argument, columns.time_zone), reading.period)
 
-    seen = Parts([settings.customer_id, settings.date, settings.amount])
+    reading = log.reading
+    seen = Parts(reading.columns)
     totals = np.zeros(refunds.TOTALS, dtype=np.int64)
     checks = RowChecks() if checks is None else checks
     edge: int | None = None
     last: int | None = None
-    settings.report(READING)
-    beside = settings.data_notes(data)
-    beside.run = run
-    with closing(_read(data, settings, run, beside)) as parts:
+    if report is not None:
+        report(READING, 0.0)
+    notes, opened = log.opened(run)
+    with closing(opened) as parts:
         for columns in parts:
             if not seen.rows:
                 edge = None if train_end is None else period_at(train_end, columns)
                 last = period_at(final, columns)
-            part, account = count_customers(columns, settings, edge, last, totals, run, threads, checks)
+            part, account = count_customers(columns, reading, edge, last, totals, run, threads, checks, report)
             seen.add(columns, account, columns.restore(part.get("ids"), part.get("others")), part.columns)
     if not seen.rows:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     account = seen.account
-    if settings.refunds == "error":
-        refuse_refunds(seen, settings, account)
-    audit = audit_of(seen, settings, account, totals)
-    clock = Clock(settings.period, seen.resolution, last)
+    if reading.refunds == "error":
+        refuse_refunds(seen, reading, account)
+    audit = audit_of(seen, reading, account, totals)
+    clock = Clock(reading.period, seen.resolution, last)
     end = clock.period_of(account.last) if last is None else last
     if edge is not None and end <= edge:
         raise DataError(
@@ -393,14 +440,14 @@ def _summarise(
         )
     gap = note_on_gap(seen, account, final[0]) if last is None else ()
     audit = replace(audit, notes=(*audit.notes, *gap))
-    audit = replace(audit, notes=(*audit.notes, *beside.sentences(audit.refunds)))
+    audit = replace(audit, notes=(*audit.notes, *notes.sentences(audit.refunds)))
     until = end if edge is None else edge
     if not seen.ids:
         raise DataError(f"No customer has a purchase up to {period_start(until, clock.period):%Y-%m-%d}: {audit}")
-    check_unicode_ids(seen.customer_id, settings.customer_id)
+    check_unicode_ids(seen.customer_id, reading.customer_id)
     born = seen.column("born")
-    fill_ages(born, until, clock.scale(settings.time_unit), run)
-    spent = seen.column("past_spend") if settings.amount is not None else None
+    fill_ages(born, until, clock.scale(reading.time_unit), run)
+    spent = seen.column("past_spend") if reading.amount is not None else None
     frequency = seen.column("frequency")
     extremes = Extremes.of(frequency, spent, run)
     sums = (extremes.spend, extremes.least_spend, extremes.all_spend)
@@ -413,12 +460,12 @@ def _summarise(
         T=born,
         monetary_value=None if spent is None else seen.column("mean_spend"),
         past_spend=spent,
-        time_unit=settings.time_unit,
+        time_unit=reading.time_unit,
         period=clock.period,
         observation_end=period_start(until, clock.period),
-        currency=settings.currency,
+        currency=reading.currency,
         audit=audit,
-        _source=kept_source(data),
+        _source=kept_source(log.data),
     )
     later: dict[str, npt.NDArray[Any]] = {}
     if edge is not None:

@@ -44,7 +44,7 @@ class Known:
 
 
 def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) -> Known:
-    """Whatever was given, as what is known of each customer."""
+    """Convert any accepted input to the known values per customer."""
     purchases = getattr(getattr(data, "purchases", None), "posterior", None)
     if isinstance(purchases, Posterior):
         return _of_model(data, purchases, rfm, horizon, force)
@@ -65,7 +65,7 @@ def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) ->
         )
     if has_rfm and rfm is None:
         columns = [name for name in (*RFM_COLUMNS, "monetary_value", "past_spend") if name in frame.columns]
-        unit = metadata.time_unit or "D"  # scores are ranks: a unit that is not known does not matter
+        unit = metadata.time_unit or "D"  # scores are ranks: an unknown unit does not matter
         end, period, currency = metadata.observation_end, metadata.period, metadata.currency
         rfm = RFM.from_frame(frame[columns], unit, end, period, currency)
     if future is None:
@@ -82,7 +82,7 @@ def read_known(data: Any, rfm: Any, horizon: str | float | None, force: bool) ->
     if bad.any():
         raise DataError(
             f"{future} is not a finite number for {int(bad.sum()):,} of {len(values):,} customers, such as "
-            f"{_some(known.ids[bad])}: leave them out, or predict them again."
+            f"{_some(known.ids[bad])}: omit them, or predict them again."
         )
     if len(values) == 0:
         raise DataError("The table of predictions has no rows: there are no customers in it.")

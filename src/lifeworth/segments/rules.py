@@ -91,7 +91,10 @@ def check_rfm_rules(rules: Any, scores: int, possible: Sequence[str]) -> Mapping
             raise UsageError(f'The rule of {name!r} must be like {{"recency": (4, 5)}}, not {ranges!r}.')
         for score, span in ranges.items():
             if score not in possible:
-                raise UsageError(f"The rule of {name!r} speaks of {score!r}; this table has: {', '.join(possible)}.")
+                raise UsageError(
+                    f"The rule of {name!r} uses {score!r}, which this table does not have; it has: "
+                    f"{', '.join(possible)}."
+                )
             two = isinstance(span, Sequence) and len(span) == 2 and all(map(is_whole, span))
             if not two or not 1 <= span[0] <= span[1] <= scores:
                 raise UsageError(

@@ -46,9 +46,9 @@ class Segments:
         in the best tier, and in just this one); segment. Segments and tiers are ordered categories, best first.
     by : what segments are made of: "rfm", "value" (past by future) or "tier".
     rules : the rules they follow.
-    past, future : what past_value and future_value count, in words; "" where they are not known.
+    past, future : what past_value and future_value contain, in words; "" if they are not known.
     currency : what money is counted in, or None.
-    notes : what somebody who reads the table ought to know.
+    notes : remarks for readers of the table.
 
     Examples
     --------
@@ -99,14 +99,14 @@ class Segments:
         Returns
         -------
         Frame indexed by the column: customers and customer_share; past_value and past_share, future_value and
-        future_share where they are known: sums, and their part of everybody's (0 where that is nothing).
+        future_share where they are known: sums, and their shares of the total (0 if the total is 0).
 
         Raises
         ------
         UsageError : a column that the table has not.
         """
         if by not in self.customers.columns:
-            raise UsageError(f"by={by!r} is no column of the table; it has: {', '.join(self.customers.columns)}.")
+            raise UsageError(f"by={by!r} is not a column of the table; it has: {', '.join(self.customers.columns)}.")
         grouped = self.customers.groupby(by, observed=False, sort=True)
         table = pd.DataFrame({"customers": grouped.size()})
         table["customer_share"] = table["customers"] / len(self)
@@ -143,11 +143,11 @@ def segment(
     rfm : the customers' RFM table, beside predictions or a `CLV`.
     horizon : of future value, with a `CLV`: "39W", "12M", or a number of time units.
     by : "rfm": by scores of recency and frequency; "value": by past and future value; "tier": by future value.
-        Default: "value" where both are known, else the one that is.
+        Default: "value" if both are known, otherwise the known one.
     rules : in place of `RFM_RULES`, segment -> {"recency": (lowest, highest), ...} of scores of recency,
-        frequency and monetary, the first that fits counts, nobody else's are "other"; or in place of
+        frequency and monetary, the first match counts, and all others are "other"; or in place of
         `VALUE_RULES`, (past, future) -> segment, with levels "high", "middle" and "low", for all nine.
-    scores : the highest score; other than 5 it needs rules of its own, where `by` is "rfm".
+    scores : the highest score; a value other than 5 needs `rules` if `by` is "rfm".
     shares : which shares of customers are of high, and of high or middle value.
     tiers : in place of `TIERS`, tier -> share of customers that it and all better ones hold, rising to 1.
     uncertainty : tiers by what customers will really be worth ("customer"), or by how sure we are of their
@@ -160,7 +160,7 @@ def segment(
 
     Scores, levels and tiers come from one place among all customers: the share that is below, half of the equals
     counted. Equal customers are together; the lowest are always in the lowest class, the highest in the highest.
-    Where all are equal, a note says so: they are in the middle, but without any repeat purchase or spend in the
+    If all are equal, a note says so: they are in the middle, but without any repeat purchase or spend in the
     lowest class, and with a purchase on the last day in the highest of recency.
 
     With a model, tiers go by the probability to be among the best of all futures, which is the ranking that puts
@@ -177,10 +177,10 @@ def segment(
 
     Warns
     -----
-    DataWarning : a score or value that is the same for everybody.
+    DataWarning : if a score or value is the same for all customers.
 
-    Source
-    ------
+    References
+    ----------
     RFM scores: Hughes (1994), Strategic Database Marketing. Tiers: Lin, Louis, Paddock & Ridgeway (2006), "Loss
     function based ranking in two-stage, hierarchical models", Bayesian Analysis 1(4).
 
@@ -272,7 +272,7 @@ def _choose(by: Any, known: Known) -> By:
 
 
 def _digits(columns: list[npt.NDArray[np.int64]], scores: int) -> npt.NDArray[Any]:
-    """Scores written one after another, as "545"; with a dash between where they have two digits."""
+    """Scores joined to one text, such as "545"; with a dash between them if they have two digits."""
     dash = "-" if scores > 9 else ""
     text = columns[0].astype(str).astype(object)
     for column in columns[1:]:

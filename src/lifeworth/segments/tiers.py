@@ -27,15 +27,17 @@ _AT_A_TIME: Final = 16
 def place_of(values: Array, name: str, notes: list[str], at_zero: float = 0.0) -> Array:
     """Share of customers below each, half of its equals counted: 0 for the lowest, 1 for the highest.
 
-    Where all are equal they are in the middle, or, with nothing at all, at the end `at_zero`; a note says so.
-    A quotient of whole numbers, rounded once: it meets a border such as 1/5 exactly where it is equal to it.
+    If all are equal they are in the middle or, if all are 0, at the end `at_zero`; a note says so.
+    A quotient of whole numbers, rounded once: it equals a border such as 1/5 exactly if the quotient does.
     """
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if len(counts) == 1:
         place = 0.5 if values[0] else at_zero
         end = {0.0: "lowest", 0.5: "middle", 1.0: "highest"}[place]
-        who = "The only customer has nobody to differ from" if len(values) == 1 else f"All {len(values):,} are equal"
-        notes.append(f"{who} in {name}, which therefore tells nobody apart: the {end} class was given.")
+        who = (
+            "The only customer cannot be compared with others" if len(values) == 1 else f"All {len(values):,} are equal"
+        )
+        notes.append(f"{who} in {name}, which therefore does not distinguish customers: the {end} class was given.")
         return np.full(len(values), place)
     places = (2 * (np.cumsum(counts) - counts) + counts) / (2 * len(values))
     places[0], places[-1] = 0.0, 1.0

@@ -17,12 +17,11 @@ from lifeworth.rfm.audit import REASONS, gap_note
 from lifeworth.rfm.data_checks import CustomerFacts, facts_of, noted
 from lifeworth.rfm.id_checks import IdFacts
 from lifeworth.rfm.row_checks import RowChecks
-from lifeworth.rfm.settings import Settings
 from lifeworth.rfm.state_folder import MONEY_UNITS
 from lifeworth.rfm.summary import table_and_checks
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, fetched, functions_of, mapped
-from lifeworth.transactions import Audit, DataNotes
+from lifeworth.transactions import Audit, DataNotes, Reading
 from lifeworth.transactions.audit import EXAMPLES
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 _HEAD = 50
 _NO_ID = "with a missing customer id"
-# So many ids are looked for at a time.
+# Number of ids that are looked up at a time.
 _IDS_AT_ONCE = 5_000
 
 
@@ -43,7 +42,7 @@ class Account:
     source : the rows as they are counted. transactions, names : as they were given.
     settings : period, time_unit, refunds and duplicates.
     end : of observation. until : whether that is the last date of the rows.
-    later : the end of the holdout, where there is one.
+    later : the end of the holdout, if there is one.
     """
 
     source: Source
@@ -102,8 +101,7 @@ class Account:
             rows = [one_of_nobody(schema, nobody, end), *tables]
             reader = pa.RecordBatchReader.from_batches(schema, rows)
             checks = RowChecks(spare=1)
-            settings = Settings("id", "date", money, **about, date_format=None, currency=None, threads=1)
-            rfm = table_and_checks(reader, settings, end, later, checks)
+            rfm = table_and_checks(reader, Reading("id", "date", money, **about), end, later, checks)
             audit = rfm.audit
             table = rfm.take(np.asarray(rfm.customer_id != nobody))
             checks.rows -= 1
@@ -191,7 +189,7 @@ class _Seen:
 
 
 def one_of_nobody(schema: pa.Schema, nobody: Any, when: Any) -> pa.RecordBatch:
-    """A purchase of a customer whom no table has, as a batch of the schema."""
+    """A purchase of a customer who is in no table, as a batch of the schema."""
     row = {"id": nobody, "date": moment(when, schema.field("date").type), "amount": Decimal(0)}
     arrays = [
         pa.array([float(row[name]) if pa.types.is_floating(kind) else row[name]], kind)

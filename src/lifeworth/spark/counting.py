@@ -45,13 +45,13 @@ def rfm_summary(
     ----------
     transactions : Spark DataFrame. Ids are whole numbers or text; dates are of type date, timestamp_ntz or timestamp
         (by the wall clock of `time_zone` or, without it, of the session's time zone); amounts are numbers. Dates and
-        amounts may be text as well, read as there: how they are written is looked up at once, in a pass of its own.
+        amounts may be text as well, read as there: their format is determined immediately, in a separate pass.
     customer_id, date, amount, period, time_unit, observation_end, refunds, duplicates, date_format, time_zone, decimal,
-    currency : as there. With `observation_end=None` the last date is looked up at once, in a pass of its own, too.
+    currency : as there. With `observation_end=None` the last date is determined immediately, in a separate pass, too.
 
     Returns
     -------
-    SparkRFM : nothing else is computed until somebody asks for rows.
+    SparkRFM : nothing else is computed until rows are requested.
 
     Raises
     ------

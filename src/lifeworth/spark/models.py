@@ -40,9 +40,9 @@ def fit_clv(
     draws: int = 1000,
     seed: int = 0,
 ) -> CLV:
-    """Fit both models on the driver, from distinct rows and how many customers each stands for.
+    """Fit both models on the driver, from distinct rows and the number of customers of each.
 
-    Arguments and result are those of `lifeworth.fit_clv`. What comes to the driver is 32 bytes for each distinct
+    Arguments and result are those of `lifeworth.fit_clv`. The driver receives 32 bytes for each distinct
     (frequency, recency, T) and 24 for each distinct (frequency, monetary_value) of those who came back.
     """
     purchase_model = BetaGeo() if purchases is None else purchases
@@ -109,8 +109,8 @@ def predict(
         clv.spend.check(force)
     if not isinstance(rfm, SparkRFM):
         raise UsageError(
-            f"rfm must be a SparkRFM, made by lifeworth.spark.rfm_summary, not {type(rfm).__name__}: a DataFrame alone "
-            "does not say its unit of time; SparkRFM(frame, time_unit, period, observation_end, currency) does."
+            f"rfm must be a SparkRFM, made by lifeworth.spark.rfm_summary, not {type(rfm).__name__}: a DataFrame "
+            "alone has no time unit; SparkRFM(frame, time_unit, period, observation_end, currency) has one."
         )
     about = {
         "time_unit": rfm.time_unit,
@@ -140,7 +140,7 @@ def backtest(
     seed: int = 0,
     **settings: Any,
 ) -> dict[str, Scores]:
-    """Fit on what came before a date, and score what is foretold against what came after it.
+    """Fit on the data up to a date, and score predictions against the data after it.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def backtest(
 
     Returns
     -------
-    "purchases" and, where there is money, "spend": `lifeworth.evaluate.holdout.Scores`. Two numbers a customer come
+    "purchases" and, if there are amounts, "spend": `lifeworth.evaluate.holdout.Scores`. Two numbers a customer come
     to the driver.
     """
     calibration, holdout = train_test_split(transactions, train_end=train_end, **settings)
@@ -228,7 +228,7 @@ def _scorer(posterior: Any, about: Mapping[str, Any], terms: Mapping[str, Any]) 
 
 
 def _stay_on_own_cores() -> None:
-    """Use as many threads as this task has cores: others run beside it."""
+    """Use as many threads as this task has cores, because other tasks run at the same time."""
     import numba
     from pyspark import TaskContext
 

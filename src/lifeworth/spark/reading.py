@@ -38,7 +38,7 @@ _DATES = ("date", "timestamp", "timestamp_ntz")
 
 @dataclass(frozen=True)
 class _Writing:
-    """How dates and amounts are written: names of columns where that matters, and what is known of it."""
+    """The formats of dates and amounts: names of columns that need them, and the formats."""
 
     date: str | None
     form: DateForm
@@ -52,9 +52,9 @@ class Source:
 
     Attributes
     ----------
-    frame : id, date and, perhaps, amount, each of a type that says what it is.
+    frame : id, date and, possibly, amount, with types that identify them.
     whole : whether ids are whole numbers. money : the name of amounts, or None.
-    zone : on whose clock dates are told that say how far they are from UTC; None where they do not.
+    zone : the time zone to which dates with an offset from UTC are converted; None if they have no offset.
     """
 
     def __init__(
@@ -109,16 +109,16 @@ class Source:
         return wall_clock_edge(when, argument, self.zone)
 
     def last(self) -> pd.Timestamp:
-        """The last date of a row that can be used; a `DataError` where there is none."""
+        """The last date of a valid row; a `DataError` if there is none."""
         found = self.last_before(None)
         if found is None:
-            raise DataError("None of the rows can be used: each lacks an id, a date or an amount.")
+            raise DataError("No row can be used: each lacks an id, a date or an amount.")
         return found
 
     def last_before(self, when: pd.Timestamp | None) -> pd.Timestamp | None:
         """The last date, before another one, of a row that can be used."""
         functions = functions_of()
-        # What is no date in the calendar is left out, and ends nothing.
+        # Invalid dates are left out, and do not set the end.
         usable: Column = self.frame["id"].isNotNull() & functions.year(self.frame["date"]).between(1, 9999)
         if not self.whole:
             usable = usable & (functions.trim(self.frame["id"], functions.lit(_SPACES)) != "")
@@ -129,7 +129,7 @@ class Source:
             usable = usable & (
                 self.frame["date"].cast("timestamp_ntz") < functions.lit(str(when)).cast("timestamp_ntz")
             )
-        # As text: what a timestamp is on the wall clock, and dates beyond the years that pandas knows.
+        # As text: a timestamp in local time, and dates beyond the years that pandas supports.
         found = self.frame.where(usable).agg(functions.max("date").cast("string")).first()
         return None if found is None or found[0] is None else pd.Timestamp(found[0])
 
@@ -140,7 +140,7 @@ class Source:
         return -(2**63) if self.whole else "\N{NULL}lifeworth"
 
     def nobody(self, when: Any, argument: str) -> pa.Table:
-        """One purchase of nobody's: settings that are wrong are wrong for it too."""
+        """A purchase of no customer: invalid settings raise for it as well."""
         stamp = to_timestamp(when, argument)
         columns: dict[str, Any] = {
             "id": [self.nobodys_id],

@@ -1,4 +1,4 @@
-"""Tables on Spark, and what goes between Spark and Arrow."""
+"""Tables on Spark, and conversion between Spark and Arrow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SparkRFM:
     Attributes
     ----------
     frame : a row per customer, in no order: customer_id (whole numbers as bigint), frequency (bigint), recency, T and,
-        where there is money, monetary_value and past_spend (double).
+        if there are amounts, monetary_value and past_spend (double).
     time_unit, period, observation_end, currency : as in `lifeworth.RFM`.
     audit : the account of every row and the notes on the data, as in `lifeworth.RFM`; Spark counts once more when it is
         asked for first.
@@ -68,7 +68,7 @@ class SparkHoldout:
 
     Attributes
     ----------
-    frame : customer_id, frequency and, where there is money, spend; in no order.
+    frame : customer_id, frequency and, if there are amounts, spend; unordered.
     length : in time units. start, end : first instants of its first and its last period.
     """
 
@@ -79,7 +79,7 @@ class SparkHoldout:
 
 
 def functions_of() -> Any:
-    """PySpark's functions, or a `UsageError` where there is no PySpark."""
+    """Import PySpark's functions; a `UsageError` if PySpark is not installed."""
     try:
         from pyspark.sql import functions
     except ImportError as error:
@@ -108,7 +108,7 @@ def schema_of(frame: DataFrame, kinds: Mapping[str, pa.DataType]) -> StructType:
 
 @contextmanager
 def _arrow_alone() -> Iterator[None]:
-    """PySpark says that it does not know pandas 3: what goes between us and it is Arrow."""
+    """Suppress PySpark's warning that it does not support pandas 3: the conversion uses Arrow."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
         yield

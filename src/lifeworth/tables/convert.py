@@ -64,7 +64,7 @@ def to_arrow(table: Any) -> pyarrow.Table:
 
 
 def to_xarray(table: Any) -> xarray.Dataset:
-    """Anything tabular that lifeworth gives, as an xarray data set, for a life beside ArviZ.
+    """Convert any table of lifeworth to an xarray data set, for use with ArviZ.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _frame(table: Any) -> pd.DataFrame:
 
 
 def _plain(table: Any) -> pd.DataFrame:
-    """A frame whose index says nothing."""
+    """A frame with a default index."""
     frame = _frame(table)
     if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
         return frame

@@ -1,6 +1,6 @@
-"""CSV files: every column as text, or as whole numbers where all of it is; fast, and lenient where it must be.
+"""CSV files: every column as text, or as integers if all its values are; fast, with a lenient fallback.
 
-PyArrow reads what is plain. Whatever it refuses (short lines, another encoding, quotes that do not end) goes to
+PyArrow reads well-formed files. What it refuses (short lines, another encoding, quotes that do not end) goes to
 pandas, which is slower and forgives more; both take the same values for missing ones. Both unpack files compressed by
 gzip, whose names end in .gz, as they read them. Lines with more values than the
 header has names are refused: which value belongs to which name is nowhere to be read.
@@ -50,7 +50,7 @@ def read(
     encoding: str | None = None,
     beside: Beside | None = None,
 ) -> pa.Table:
-    """Read the wanted columns (all, if None) of files that make one table; `beside` is shown those it names."""
+    """Read the wanted columns (all, if None) of files that form one table; `beside` receives those it names."""
     names = wanted
     tables = []
     given_kind = kind
@@ -82,7 +82,7 @@ def batches(
     encoding: str | None = None,
     beside: Beside | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of the files, in order, as text; `beside` is shown the columns it names."""
+    """Rows of the files, in order, as text; `beside` receives the columns it names."""
     if beside is not None:
         for path in paths:
             further = _further(path, names, _kind_of(path, kind), encoding, beside)
@@ -284,13 +284,13 @@ def head(path: Path, kind: str, encoding: str | None, rows: int) -> dict[str, li
     """The names of a file's columns, and the values of its first rows; nothing of what cannot be read so."""
     try:
         lines = _first_lines(path, _kind_of(path, kind), encoding, 1 + rows)
-    except LifeworthError:  # a line that is longer than the first, say: whoever reads the file tells
+    except LifeworthError:  # for example, a line that is longer than the first: reading the file reports it
         lines = _first_lines(path, _kind_of(path, kind), encoding, 1)
     return {str(column.iloc[0]): column.iloc[1:].tolist() for _, column in lines.items()}
 
 
 def _further(path: Path, names: list[str], kind: str, encoding: str | None, beside: Beside | None) -> list[str]:
-    """Columns of a file that are looked at besides those that are read."""
+    """Columns of a file that are inspected in addition to those that are read."""
     if beside is None or not beside.names or not path.is_file():
         return []
     there = [str(name) for name in _first_lines(path, kind, encoding, 1).iloc[0]]

@@ -17,7 +17,7 @@ from lifeworth.tables.writing import check_unicode
 
 
 def read_table(data: Any, columns: Iterable[str] | None = None, beside: Beside | None = None) -> pd.DataFrame:
-    """Return the named columns (all, if None) of any table as a pandas frame; `beside` is shown those it names.
+    """Return the named columns (all, if None) of any table as a pandas frame; `beside` also receives the ones it names.
 
     Raises
     ------
@@ -38,9 +38,9 @@ def read_table(data: Any, columns: Iterable[str] | None = None, beside: Beside |
 def open_table(
     data: Any, columns: Iterable[str] | None = None, beside: Beside | None = None
 ) -> pd.DataFrame | pa.Table:
-    """Return the named columns (all, if None) of any table as it lies in memory: a PyArrow table or a pandas frame.
+    """Return the named columns (all, if None) of any table without copying: a PyArrow table or a pandas frame.
 
-    `beside` is shown the columns it names, which are read along. Errors are those of `read_table`.
+    `beside` receives the columns it names, which are read in the same pass. Errors are those of `read_table`.
     """
     wanted = None if columns is None else list(columns)
     if isinstance(data, (str, Path, Files)):
@@ -60,7 +60,7 @@ def column_names(path: str | Path | Files) -> list[str]:
 
 
 def names_of(data: Any) -> list[str]:
-    """Names of the columns of a table, as far as they can be told without reading it; of all files together."""
+    """Names of the columns of a table, as far as they are available without reading it; of all files together."""
     if isinstance(data, (str, Path, Files)):
         return list(find_files(data).head(0))
     if isinstance(data, (pa.Table, pa.RecordBatch, pa.RecordBatchReader)):
@@ -104,7 +104,7 @@ def _holds_text(dtype: Any) -> bool:
 
 
 def _narwhals(data: Any) -> Any:
-    """A table of another library by way of narwhals, or None where it is no table."""
+    """A table of another library through narwhals, or None if it is not a table."""
     import narwhals as nw
 
     try:
@@ -115,7 +115,7 @@ def _narwhals(data: Any) -> Any:
 
 
 def _further(names: list[Any], wanted: list[str] | None, beside: Beside | None) -> list[str]:
-    """Columns that are looked at besides those that are read."""
+    """Columns that are inspected in addition to those that are read."""
     if beside is None or wanted is None:
         return []
     return [name for name in beside.names if name not in wanted and names.count(name) == 1]
@@ -160,7 +160,7 @@ def _to_arrow(data: Any, wanted: list[str] | None, beside: Beside | None = None)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """A PyArrow table as pandas: whole numbers stay whole beside missing ones, no column becomes an index."""
+    """Convert a PyArrow table to pandas: integers with missing values stay integers, and no column becomes an index."""
     check_unicode(table)
     for place, field in enumerate(table.schema):
         table = table.set_column(place, field.name, _in_full(table.column(place)))

@@ -1,4 +1,4 @@
-"""The files that a folder or a pattern names: every one of them, or an error that says which cannot be read."""
+"""The files that a folder or a pattern matches: all of them, or an error that names one that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Identity = tuple[int, int] | str
 
 
 def identity(path: Path) -> Identity | None:
-    """Device and inode of the file or folder that a path leads to; None where there is none.
+    """Device and inode of the file or folder of a path; None if it does not exist.
 
-    Two paths have the same identity where they lead to the same file, however they are spelled: through symbolic or
+    Two paths have the same identity if they lead to the same file, however they are written: through symbolic or
     hard links, another case of letters, a bind mount.
     """
     try:

@@ -33,7 +33,7 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
     Notes
     -----
     Files are the same where device and inode are the same. A path through a link, a hard link, a bind mount or
-    another case of letters is therefore recognised as far as the file system tells.
+    another case of letters is therefore recognised if the file system reports it.
     """
     target = Path(os.path.realpath(out))
     shown = f"{name} {out}".strip()
@@ -49,7 +49,8 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
         for file in files:
             if key is not None and identity(file) == key:
                 raise UsageError(
-                    f"{shown} is {_same(file, told)}, which is read: it would be overwritten; choose another."
+                    f"{shown} is {_same(file, told)}, which is an input and would be overwritten: choose another "
+                    "output."
                 )
             if folder and key is not None and key in map(identity, Path(os.path.realpath(file)).parents):
                 raise UsageError(
@@ -57,8 +58,8 @@ def check_output(out: str | Path, *sources: Any, folder: bool = False, name: str
                 )
         if _would_be_read(target, folders, pattern):
             raise UsageError(
-                f"{shown} would be part of {told}, which is read: the next run would take it for data; write it to "
-                "another folder."
+                f"{shown} would be a part of {told}, which is an input, and the next run would read it as data: "
+                "write it to another folder."
             )
 
 
@@ -91,7 +92,7 @@ def _same(file: Path, told: str) -> str:
 def _read_by(source: str | Path) -> tuple[list[Path], set[Identity], tuple[Path, tuple[str, ...]] | None]:
     """Files and folders that a path names now, and the parts of a pattern."""
     root, listing, pattern = Path(source), Listing(), None
-    with contextlib.suppress(SourceError, OSError):  # whoever reads it says what is wrong with it
+    with contextlib.suppress(SourceError, OSError):  # reading it reports what is wrong
         if root.is_dir():
             listing.add_folder(root)
         elif root.exists():

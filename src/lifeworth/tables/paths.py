@@ -40,7 +40,7 @@ class Files:
     encoding: str | None = None
 
     def read(self, wanted: list[str] | None, beside: Beside | None = None) -> pa.Table:
-        """Read the wanted columns (all, if None) of all files; `beside` is shown the columns it names."""
+        """Read the wanted columns (all, if None) of all files; `beside` also receives the columns it names."""
         if self.kind != "parquet":
             return csv.read(self.paths, wanted, self.kind, self.encoding, beside)
         schema = self.schema(wanted)
@@ -121,7 +121,7 @@ class Files:
         return sorted(pairs, key=lambda pair: self.paths.index(pair[1]))
 
     def rows(self) -> int | None:
-        """How many rows there are, where that can be told without reading them."""
+        """The number of rows, if it is available without reading them."""
         if self.kind != "parquet":
             return None
         import pyarrow.parquet as pq
@@ -141,9 +141,9 @@ class Files:
         return total
 
     def batches(self, schema: pa.Schema, rows: int, beside: Beside | None = None) -> Iterator[pa.RecordBatch]:
-        """Batches of about so many rows, in order, with the columns and types of `schema`.
+        """Batches of about `rows` rows, in order, with the columns and types of `schema`.
 
-        `beside` is shown the columns it names.
+        `beside` receives the columns it names.
         """
         if self.kind != "parquet":
             yield from csv.batches(self.paths, schema.names, self.kind, rows, self.encoding, beside)
@@ -241,7 +241,7 @@ def check_encoding(encoding: str | None) -> None:
 
 
 def _shown(column: pa.Array) -> list[Any]:
-    """Values of a column of text; none where they are not UTF-8, which is reported when they are read."""
+    """Values of a text column; empty if they are not UTF-8, which is reported when they are read."""
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:

@@ -23,7 +23,7 @@ _ESCAPED = r"^'+[=+\-@\t\r]"
 
 
 def arrow_table(frame: pd.DataFrame, ids: pa.DataType | None = None) -> pa.Table:
-    """A frame as a PyArrow table (see `to_arrow_with_ids`), or a `DataError` that says which column cannot be one."""
+    """Convert a frame to a PyArrow table (see `to_arrow_with_ids`); a `DataError` names a column that fails."""
     with _writable(frame):
         table = to_arrow_with_ids(frame, ids)
         table.validate(full=True)

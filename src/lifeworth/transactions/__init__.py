@@ -16,6 +16,11 @@ from lifeworth.transactions.policies import REFUNDS as REFUNDS
 from lifeworth.transactions.policies import Duplicates as Duplicates
 from lifeworth.transactions.policies import Refunds as Refunds
 from lifeworth.transactions.policies import check_policies as check_policies
-from lifeworth.transactions.rows import Transactions as Transactions
-from lifeworth.transactions.rows import read_transactions as read_transactions
+from lifeworth.transactions.reading import READING_OPTIONS as READING_OPTIONS
+from lifeworth.transactions.reading import Reading as Reading
+from lifeworth.transactions.reading import ReadingOptions as ReadingOptions
+from lifeworth.transactions.rows import CheckedRows as CheckedRows
+from lifeworth.transactions.rows import LeftOut as LeftOut
+from lifeworth.transactions.rows import UsableRows as UsableRows
+from lifeworth.transactions.rows import check_rows as check_rows
 from lifeworth.transactions.rows import wall_clock_edge as wall_clock_edge

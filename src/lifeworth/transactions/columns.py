@@ -7,7 +7,7 @@ value by value by `parse`, and converted to one of these.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -29,9 +29,9 @@ from lifeworth.transactions.parse import parse_dates
 Floats = npt.NDArray[np.float64]
 
 # As in the kernels: the smallest int64 (NaT) marks a missing time, the next an unreadable one, the third a duplicate.
-_MISSING = np.iinfo(np.int64).min
-_UNREADABLE = _MISSING + 1
-_DUPLICATE = _MISSING + 2
+MISSING = np.iinfo(np.int64).min
+UNREADABLE = MISSING + 1
+DUPLICATE = MISSING + 2
 _RESOLUTIONS = ("s", "ms", "us", "ns")
 
 
@@ -86,6 +86,11 @@ class Columns:
     def __len__(self) -> int:
         return sum(map(len, self.chunks))
 
+    def without_amounts(self) -> Columns:
+        """Return the same rows without their amounts."""
+        nothing = np.empty(0)
+        return replace(self, chunks=tuple(replace(chunk, amount=nothing) for chunk in self.chunks), has_amount=False)
+
 
 def read_columns(
     data: Any,
@@ -102,19 +107,42 @@ def read_columns(
     """Read the columns of transactions from any table.
 
     `run` maps a function over arguments, possibly in threads; `drop_duplicates` marks rows that equal an earlier one;
-    `beside` receives the further columns it names. All other parameters, and errors, are those of `read_transactions`.
+    `beside` receives the further columns it names. All other parameters are options of `Transactions`.
     """
     wanted = check_names([customer_id, date] if amount is None else [customer_id, date, amount])
     with columns_named(customer_id, date, amount):
         table = open_table(data, wanted, beside)
+    how: dict[str, Any] = {"drop_duplicates": drop_duplicates, "decimal": decimal, "as_numbers": False}
+    return columns_in(table, customer_id, date, amount, date_format, run, **how)
+
+
+def columns_in(
+    table: pa.Table | pd.DataFrame,
+    customer_id: str,
+    date: str,
+    amount: str | None,
+    date_format: DateForm,
+    run: Callable[[Callable[..., Any], Iterable[Any]], Any],
+    *,
+    drop_duplicates: bool,
+    decimal: DecimalMark | None,
+    as_numbers: bool,
+) -> Columns:
+    """Read the columns of a table that is open; `as_numbers` as in `read_ids`.
+
+    Raises
+    ------
+    DataError
+        There are no rows, or a column has an unsuitable type; all problems are listed in one message.
+    """
     if len(table) == 0:
         raise DataError("The table of transactions has no rows: there is nothing to count.")
     return columns_of(
         table,
-        wanted,
+        [customer_id, date] if amount is None else [customer_id, date, amount],
         lambda pieces: read_times(pieces, date, date_format),
         lambda pieces: read_amounts(pieces, amount or "", decimal),
-        lambda pieces: read_ids(pieces, customer_id, run),
+        lambda pieces: read_ids(pieces, customer_id, run, as_numbers=as_numbers),
         drop_duplicates=drop_duplicates,
     )
 
@@ -232,7 +260,7 @@ def read_times(pieces: list[Any], name: str, date_format: DateForm) -> tuple[lis
     if few is not None:
         dates = parse_dates(few.distinct, name, date_format, few.weights)
         ticks, resolution, zone = ticks_of(dates, few.distinct.notna())
-        return [few.spread(ticks, _MISSING)], resolution, zone
+        return [few.spread(ticks, MISSING)], resolution, zone
     column = as_series(pieces)
     ticks, resolution, zone = ticks_of(parse_dates(column, name, date_format), column.notna())
     return [ticks], resolution, zone
@@ -245,7 +273,7 @@ def ticks_of(dates: pd.Series[Any], present: pd.Series[Any]) -> tuple[Integers, 
     ticks = values.view(np.int64)
     unreadable = np.isnat(values) & present.to_numpy(dtype=bool)
     if unreadable.any():
-        ticks = np.where(unreadable, _UNREADABLE, ticks)
+        ticks = np.where(unreadable, UNREADABLE, ticks)
     return (
         np.ascontiguousarray(ticks),
         np.datetime_data(cast(Any, values.dtype))[0],
@@ -261,23 +289,23 @@ def _mark_duplicates(ids: list[Any], when: list[Integers], amounts: list[Floats]
     """
     times = np.concatenate(when)
     frame = pd.DataFrame({"id": as_series(ids), "time": times})
-    usable = times > _UNREADABLE
+    usable = times > UNREADABLE
     if amounts:
         frame["amount"] = np.concatenate(amounts)
         usable &= np.isfinite(frame["amount"].to_numpy())
-    return [np.where(frame.duplicated().to_numpy() & usable, _DUPLICATE, times)]
+    return [np.where(frame.duplicated().to_numpy() & usable, DUPLICATE, times)]
 
 
 def _times_in_place(array: pa.Array) -> Integers:
     values = buffer_of(array, np.int64)
-    return np.where(nulls_of(array), _MISSING, values) if array.null_count else values
+    return np.where(nulls_of(array), MISSING, values) if array.null_count else values
 
 
 def _days(array: pa.Array) -> Integers:
     """Convert days to seconds, from which hours can be computed too."""
     values = buffer_of(array, np.int32).astype(np.int64) * 86_400
     if array.null_count:
-        values[nulls_of(array)] = _MISSING
+        values[nulls_of(array)] = MISSING
     return values
 
 

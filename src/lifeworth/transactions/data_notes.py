@@ -142,6 +142,11 @@ class DataNotes:
             self.columns.setdefault(name, Column(column.kind)).merge(column)
         self.equal_files += other.equal_files
 
+    def without(self, names: Iterable[str]) -> DataNotes:
+        """Return the findings on all other columns."""
+        used = set(names)
+        return DataNotes({name: one for name, one in self.columns.items() if name not in used}, self.equal_files)
+
     def sentences(self, refunds: int) -> tuple[str, ...]:
         """Return the notes; `refunds` is the number of rows with a negative amount."""
         notes = [*self._on_currencies(), *self._on_statuses(refunds), *self._on_marks(), *self._on_files()]

@@ -75,10 +75,13 @@ class Text:
 IdsRead = tuple[list[Ids], int | None, Restore, Any]
 
 
-def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: bool = False) -> IdsRead:
+def read_ids(
+    pieces: list[Any], name: str, run: Callable[..., Any], by_address: bool = False, as_numbers: bool = False
+) -> IdsRead:
     """Return the ids of each piece, the kind of their keys (see `Columns`), how to restore them, and memory owners.
 
     `by_address`: text is identified by its address even if it is short, which is needed if not all ids are known yet.
+    `as_numbers`: text is not used in place, but encoded as integers, for rows that are counted more than once.
     """
     first = pieces[0] if pieces else None
     if isinstance(first, pa.Array):
@@ -86,9 +89,11 @@ def read_ids(pieces: list[Any], name: str, run: Callable[..., Any], by_address: 
         if pa.types.is_integer(kind) and kind != pa.uint64():
             return [_number_piece(piece) for piece in pieces], None, _restore_numbers(kind.to_pandas_dtype()), pieces
         if is_textual(kind):
-            found = _text_ids(pieces, run, by_address)
+            found = _text_ids(pieces, run, by_address, as_numbers)
             if found is not None:
                 return found
+            if as_numbers:
+                return _encoded_ids(pieces, name)
         elif pa.types.is_dictionary(kind) and is_textual(kind.value_type):
             return _dictionary_ids(pieces, name)
     elif isinstance(first, pd.Series):
@@ -208,13 +213,35 @@ def is_textual(kind: pa.DataType) -> bool:
     )
 
 
-def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> IdsRead | None:
-    """Return ids that are text or bytes, in place; None if one is too long to be encoded in a word."""
+def _encoded_ids(pieces: list[Any], name: str) -> IdsRead:
+    """Return ids that are text or bytes as positions among the sorted distinct ids."""
+    is_text = _holds_text(pieces[0].type)
+    whole = pa.chunked_array(pieces).cast(pa.large_string() if is_text else pa.large_binary())
+    parts, way, restore, owners = _dictionary_ids(whole.dictionary_encode().unify_dictionaries().chunks, name)
+    if is_text:
+        return parts, way, restore, owners
+
+    def restore_bytes(words: Words, others: Words) -> pd.Index[Any]:
+        backed = pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(restore(words, others), pa.large_binary())]))
+        return cast("pd.Index[Any]", pd.Index(backed, copy=False))
+
+    return parts, way, restore_bytes, owners
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool, as_numbers: bool) -> IdsRead | None:
+    """Return ids that are text or bytes, in place; None if one is too long to be encoded in a word.
+
+    `as_numbers`: None too where they are not spelled like numbers.
+    """
     from lifeworth.kernels._jit import ready
     from lifeworth.kernels.counting import id_packing, text
 
     kind = pieces[0].type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    is_text = _holds_text(kind)
     fillers = [_filler(array, int(is_text)) for array in pieces]
     jobs = [
         [(filler, start, min(start + _BLOCK, len(array))) for start in range(0, len(array), _BLOCK)]
@@ -229,6 +256,8 @@ def _text_ids(pieces: list[Any], run: Callable[..., Any], by_address: bool) -> I
             spelled = [spell(found, of_piece, len(array), run) for of_piece, array in zip(jobs, pieces, strict=True)]
             parts = [Ids(numbers, bitmap=bitmap) for numbers, bitmap in spelled]
             return parts, None, lambda numbers, _: _text_index(*found.text(numbers), is_text), None
+    if as_numbers:
+        return None
     pair = None if by_address else _way_of_pairs(all_jobs)
     if pair is not None:
         ready(text.pairs_of, text.spell_pairs)

@@ -1,7 +1,8 @@
-"""Transactions row by row: customer codes, local times and amounts of all usable rows."""
+"""Transactions row by row: which rows can be used, and customer codes, local times and amounts of these."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +12,99 @@ import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.periods import to_timestamp
-from lifeworth.tables import read_table
-from lifeworth.tables.checks import Beside
-from lifeworth.transactions.amounts import DecimalMark, check_decimal, parse_amounts
-from lifeworth.transactions.arrow import pieces_of
-from lifeworth.transactions.audit import EXAMPLES, as_example
-from lifeworth.transactions.column_hints import columns_named
-from lifeworth.transactions.date_formats import DateForm
-from lifeworth.transactions.ids import refuse_dates
-from lifeworth.transactions.parse import blank, factorise_ids, parse_dates
+from lifeworth.transactions.audit import EXAMPLES
+from lifeworth.transactions.columns import DUPLICATE, MISSING, UNREADABLE, Columns
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Which rows are used, and how many are not, by reason, with the first values concerned."""
+
+    used: Mask
+    counts: dict[str, int]
+    examples: dict[str, list[str]]
+    show: Callable[[str, Iterable[int]], list[str]]
+
+    def copy(self) -> LeftOut:
+        """Return a copy that further rows can be left out of."""
+        return LeftOut(self.used.copy(), dict(self.counts), dict(self.examples), self.show)
+
+    def leave_out(self, bad: Mask, reason: str, column: str) -> None:
+        """Leave out rows that are still used; values of `column` are the examples."""
+        bad = bad & self.used
+        count = int(np.count_nonzero(bad))
+        if count:
+            self.counts[reason] = count
+            self.examples[reason] = self.show(column, np.flatnonzero(bad)[:EXAMPLES].tolist())
+            np.logical_and(self.used, ~bad, out=self.used)
 
 
 @dataclass(frozen=True, eq=False)
-class Transactions:
+class CheckedRows:
+    """All rows of a table by column, and which of them can be used.
+
+    Attributes
+    ----------
+    columns : Columns
+        What the rows were made from; their ids are integers.
+    ids : int64 array of shape (n,)
+        Ids; arbitrary where they are missing.
+    time : int64 array of shape (n,)
+        Ticks of local times; 0 where they are missing or unreadable.
+    amount : float64 array of shape (n,)
+        Amounts; 0 if there are none.
+    left_out : LeftOut
+        Which rows can be used.
+    """
+
+    columns: Columns
+    ids: Integers
+    time: Integers
+    amount: Floats
+    left_out: LeftOut
+
+    @property
+    def when(self) -> npt.NDArray[np.datetime64]:
+        """Local times."""
+        return self.time.view(f"datetime64[{self.columns.resolution}]")
+
+    def customers(self, used: Mask) -> tuple[Integers, pd.Index[Any]]:
+        """Return codes of the customers of some rows, and the ids of these customers, ascending."""
+        customer, distinct = _numbered(self.ids if used.all() else self.ids[used])
+        return customer, self.columns.restore(distinct.view(np.uint64), np.empty(0, dtype=np.uint64))
+
+
+def check_rows(columns: Columns, customer_id: str, date: str, amount: str | None) -> CheckedRows:
+    """Return the rows of columns whose ids are integers; raise a `DataError` if none can be used.
+
+    A row with several faults is counted under the first of them, in the order of the kernels (see `kernels.partition`).
+    """
+    ids = _joined([chunk.ids.words.view(np.int64) for chunk in columns.chunks])
+    present = _joined([_bits(chunk.ids.bitmap, chunk.ids.bit, len(chunk)) for chunk in columns.chunks])
+    time = _joined([chunk.when for chunk in columns.chunks])
+    amounts = _joined([chunk.amount for chunk in columns.chunks]) if columns.has_amount else np.zeros(len(columns))
+    rows = LeftOut(np.ones(len(columns), dtype=bool), {}, {}, columns.show)
+    rows.leave_out(~present, "with a missing customer id", customer_id)
+    rows.leave_out(time == MISSING, "with a missing date", customer_id)
+    rows.leave_out(time == UNREADABLE, "with an unreadable date", date)
+    rows.leave_out(time == DUPLICATE, "equal to an earlier row", customer_id)
+    rows.leave_out(np.isnan(amounts), "with a missing amount", customer_id)
+    rows.leave_out(np.isinf(amounts), "with an unreadable or infinite amount", amount or "")
+    known = time if rows.used.all() else np.where(rows.used, time, 0)
+    far = _beyond_calendar(known.view(f"datetime64[{columns.resolution}]"))
+    rows.leave_out(far, "with a date outside the years 1 to 9999", date)
+    if not rows.used.any():
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows.counts.items())
+        raise DataError(f"None of the {len(columns):,} rows can be used: {reasons}.")
+    return CheckedRows(columns, ids, known, amounts, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class UsableRows:
     """Usable rows (customer codes, local times, amounts), and the account of the rows that were left out.
 
     Attributes
@@ -38,146 +119,38 @@ class Transactions:
         Amounts; None if there is no amount column.
     row : int64 array of shape (n,)
         Position of each row in the given table.
-    rows_in, left_out, examples, notes
+    rows_in, left_out, examples
         As in `Audit`, so far.
     time_zone : str or None
         Name of the time zone of local times.
     """
 
-    customer: npt.NDArray[np.int64]
+    customer: Integers
     customer_ids: pd.Index[Any]
     when: npt.NDArray[np.datetime64]
-    amount: npt.NDArray[np.float64] | None
-    row: npt.NDArray[np.int64]
+    amount: Floats | None
+    row: Integers
     rows_in: int
     left_out: dict[str, int]
     examples: dict[str, list[str]]
-    notes: tuple[str, ...] = ()
     time_zone: str | None = None
 
-
-def read_transactions(
-    data: Any,
-    customer_id: str = "customer_id",
-    date: str = "date",
-    amount: str | None = "amount",
-    date_format: DateForm = None,
-    decimal: DecimalMark | None = None,
-    beside: Beside | None = None,
-) -> Transactions:
-    """Read transactions from any table.
-
-    Parameters
-    ----------
-    data : table or path
-        A pandas, Polars (eager or lazy) or PyArrow table, a DuckDB relation, or a path to a Parquet or CSV file.
-    customer_id, date : str
-        Column names.
-    amount : str or None
-        Column of amounts; None if there are none.
-    date_format : str or DateForm, optional
-        strptime format of dates that are text other than year-month-day, or the result of `date_form`.
-    decimal : {",", "."}, optional
-        Decimal mark of amounts that are text, as in `rfm_summary`.
-    beside : Beside, optional
-        Receives the further columns it names.
-
-    Returns
-    -------
-    Transactions
-        Rows with a missing or blank id, a missing or unreadable date, a date outside the years 1 to 9999, or a missing
-        or unreadable amount are counted in `left_out`.
-
-    Raises
-    ------
-    DataError
-        Columns are missing, there are no rows or no usable rows, or a column has an unsuitable type. All problems are
-        listed in one message.
-    SourceError
-        A file cannot be read.
-    UsageError
-        The same column is named twice.
-    """
-    check_decimal(decimal)
-    wanted = [customer_id, date] if amount is None else [customer_id, date, amount]
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"customer_id, date and amount must be different columns, not {wanted}.")
-    with columns_named(customer_id, date, amount):
-        frame = read_table(data, wanted, beside)
-    if len(frame) == 0:
-        raise DataError("The table of transactions has no rows: there is nothing to count.")
-
-    left_out: dict[str, int] = {}
-    examples: dict[str, list[str]] = {}
-    keep = np.ones(len(frame), dtype=bool)
-    ids = frame[customer_id]
-    refuse_dates(pieces_of(frame, customer_id), customer_id)
-    if isinstance(ids.dtype, pd.CategoricalDtype):
-        ids = ids.astype(object)
-
-    def leave_out(bad: npt.NDArray[np.bool_], reason: str, shown: pd.Series[Any]) -> None:
-        bad = bad & keep
-        if bad.any():
-            left_out[reason] = int(bad.sum())
-            examples[reason] = [as_example(value) for value in shown[bad].head(EXAMPLES)]
-            keep[bad] = False
-
-    leave_out((ids.isna() | blank(ids)).to_numpy(dtype=bool), "with a missing customer id", ids)
-    problems: list[str] = []
-    dates: pd.Series[Any] | None = None
-    amounts: pd.Series[Any] | None = None
-    try:
-        dates = parse_dates(frame[date], date, date_format)
-    except DataError as error:
-        problems.append(str(error))
-    if amount is not None:
-        try:
-            amounts = parse_amounts(frame[amount], amount, decimal=decimal)
-        except DataError as error:
-            problems.append(str(error))
-    if problems:
-        raise DataError(" ".join(problems))
-    assert dates is not None
-
-    leave_out(frame[date].isna().to_numpy(), "with a missing date", ids)
-    leave_out(dates.isna().to_numpy(), "with an unreadable date", frame[date])
-    if amounts is not None:
-        leave_out(frame[amount].isna().to_numpy(), "with a missing amount", ids)
-        leave_out(~np.isfinite(amounts.to_numpy()), "with an unreadable or infinite amount", frame[amount])
-    when, time_zone = _wall_clock(dates)
-    leave_out(_beyond_calendar(when), "with a date outside the years 1 to 9999", frame[date])
-    if not keep.any():
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-        raise DataError(f"None of the {len(frame):,} rows can be used: {reasons}.")
-
-    codes, uniques = factorise_ids(ids[keep], customer_id)
-    return Transactions(
-        customer=codes,
-        customer_ids=uniques,
-        when=when[keep],
-        amount=None if amounts is None else amounts.to_numpy()[keep],
-        row=np.flatnonzero(keep),
-        rows_in=len(frame),
-        left_out=left_out,
-        examples=examples,
-        time_zone=time_zone,
-    )
-
-
-def _wall_clock(dates: pd.Series[Any]) -> tuple[npt.NDArray[np.datetime64], str | None]:
-    """Return times in the column's own time zone, and the name of that zone."""
-    zone = getattr(dates.dtype, "tz", None)
-    if zone is not None:
-        return dates.dt.tz_localize(None).to_numpy(), str(zone)
-    return dates.to_numpy(), None
-
-
-def _beyond_calendar(when: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """Return a mask of times outside the years 1 to 9999, which nanoseconds cannot represent."""
-    if np.datetime_data(when.dtype)[0] == "ns":
-        return np.zeros(len(when), dtype=bool)
-    first, end = np.array(["0001-01-01", "10000-01-01"], dtype=when.dtype)
-    return np.asarray((when < first) | (when >= end))
+    @classmethod
+    def of(cls, rows: CheckedRows) -> UsableRows:
+        """Return those of checked rows that can be used."""
+        used = rows.left_out.used
+        customer, customer_ids = rows.customers(used)
+        return cls(
+            customer=customer,
+            customer_ids=customer_ids,
+            when=rows.when[used],
+            amount=rows.amount[used] if rows.columns.has_amount else None,
+            row=np.flatnonzero(used),
+            rows_in=len(rows.columns),
+            left_out=dict(rows.left_out.counts),
+            examples=dict(rows.left_out.examples),
+            time_zone=rows.columns.time_zone,
+        )
 
 
 def wall_clock_edge(value: Any, argument: str, time_zone: str | None) -> pd.Timestamp:
@@ -190,3 +163,33 @@ def wall_clock_edge(value: Any, argument: str, time_zone: str | None) -> pd.Time
             f"{argument}={value!r} has a time zone and the dates in the table have none: give it without one."
         )
     return stamp.tz_convert(time_zone).tz_localize(None)
+
+
+def _beyond_calendar(when: npt.NDArray[np.datetime64]) -> Mask:
+    """Return a mask of times outside the years 1 to 9999, which nanoseconds cannot represent."""
+    if np.datetime_data(when.dtype)[0] == "ns":
+        return np.zeros(len(when), dtype=bool)
+    first, end = np.array(["0001-01-01", "10000-01-01"], dtype=when.dtype)
+    return np.asarray((when < first) | (when >= end))
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _bits(bitmap: npt.NDArray[np.uint8], bit: int, rows: int) -> Mask:
+    if not bitmap.size:
+        return np.ones(rows, dtype=bool)
+    return np.unpackbits(bitmap, count=bit + rows, bitorder="little")[bit:].astype(bool)
+
+
+def _numbered(words: Integers) -> tuple[Integers, Integers]:
+    """Return the place of each number among the distinct ones, and these, ascending."""
+    low = int(words.min())
+    spread = int(words.max()) - low + 1
+    if spread > 4 * len(words) + 1024:
+        codes, distinct = pd.factorize(words, sort=True)
+        return codes.astype(np.int64, copy=False), np.asarray(distinct, dtype=np.int64)
+    there = np.zeros(spread, dtype=bool)
+    there[words - low] = True
+    return (np.cumsum(there) - 1)[words - low], np.flatnonzero(there) + low
