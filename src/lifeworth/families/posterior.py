@@ -66,7 +66,7 @@ class Posterior:
     @property
     def matrix(self) -> npt.NDArray[np.float64]:
         """(draws, groups, parameters) in the family's order, C-contiguous: what kernels take."""
-        self._refuse_covariates()
+        self.require_table()
         columns = [self.draws[name] for name in self.family.parameters]
         of_groups = [column[:, None] if column.ndim == 1 else column for column in columns]
         shape = (len(self), self.design.groups)
@@ -74,7 +74,7 @@ class Posterior:
 
     def group_of(self, table: Any) -> npt.NDArray[np.int64]:
         """The group of each customer of a table, (customers,), or (1,) where all share parameters."""
-        self._refuse_covariates()
+        self.require_table()
         return self.design.group_of(table)
 
     @property
@@ -82,7 +82,8 @@ class Posterior:
         """Names of the covariates that parameters depend on, in alphabetical order."""
         return tuple(sorted({name for encoding in self.design.encodings.values() for name in encoding.columns}))
 
-    def _refuse_covariates(self) -> None:
+    def require_table(self) -> None:
+        """Raise a `UsageError` where parameters depend on covariates, and none are given."""
         if self.effects:
             raise UsageError(
                 f"This {self.family.label} fit depends on covariates ({', '.join(self.covariates)}): name them for "

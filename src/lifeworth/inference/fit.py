@@ -14,6 +14,7 @@ from lifeworth.families.base import Family
 from lifeworth.families.distinct import Rows
 from lifeworth.families.free_orders import FreeOrders
 from lifeworth.families.parameters import Parametrisation
+from lifeworth.inference.covariate_target import target_of
 from lifeworth.inference.diagnostics import Diagnostics, judge_laplace
 from lifeworth.inference.findings import examined
 from lifeworth.inference.laplace import sample_laplace
@@ -21,7 +22,6 @@ from lifeworth.inference.mode import Mode, find_mode
 from lifeworth.inference.nuts import Progress, sample_nuts
 from lifeworth.inference.priors import UnknownDensityError
 from lifeworth.inference.ridges import Ridge, find_highest
-from lifeworth.inference.target import Target
 
 Method = Literal["auto", "laplace", "nuts", "map"]
 METHODS: tuple[Method, ...] = ("auto", "laplace", "nuts", "map")
@@ -98,7 +98,7 @@ def _single_point(family: Family, rows: Rows, parametrisation: Parametrisation) 
         parameters: Mapping[str, npt.ArrayLike] = found.parameters
         reasons.append(found.reason)
     else:
-        parameters = Target(family, rows, parametrisation).named_parameters(found.position)
+        parameters = target_of(family, rows, parametrisation).named_parameters(found.position)
     point = {name: np.asarray(value)[None, None] for name, value in parameters.items()}
     return Inference(point, Diagnostics("map", "warn", tuple(reasons)))
 

@@ -66,6 +66,18 @@ def _inverse_gamma(alpha: float, beta: float = 1.0) -> Density:
     return lambda x: -(alpha + 1) * np.log(x) - beta / x
 
 
+def _cauchy(alpha: float = 0.0, beta: float = 1.0) -> Density:
+    return lambda x: -np.log1p(((x - alpha) / beta) ** 2)
+
+
+def _laplace(mu: float = 0.0, b: float = 1.0) -> Density:
+    return lambda x: -np.abs(x - mu) / b
+
+
+def _student(nu: float, mu: float = 0.0, sigma: float = 1.0) -> Density:
+    return lambda x: -0.5 * (nu + 1) * np.log1p(((x - mu) / sigma) ** 2 / nu)
+
+
 def _log_normal(mu: float = 0.0, sigma: float = 1.0) -> Density:
     return lambda x: -np.log(x) - 0.5 * ((np.log(x) - mu) / sigma) ** 2
 
@@ -92,15 +104,18 @@ def _weibull(alpha: float, beta: float) -> Density:
 
 _DENSITIES: dict[str, Callable[..., Density]] = {
     "Beta": _beta,
+    "Cauchy": _cauchy,
     "Exponential": _exponential,
     "Gamma": _gamma,
     "HalfCauchy": _half_cauchy,
     "HalfNormal": _half_normal,
     "HalfStudentT": _half_student,
     "InverseGamma": _inverse_gamma,
+    "Laplace": _laplace,
     "LogNormal": _log_normal,
     "Normal": _normal,
     "Pareto": _pareto,
+    "StudentT": _student,
     "TruncatedNormal": _truncated_normal,
     "Uniform": _uniform,
     "Weibull": _weibull,

@@ -424,6 +424,10 @@ class CLV(Answers):
             raise UsageError("Without a model of spend a new customer has no value: expected_purchases_new_customer.")
         self.purchases.check(force)
         self.spend.check(force)
+        if covariates is None:
+            self.purchases.posterior.require_table()
+            if self.spend.posterior.covariates != ("frequency",):
+                self.spend.posterior.require_table()
         if isinstance(covariates, pd.DataFrame):
             kinds = covariates.to_dict("records")
             found = {
