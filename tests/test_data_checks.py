@@ -12,6 +12,7 @@ import pytest
 
 import lifeworth as lw
 from lifeworth.errors import DataError
+from lifeworth.transactions import data_notes
 from lifeworth.transactions.data_notes import Column, DataNotes
 
 # ---- duplicates -------------------------------------------------------------------------------------------------
@@ -533,3 +534,18 @@ def test_values_of_further_columns_are_counted(values, kind):
         present = [value for value in values if value is not None]
         assert notes.columns["currency"].counts == {value: present.count(value) for value in present}
         assert notes.columns["currency"].rows == len(values)
+
+
+@pytest.mark.parametrize("kind", ["status", "currency", "mark"])
+def test_columns_of_codes_are_counted_as_their_text(kind):
+    """Dictionaries, as Parquet stores columns of few values, with missing and repeated values."""
+    values = ["paid", None, "cancelled", "paid", " No ", "12.50", "cancelled"] * 3
+    plain = pa.array(values, pa.string())
+    coded = pa.DictionaryArray.from_arrays(
+        pa.array([0, None, 1, 4, 2, 3, 1] * 3, pa.int8()), pa.array(["paid", "cancelled", " No ", "12.50", "paid"])
+    )
+    assert coded.dictionary_decode().cast(pa.string()).equals(plain)
+    expected = data_notes._seen(plain, kind)
+    assert data_notes._seen(coded, kind) == expected
+    assert data_notes._seen(coded.slice(2, 9), kind) == data_notes._seen(plain.slice(2, 9), kind)
+    assert expected.rows == 21

@@ -236,7 +236,27 @@ def test_a_log_without_amounts_is_told_what_to_write(command, tmp_path):
     code, _, err = command("rfm", tmp_path / "log.csv", "--out", tmp_path / "r.csv")
     assert code == 3
     assert 'customer_id="cust"' in err
-    assert 'leave it out with amount=None (--amount "")' in err
+    assert 'leave it out with amount=None (--amount ""; in a job, amount = "")' in err
+
+
+@pytest.mark.parametrize("how", [["--dry-run"], []])
+@pytest.mark.parametrize(
+    "source", ['path = "log.csv"', 'duckdb = ":memory:"\nquery = "SELECT * FROM read_csv(\'log.csv\')"']
+)
+def test_a_job_on_a_log_without_amounts_is_told_what_to_write(command, tmp_path, source, how):
+    (tmp_path / "log.csv").write_text("cust,date\na,2026-01-01\n", "utf-8")
+    (tmp_path / "job.toml").write_text(
+        f'name = "x"\n[source]\n{source}\n[scores]\nhorizon = "4W"\n[sink]\npath = "s.csv"\n', "utf-8"
+    )
+    code, _, err = command("run", tmp_path / "job.toml", *how)
+    assert code == 3, err
+    assert 'customer_id="cust"' in err
+    assert 'in a job, amount = "")' in err
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_an_empty_registry_is_said_to_be_empty(command, tmp_path):
+    assert command("models", "list", "--registry", tmp_path)[:2] == (0, f"There are no models in {tmp_path}.\n")
 
 
 def test_a_column_of_ids_is_no_margin(command, folder, tmp_path):

@@ -21,7 +21,11 @@ Version = Annotated[int, typer.Argument(help="Version of the model.", min=1, sho
 @app.command("list")
 def list_models(registry: Shelf = Path("models")) -> None:
     """List the models and their champions."""
-    _show(_registry(registry).models())
+    found = _registry(registry).models()
+    if found.empty:
+        typer.echo(f"There are no models in {registry}.")
+    else:
+        _show(found)
 
 
 @app.command()

@@ -55,7 +55,7 @@ def show_appraisal(screen: Console, found: Appraisal) -> None:
     for name, one in summary.iterrows():
         marked = f"[bold]{escape(str(name))}" if name == summary.index[0] else escape(str(name))
         scores = [
-            f"{one[key]:{form}}" if one[key] == one[key] else "n/a"
+            f"{one[key]:{form}}".replace("-0%", "0%") if one[key] == one[key] else "n/a"
             for key, form in (("bias", "+.0%"), ("mae", ",.2f"), ("money_found", ".0%"), ("coverage", ".1%"))
         ]
         rows.append([marked, *scores])

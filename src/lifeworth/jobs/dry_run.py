@@ -7,6 +7,7 @@ from lifeworth.jobs.overwriting import check_places
 from lifeworth.jobs.registry import Registry
 from lifeworth.model import load
 from lifeworth.redaction import redacting
+from lifeworth.transactions import columns_named
 
 
 def dry_run(job: Job, run_id: str | None = None) -> list[str]:
@@ -45,7 +46,10 @@ def _sentences(job: Job, run_id: str | None) -> list[str]:
     if section.unrestricted_sql:
         sentences = [f"Read {source.label}, which is not tried here, because source.unrestricted_sql lets it write."]
     else:
-        with source.reader(names) as rows:
+        with (
+            columns_named(section.customer_id, section.date, section.amount or None),
+            source.reader(names) as rows,
+        ):
             kinds = ", ".join(f"{field.name} ({field.type})" for field in rows.schema)
         sentences = [f"Read {source.label}: {kinds}."]
     end = f"up to {job.rfm.observation_end}" if job.rfm.observation_end else "up to the last date in the data"

@@ -9,7 +9,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from lifeworth.jobs.sources import FilesSource
 from lifeworth.model.provenance import versions
 from lifeworth.redaction import redact, redacting
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
+from lifeworth.transactions import columns_named
 
 INTERRUPTED, UNFORESEEN = 130, 1
 _FORMAT = 2  # version of the format of blocks and manifests
@@ -248,6 +249,11 @@ class _Run:
         form = {"date_format": section.date_format, "time_zone": section.time_zone, "decimal": section.decimal}
         return {**columns, **form}
 
+    def _told_columns(self) -> AbstractContextManager[None]:
+        """Say how columns are named where one is missing."""
+        section = self.job.source
+        return columns_named(section.customer_id, section.date, section.amount or None)
+
     def _names(self) -> list[str]:
         section = self.job.source
         return [name for name in (section.customer_id, section.date, section.amount) if name]
@@ -267,7 +273,7 @@ class _Run:
         """What was known up to a date, and what followed until the end of this run's data."""
         settings = self.job.rfm.settings()
         end = settings.pop("observation_end")
-        with self.source.transactions(self._names()) as rows:
+        with self._told_columns(), self.source.transactions(self._names()) as rows:
             return train_test_split(rows, **self._named(), **settings, train_end=edge, test_end=end)
 
     def _read(self) -> RFM:
@@ -280,7 +286,7 @@ class _Run:
                 before = source.fingerprint(content=False)
             else:
                 before = source.fingerprint()
-                with source.transactions(self._names()) as rows:
+                with self._told_columns(), source.transactions(self._names()) as rows:
                     rfm = rfm_summary(rows, **self._named(), **settings)
                 if source.fingerprint() != before:
                     raise SourceError(

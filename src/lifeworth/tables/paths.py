@@ -76,9 +76,11 @@ class Files:
         import pyarrow.parquet as pq
 
         for path in self.paths if beside.names else ():
-            with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER) as file:
-                there = file.schema_arrow.names
-                further = [name for name in beside.names if name not in wanted and there.count(name) == 1]
+            with readable(path):
+                there = pq.read_schema(path)
+                further = [name for name in beside.names if name not in wanted and there.names.count(name) == 1]
+                coded = [name for name in further if _is_text(there, name)]  # few values: as they are stored
+            with readable(path), pq.ParquetFile(path, buffer_size=_BUFFER, read_dictionary=coded) as file:
                 for batch in file.iter_batches(_ROWS, columns=further) if further else ():
                     beside.add(pa.Table.from_batches([batch]))
 

@@ -34,7 +34,7 @@ def columns_named(customer_id: str, date: str, amount: str | None) -> Iterator[N
         what = "which column it is" if len(asked) == 1 else "which columns they are"
         raise DataError(
             f"{error} Say {what} with {_listed(names)} (on the command line, {_listed(options)})"
-            + (' or leave it out with amount=None (--amount "").' if free_of_money else ".")
+            + (' or leave it out with amount=None (--amount ""; in a job, amount = "").' if free_of_money else ".")
         ) from error
 
 

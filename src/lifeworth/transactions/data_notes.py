@@ -299,11 +299,25 @@ def _seen(piece: pa.Array, kind: Kind) -> Column:
     if len(piece) and _is_constant(piece):
         value = piece[0].as_py()
         return Column(kind, {} if value is None else {str(value): len(piece)}, len(piece))
-    counts = pc.value_counts(piece)
-    if len(counts) > _MOST_VALUES:
+    values, numbers = _value_counts(piece)
+    if len(values) > _MOST_VALUES:
         return Column(kind, None, len(piece))
-    found = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
-    return Column(kind, {str(value): rows for value, rows in found if value is not None}, len(piece))
+    found: Counter[str] = Counter()
+    for value, rows in zip(values.to_pylist(), numbers.to_pylist(), strict=True):
+        if value is not None:
+            found[str(value)] += rows
+    return Column(kind, dict(found), len(piece))
+
+
+def _value_counts(piece: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return the distinct values of a column and their numbers of rows; of a dictionary, by its indices."""
+    if not pa.types.is_dictionary(piece.type):
+        counts = pc.value_counts(piece)
+        return counts.field("values"), counts.field("counts")
+    indices = piece.indices.drop_null() if piece.indices.null_count else piece.indices
+    numbers = np.bincount(indices.to_numpy(zero_copy_only=False), minlength=len(piece.dictionary))
+    there = np.flatnonzero(numbers)
+    return piece.dictionary.take(pa.array(there)), pa.array(numbers[there])
 
 
 def _is_constant(piece: pa.Array) -> bool:
@@ -339,7 +353,7 @@ def _is_constant(piece: pa.Array) -> bool:
 def _marked(piece: pa.Array) -> tuple[int, bool]:
     """Return how many rows have a mark, and whether marks are numbers."""
     kind, types = piece.type, pa.types
-    if types.is_dictionary(kind):
+    if types.is_dictionary(kind) and not (types.is_string(kind.value_type) or types.is_large_string(kind.value_type)):
         piece, kind = piece.dictionary_decode(), kind.value_type
     if types.is_null(kind):
         return 0, False
@@ -351,12 +365,13 @@ def _marked(piece: pa.Array) -> tuple[int, bool]:
         values = pc.unique(piece.filter(unequal)) if pc.any(unequal).as_py() else piece[:0]
         # A column of 0 and 1 is a mark; other numbers are amounts.
         return pc.sum(unequal).as_py() or 0, not all(value == 1 for value in values[:2].to_pylist())
-    if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if not (is_text or types.is_dictionary(kind)):
         return len(piece) - piece.null_count, False
-    counts = pc.value_counts(piece.cast(pa.large_string()))
-    text = pc.utf8_lower(pc.utf8_trim_whitespace(counts.field("values")))
+    values, counts = _value_counts(piece.cast(pa.large_string()) if is_text else piece)
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(values.cast(pa.large_string())))
     no = pc.or_(pc.is_in(text, pa.array(_NO, pa.large_string())), pc.match_substring_regex(text, _ZERO))
-    rows = counts.field("counts").filter(pc.invert(pc.fill_null(no, True)))
+    rows = counts.filter(pc.invert(pc.fill_null(no, True)))
     numbers = pc.match_substring_regex(text, r"^[-+]?[0-9]*[.,][0-9]+$")
     return pc.sum(rows).as_py() or 0, bool(pc.any(pc.and_(numbers, pc.invert(no))).as_py())
 
