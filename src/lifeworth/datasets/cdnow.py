@@ -19,8 +19,8 @@ def load_cdnow(sample: bool = False) -> pd.DataFrame:
     Frame with customer_id (int64), date (datetime64, by day) and amount (float64, US dollars): 69,659
     purchases, or 6,919 in the sample. 80 of them (8) were for nothing, and count as purchases.
 
-    Source
-    ------
+    References
+    ----------
     Fader & Hardie (2001), "Forecasting repeat sales at CDNOW", Interfaces 31(3); data by courtesy
     of the authors, brucehardie.com/datasets.
 

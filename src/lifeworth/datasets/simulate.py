@@ -223,8 +223,8 @@ def simulate_transactions(
     ------
     UsageError : arguments that make no sense, or parameters that would make more than a thousand million purchases.
 
-    Source
-    ------
+    References
+    ----------
     The models' own; time change: Daley & Vere-Jones (2003), An Introduction to the Theory of Point Processes, 7.4.
 
     Examples

@@ -62,8 +62,8 @@ def track_purchases(
     UsageError : a table that is not by days, or without an end.
     DataError : as `rfm_summary`; or no customer of the table is in the transactions, or no whole week.
 
-    Source
-    ------
+    References
+    ----------
     Fader, Hardie & Lee (2005), section 5, "tracking plot"; expectation by eq. (9).
 
     Examples

@@ -291,8 +291,8 @@ class CLV(Answers):
         UsageError : no such model in the backtest, or another time unit.
         DataError : the backtest teaches nothing.
 
-        Source
-        ------
+        References
+        ----------
         Customers: Chernozhukov, Wüthrich & Zhu (2021), "Distributional conformal prediction", PNAS 118(48); by
         groups, Vovk, Gammerman & Shafer (2005), "Algorithmic learning in a random world", section 4.5. Shift: Efron &
         Morris (1973), "Stein's estimation rule and its competitors", JASA 68(341). Totals: a

@@ -179,8 +179,8 @@ def segment(
     -----
     DataWarning : if a score or value is the same for all customers.
 
-    Source
-    ------
+    References
+    ----------
     RFM scores: Hughes (1994), Strategic Database Marketing. Tiers: Lin, Louis, Paddock & Ridgeway (2006), "Loss
     function based ranking in two-stage, hierarchical models", Bayesian Analysis 1(4).
 
