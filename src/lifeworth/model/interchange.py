@@ -95,8 +95,8 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
     apart = [name for name in family.parameters if name not in shared]
     if apart:
         raise UsageError(
-            f"This {family.label} model has covariates ({', '.join(apart)} differ from customer to customer), which "
-            "cannot be carried over: fit it without them."
+            f"This {family.label} model has covariates ({', '.join(apart)} differ between customers), which "
+            "cannot be converted: fit it without them."
         )
     samples = {str(name): _numbers(posterior[name]) for name in shared}
     parameters = {name: samples[name].ravel() for name in family.parameters}
@@ -118,7 +118,7 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
 
 
 def with_record(tree: xarray.DataTree, fit: FitData) -> xarray.DataTree:
-    """A tree that says where its draws are from."""
+    """Add the origin of its draws to a tree."""
     tree.attrs[RECORD] = json.dumps(to_record(fit))
     return tree
 
@@ -147,7 +147,7 @@ def from_datatree(family: Family, tree: Any) -> FitData:
 
 
 def _group(tree: Any, name: str) -> Any:
-    """A group of a DataTree, or of ArviZ' older InferenceData, as a dataset; None where there is none."""
+    """A group of a DataTree, or of ArviZ' older InferenceData, as a dataset; None if it does not exist."""
     group = getattr(tree, name, None)
     return getattr(group, "dataset", group) if hasattr(group, "data_vars") else None
 

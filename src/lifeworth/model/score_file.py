@@ -1,4 +1,4 @@
-"""Scoring from file to file: block by block, so that memory does not grow with the number of customers."""
+"""Scoring from file to file, block by block, so that memory does not grow with the number of customers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def score(
 
 
 def _blocks(purchases: FitData, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
-    """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
+    """RFM tables of the given number of rows, each with all its columns, and the total number of rows, if known."""
     unit = purchases.time_unit
     if isinstance(source, (str, Path, Files)):
         files = find_files(source)
@@ -125,8 +125,8 @@ def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
             names = [field.name for field in fields(own) if getattr(own, field.name) != getattr(first, field.name)]
             values = [" and ".join(str(getattr(one, name)) for name in names) for one in (first, own)]
             raise DataError(
-                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, and "
-                f"{values[1]} in block {number}; score them apart."
+                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, "
+                f"and {values[1]} in block {number}; score them separately."
             )
         yield table
 
@@ -138,7 +138,7 @@ def _to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
 
 
 def _column(frame: pd.DataFrame, value: Any) -> Any:
-    """A column by customer, where a name is given; numbers as they are."""
+    """Values by customer if a column is named; numbers are returned unchanged."""
     if not isinstance(value, str):
         return value
     if value == "customer_id":

@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 
 # A block holds no more customers than that.
 _CUSTOMERS_PER_BLOCK = 50_000
-# Sums over the customers of a block are made of so many pieces, whatever the machine: the same on one core or many.
+# Sums over the customers of a block have this number of pieces on every machine: the same on one core or many.
 _PIECES, _SUMS = 16, 10_000_000
 
 
@@ -40,7 +40,7 @@ def predict_value(
     groups: Any = None,
     shifts: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[pd.DataFrame, Totals | None]:
-    """Value every customer, block by block; memory is bounded by the block, not by the table.
+    """Predict the value of every customer, block by block; memory is bounded by the block, not by the table.
 
     `shifts` are factors of expected purchases and of what they bring (see `Calibration.shifts`). Numbers of purchases
     in a customer's futures stay whole; their sums over customers are multiplied.
@@ -115,14 +115,14 @@ class _Engine:
         self.threshold, self.past = np.array([np.inf]), np.zeros(1)
         costs = terms.acquisition_cost is not None or self.timed or bool(np.any(self.cost_per_order != 0))
         if spend is None and costs:
-            raise UsageError("Costs are set against value, and without a model of spend there is none.")
+            raise UsageError("Costs are subtracted from value, and without a model of spend there is no value.")
         if terms.acquisition_cost is not None:
             if rfm.past_spend is None:
                 raise DataError(
                     "acquisition_cost is set against all a customer brings, past and future, and this RFM table does "
                     "not hold past_spend: make it with rfm_summary, or give it that column."
                 )
-            # The purchase that a customer is won with is made in the horizon where it is made now.
+            # The first purchase of a new customer is counted in the horizon if it is made now.
             orders = self.futures.x + 1 - terms.at_once
             self.past = rfm.past_spend * self.margin - self.cost_per_order * orders
             self.cost = per_customer(terms.acquisition_cost, rfm, "acquisition_cost")
@@ -153,7 +153,7 @@ class _Engine:
         n = len(columns.x)
         alike: list[npt.NDArray[Any]] = [columns.t_x, columns.T, columns.x]
         alike += [group for group in (columns.spend_group, columns.group) if len(group) > 1]
-        # Customers alike are told apart by their key, so that sums do not depend on the order of the table.
+        # Customers are identified by a key, so that sums do not depend on the order of the table.
         order = np.lexsort((columns.keys, *alike))
         new = np.ones(n, dtype=bool)
         new[1:] = False
@@ -182,14 +182,16 @@ class _Engine:
 
     def _work(self, block: _Block) -> None:
         lines = block.histories.lines
-        line = self._line(block.histories.x[lines.first], lines.group)
-        alive, flows = self.expectations.means(block.histories, line)
+        spend_coefficients = self._spend_coefficients(block.histories.x[lines.first], lines.group)
+        alive, flows = self.expectations.means(block.histories, spend_coefficients)
         flows[:, 3] *= self.of_purchases
         out, rows, row = self.columns, block.rows, block.row
         of_line = lines.inverse[row]
         out["probability_alive"][rows] = alive[row]
         out["expected_purchases"][rows] = flows[:, 3].sum(axis=1)[row]
-        out["expected_spend"][rows] = line[:, 0].mean(axis=1)[of_line] + block.z * line[:, 1].mean(axis=1)[of_line]
+        out["expected_spend"][rows] = (
+            spend_coefficients[:, 0].mean(axis=1)[of_line] + block.z * spend_coefficients[:, 1].mean(axis=1)[of_line]
+        )
         margin, per_order, per_time = (_of(v, rows) for v in (self.margin, self.cost_per_order, self.cost_per_time))
         spent = flows[row, 1] + block.z[:, None] * flows[row, 2]
         value = margin[:, None] * spent - per_order[:, None] * flows[row, 0]  # (customers, periods)
@@ -207,23 +209,23 @@ class _Engine:
             np.broadcast_arrays(margin, per_order, per_time, _of(self.threshold, rows), float(self.terms.at_once))
         )
         if self.terms.uncertainty == "customer":
-            self._play(block, terms, part)
+            self._simulate(block, terms, part)
         elif self.terms.uncertainty == "mean":
-            self._spread(block, terms, part, line)
+            self._spread(block, terms, part, spend_coefficients)
 
-    def _line(self, x: Array, group: Indices) -> Array:
+    def _spend_coefficients(self, x: Array, group: Indices) -> Array:
         """Intercept and slope in mean spend of expected spend, (xs, 2, draws)."""
         if self.spend is None:
-            line = np.zeros((len(x), 2, self.draws))
-            line[:, 0] = 1.0
-            return line
+            spend_coefficients = np.zeros((len(x), 2, self.draws))
+            spend_coefficients[:, 0] = 1.0
+            return spend_coefficients
         kernel, theta = self.spend.family.kernels.expected_spend_draws, self.futures.spend_theta[: self.draws]
         level = np.asarray(kernel(theta, x, np.zeros(len(x)), group=group))
         return np.stack([level, np.asarray(kernel(theta, x, np.ones(len(x)), group=group)) - level], axis=1)
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
-    def _play(self, block: _Block, terms: Array, part: Indices) -> None:
+    def _simulate(self, block: _Block, terms: Array, part: Indices) -> None:
         """What these customers do in each future."""
         n, periods = len(block.rows), len(self.clock.edges) - 1
         edges = self.clock.edges if not self.clock.endless else np.array([0.0, self.clock.played])
@@ -239,7 +241,7 @@ class _Engine:
             if name in self.columns:
                 self.columns[name][block.rows] = column
 
-    def _spread(self, block: _Block, terms: Array, part: Indices, line: Array) -> None:
+    def _spread(self, block: _Block, terms: Array, part: Indices, spend_coefficients: Array) -> None:
         """How far expectations differ between draws."""
         from lifeworth.kernels.models.value_quantiles import quantiles_of_means
 
@@ -263,12 +265,16 @@ class _Engine:
                     np.bincount(rows, weight, size)
                     for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1], terms[mine, 2])
                 )
-                spend = level[:, None] * line[of_x, 0] + slope[:, None] * line[of_x, 1] - orders[:, None]
+                spend = (
+                    level[:, None] * spend_coefficients[of_x, 0]
+                    + slope[:, None] * spend_coefficients[of_x, 1]
+                    - orders[:, None]
+                )
                 self.total_value[g, k] += ((worth_k + float(self.terms.at_once and k == 0)) * spend).sum(axis=0)
                 if self.timed:
                     self.total_value[g, k] -= time @ active_k
         found = quantiles_of_means(
-            counts, weighted, active, block.row, line, of_x, block.z, terms, self.lower, self.upper
+            counts, weighted, active, block.row, spend_coefficients, of_x, block.z, terms, self.lower, self.upper
         )
         names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
         for name, column in zip(names, np.asarray(found).T, strict=True):
@@ -331,7 +337,7 @@ def _of_some(terms: Terms, rfm: RFM, rows: slice) -> Terms:
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:
-    """The numbers of some customers: their own, or everybody's."""
+    """The values of some customers: individual ones, or those shared by all."""
     return values[rows] if len(values) > 1 else np.broadcast_to(values, len(rows))
 
 

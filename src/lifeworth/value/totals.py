@@ -136,11 +136,11 @@ class Totals:
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a model of spend: without one there is no value to speak of."""
+        """Whether there is a model of spend; without one there is no value."""
         return not math.isnan(self.means_of_value.sum())
 
     def to_pandas(self) -> pd.DataFrame:
-        """Rows purchases and value, of each group where there are groups; columns expected, lower, upper."""
+        """Rows purchases and value, by group if there are groups; columns expected, lower, upper."""
         tables: list[pd.DataFrame] = []
         for g in range(len(self.groups)):
             rows = {"purchases": asdict(self._of(self.draws_of_purchases[g], self.means_of_purchases[g]))}
@@ -196,7 +196,7 @@ class Totals:
         Frame, a row per period: end and probability.
         """
         if not self.has_value:
-            raise UsageError("Without a model of spend there is no value that could pay a cost back.")
+            raise UsageError("Without a model of spend there is no value, and therefore no payback.")
         if not isinstance(cost, (int, float, np.number)) or not 0 <= cost <= sys.float_info.max:
             raise UsageError(f"cost={described(cost)} must be an amount of money of at least 0.")
         paid = self.draws_of_value.sum(axis=0).cumsum(axis=0) >= cost
