@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import lifeworth as lw
-from lifeworth.errors import DataError, SourceError
+from lifeworth.errors import DataError, SourceError, UsageError
 from lifeworth.families import FAMILIES
 from lifeworth.families.parameters import PriorSpec
 from lifeworth.inference.diagnostics import Diagnostics
 from lifeworth.model import store
 from lifeworth.model.models import MODELS
-from lifeworth.model.record import to_record
+from lifeworth.model.record import from_record, to_record
 
 
 @pytest.fixture(scope="module")
@@ -407,3 +407,15 @@ def test_a_model_that_may_not_be_read_is_one_sentence(clv, closed):
         finally:
             os.seteuid(0)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("r", 1e308), ("alpha", 1e-310), ("a", 1e-31), ("b", 1e31)])
+def test_absurd_parameters_are_refused_known_or_loaded(name, value):
+    """Predictions from a = 1e-310 and b = 1e308 never ended."""
+    usual = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+    with pytest.raises(UsageError, match=f"{name} must be positive and finite, from 1e-30 to 1e30"):
+        lw.BetaGeo().from_parameters({**usual, name: value}, "W")
+    fit = lw.BetaGeo().from_parameters(usual, "W")
+    forged = {**fit.samples, name: np.full((1, 1), value)}
+    with pytest.raises((DataError, UsageError), match="1e-30 to 1e30"):
+        from_record(to_record(fit), forged, {}, "the model")

@@ -22,6 +22,10 @@ BOUNDS: dict[Support, tuple[float, float]] = {
 }
 
 
+# Positive parameters beyond this, or below one over it, are none of any shop's: with them some formulas never end.
+LARGEST = 1e30
+
+
 @dataclass(frozen=True)
 class PriorSpec:
     """A prior by name, in pymc_extras' own terms: a PyMC distribution and its keyword arguments."""
@@ -75,9 +79,10 @@ class Parameter:
     support: Support = "positive"
 
     def allows(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        """Which of these values are finite and within the support."""
+        """Which of these values are finite and within the support; positive ones, from 1e-30 to 1e30."""
         lower, upper = BOUNDS[self.support]
-        return (values > lower) & (values < upper)
+        within = (values > lower) & (values < upper)
+        return within & (values >= 1 / LARGEST) & (values <= LARGEST) if self.support == "positive" else within
 
     def describe(self, unit: str) -> str:
         """Its meaning, with the unit of time or of money it is counted in."""

@@ -16,7 +16,7 @@ from lifeworth.families.design import ONE_FOR_ALL, Assigned, Covariates, Design
 from lifeworth.kernels.models.groups import ONE_GROUP
 from lifeworth.periods import TimeUnit
 
-_SUPPORTS = {"positive": "positive and finite", "unit": "between 0 and 1", "real": "finite"}
+_SUPPORTS = {"positive": "positive and finite, from 1e-30 to 1e30", "unit": "between 0 and 1", "real": "finite"}
 
 
 @dataclass(frozen=True)
