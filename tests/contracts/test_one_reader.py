@@ -22,6 +22,7 @@ from lifeworth.errors import DataError, UsageError
 from lifeworth.evaluate import alive_paths
 from lifeworth.evaluate.appraisal import appraise
 from lifeworth.evaluate.data_views import five_views
+from lifeworth.jobs.job import SourceSection
 from lifeworth.jobs.job_sections import RFMSection
 from lifeworth.rfm import source as sources
 from lifeworth.transactions import READING_OPTIONS, Reading
@@ -78,10 +79,8 @@ def test_options_and_defaults_are_the_same_everywhere(name):
 def test_commands_and_jobs_have_the_same_options():
     command = {field.name: field.default for field in dataclasses.fields(Rows)}
     assert {name: command.get(name) for name in READING_OPTIONS} == DEFAULTS
-    job = {name: field.default for name, field in RFMSection.model_fields.items()}
-    assert {name: value for name, value in DEFAULTS.items() if name in job} == {
-        name: value for name, value in job.items() if name in DEFAULTS
-    }
+    fields = {**SourceSection.model_fields, **RFMSection.model_fields}
+    assert {name: fields[name].default for name in READING_OPTIONS} == DEFAULTS
 
 
 OTHERWISE = {"spark.rfm_summary", "spark.train_test_split", "clv_definitions"}

@@ -206,6 +206,41 @@ def test_calibration_and_holdout(way, refunds, tmp_path, small_parts):
     np.testing.assert_allclose(rfm.past_spend + holdout["spend"], past.fillna(0.0), atol=1e-9)
 
 
+@EVERY_WAY
+@EVERY_POLICY
+def test_transactions(way, refunds, tmp_path, small_parts):
+    """One object for all: whatever is made of it counts the purchases that the table alone gives."""
+    make, how = WAYS[way]
+    expected = reference(ROWS, "D", "W", refunds=refunds)
+    calibration, later = reference_split(ROWS, "D", "W", TRAIN_END, refunds=refunds)
+    tx = lw.Transactions(make(frame_of(ROWS), tmp_path), refunds=refunds, **how)
+    same_numbers(numbers_of(tx.rfm()), expected.customers)
+    if way == "batches, spilled":  # they can be counted once
+        return
+    same_account(tx.audit, ROWS, expected)
+    rfm, holdout = tx.split(TRAIN_END)
+    same_numbers(numbers_of(rfm), calibration.customers)
+    found = zip(holdout["frequency"].astype(float), holdout["spend"], strict=True)
+    same_numbers(dict(zip(by_number(holdout["customer_id"]), found, strict=True)), later)
+    orders = tx.orders()
+    days = orders["date"].dt.date.map(dt.date.toordinal)
+    found = {}
+    for who, day, money in zip(by_number(orders["customer_id"]), days, orders["amount"], strict=True):
+        found.setdefault(who, []).append((day, money))
+    wanted = {who: bought for who, bought in expected.purchases.items() if bought}
+    assert sorted(found) == sorted(wanted)
+    for who, bought in wanted.items():
+        # 1e-12: sums of a few amounts in floating point
+        np.testing.assert_allclose(np.array(found[who]), np.array(bought, dtype=float), rtol=1e-12, atol=1e-9)
+    worth = lw.historical_clv(tx, by="customer_id")
+    found = zip(worth["orders"].astype(float), worth["revenue"], strict=True)
+    same_numbers(
+        dict(zip(by_number(worth.index), found, strict=True)),
+        {who: (row[0] + 1, row[4]) for who, row in expected.customers.items()},
+    )
+    assert lw.cohort_table(tx)["purchases"].sum() == purchases_of(expected)
+
+
 @EVERY_POLICY
 @pytest.mark.parametrize("nights", [2, 9])
 @pytest.mark.parametrize("order", ["by time", "as they come"])

@@ -8,6 +8,13 @@ import lifeworth as lw
 transactions: pd.DataFrame = lw.load_cdnow(sample=True)
 calibration: lw.RFM = lw.rfm_summary(transactions, observation_end="1997-09-30", time_unit="W", progress=True)
 train, holdout = lw.train_test_split(transactions, train_end="1997-09-30", currency="USD")
+tx = lw.Transactions(transactions, "customer_id", "date", "amount", period="D", currency="USD")
+table: lw.RFM = tx.rfm("1997-09-30")
+train, holdout = lw.train_test_split(tx, "1997-09-30")
+train, holdout = tx.split("1997-09-30", "1997-12-31")
+orders: pd.DataFrame = tx.orders()
+rows_used: int = tx.audit.rows_used
+by_channel: pd.DataFrame = lw.historical_clv(transactions, "revenue_per_customer", refunds="drop", end="1997-09-30")
 bought: float = float(holdout["frequency"].sum())
 
 model = lw.BetaGeo(priors={"r": Prior("LogNormal", mu=-0.5, sigma=1.0)})

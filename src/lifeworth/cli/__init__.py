@@ -113,7 +113,7 @@ def rfm(
     with terminal.progress(terminal.console(stderr=True)) as report:
         table = rfm_summary(
             encoded(input, rows.encoding),
-            **rows.settings(),
+            **rows.reading(),
             threads=threads,
             memory_limit=memory_limit,
             progress=report,

@@ -115,7 +115,7 @@ def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
     asked: dict[str, Any] = {"interval": question.interval, "draws": question.draws, "seed": question.seed}
     with terminal.progress(terminal.console(stderr=True)) as tell:
         data = encoded(path, rows.encoding)
-        return appraise(data, question.horizon, wanted, names, **asked, **rows.settings(), progress=tell)
+        return appraise(data, question.horizon, wanted, names, **asked, **rows.reading(), progress=tell)
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from lifeworth.errors import UsageError
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
     from lifeworth.tables import Files
+    from lifeworth.transactions import ReadingOptions
 
 CustomerId = Annotated[str, typer.Option(help="Column with the customer's id.")]
 Date = Annotated[str, typer.Option(help="Column with the date of purchase.")]
@@ -76,11 +77,12 @@ class Rows(Columns):
     duplicates: Duplicates = "keep"
     currency: Currency = None
 
-    def settings(self) -> dict[str, Any]:
-        """The settings, as arguments of `rfm_summary` and others."""
-        settings = {**vars(self), "amount": self.amount or None}
-        del settings["encoding"]  # applied to the files by `encoded`
-        return settings
+    def reading(self) -> ReadingOptions:
+        """The options of reading, as every function with transactions takes them; the encoding goes with the files."""
+        from lifeworth.transactions import READING_OPTIONS
+
+        given = {**vars(self), "amount": self.amount or None}
+        return cast("ReadingOptions", {name: given[name] for name in READING_OPTIONS})
 
 
 def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
@@ -137,7 +139,7 @@ def read_rfm(
             )
         rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
         with terminal.progress(terminal.console(stderr=True)) as report:
-            return rfm_summary(data, **rows.settings(), progress=report)
+            return rfm_summary(data, **rows.reading(), progress=report)
     _refuse_settings_of_transactions(path, columns)
     if time_unit is None and metadata_of(data).time_unit is None:
         raise UsageError(f"{path} is an RFM table without a time unit: give it with --time-unit.")

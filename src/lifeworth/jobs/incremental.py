@@ -17,13 +17,11 @@ from lifeworth.jobs.sources import FilesSource
 from lifeworth.rfm import RFM, RFMState
 from lifeworth.rfm.state_folder import Home
 from lifeworth.tables import find_files, read_table
-from lifeworth.transactions import DataNotes
+from lifeworth.transactions import DataNotes, Reading, ReadingOptions
 from lifeworth.transactions.data_notes import equal_files
 
 
-def grown(
-    folder: Path, source: FilesSource, named: dict[str, Any], settings: dict[str, Any]
-) -> tuple[RFM, dict[str, Any]]:
+def grown(folder: Path, source: FilesSource, reading: ReadingOptions) -> tuple[RFM, dict[str, Any]]:
     """Build the RFM table of all files of a source, starting from the state of the last run.
 
     All files are counted again if a file is missing or has changed, or if the settings have changed. A file that was
@@ -32,21 +30,20 @@ def grown(
     Parameters
     ----------
     folder : where the state is.
-    named : names of columns and the formats of dates and amounts, as arguments of `RFMState`.
-    settings : settings of `rfm_summary`.
+    reading : options of reading; a state keeps all of them but the end of observation and the policy for equal rows.
 
     Returns
     -------
     rfm, facts : the table; how many files were new, and whether all files were counted again.
     """
-    end = settings["observation_end"]
-    kept = {name: settings[name] for name in ("period", "time_unit", "refunds", "currency")}
+    options = Reading(**reading)
+    end, names = options.observation_end, options.names
+    kept: dict[str, Any] = {name: value for name, value in reading.items() if name not in _NOT_KEPT}
     files = source.files
-    names = [named[key] for key in ("customer_id", "date", "amount") if named[key] is not None]
     state = None
     try:
         with contextlib.suppress(UsageError):  # created with other settings
-            state = RFMState(folder, **named, **kept)
+            state = RFMState(folder, **kept)
     except DamageError as error:
         _warn(error)
     except DataError:  # written by another version of lifeworth
@@ -69,7 +66,7 @@ def grown(
     rebuilt = rfm is None
     if rfm is None:
         Home(folder).take_away()
-        rfm = RFMState(folder, **named, **kept).update(files, end, taken=now)
+        rfm = RFMState(folder, **kept).update(files, end, taken=now)
     if {str(path): _about(path) for path in files.paths} != {path: stamp[:_CONTENT] for path, stamp in now.items()}:
         raise SourceError(f"{source.label} changed while it was read, and nothing was published: run again.")
     notes = [note for note in DataNotes(equal_files=equal_files(files)).sentences(0) if note not in rfm.audit.notes]
@@ -82,6 +79,7 @@ def _warn(error: DamageError) -> None:
     warnings.warn(f"{found}: all files of the source are counted again.", DataWarning, stacklevel=3)
 
 
+_NOT_KEPT = ("observation_end", "duplicates")
 _CONTENT = 4  # position in a stamp of the SHA-256 of the content
 
 

@@ -52,10 +52,6 @@ class RFMSection(Section):
     threads: int | None = Field(default=None, ge=1)
     incremental: bool = False
 
-    def settings(self) -> dict[str, Any]:
-        """Return the arguments of `rfm_summary`."""
-        return self.model_dump(exclude={"incremental"})
-
 
 class ModelSection(Section):
     """Which models are fitted, or which saved model is used."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -34,7 +34,7 @@ from lifeworth.jobs.sources import FilesSource
 from lifeworth.model.provenance import versions
 from lifeworth.redaction import redact, redacting
 from lifeworth.rfm import RFM, rfm_summary, train_test_split
-from lifeworth.transactions import columns_named
+from lifeworth.transactions import READING_OPTIONS, ReadingOptions, columns_named
 
 INTERRUPTED, UNFORESEEN = 130, 1
 _FORMAT = 2  # version of the format of blocks and manifests
@@ -241,13 +241,14 @@ class _Run:
             self.journal.say("promoted", name=name, version=version)
         shutil.rmtree(self.work, ignore_errors=True)
 
-    def _named(self) -> dict[str, Any]:
-        """The columns of transactions and the formats of their dates and amounts, as arguments for counting."""
-        section = self.job.source
-        amount = section.amount or None
-        columns = {"customer_id": section.customer_id, "date": section.date, "amount": amount}
-        form = {"date_format": section.date_format, "time_zone": section.time_zone, "decimal": section.decimal}
-        return {**columns, **form}
+    def _reading(self) -> ReadingOptions:
+        """The options of reading, as every function with transactions takes them."""
+        given = {**dict(self.job.source), **dict(self.job.rfm), "amount": self.job.source.amount or None}
+        return cast(ReadingOptions, {name: given[name] for name in READING_OPTIONS})
+
+    def _resources(self) -> dict[str, Any]:
+        """The threads and the memory that counting may use."""
+        return {"threads": self.job.rfm.threads, "memory_limit": self.job.rfm.memory_limit}
 
     def _told_columns(self) -> AbstractContextManager[None]:
         """Say how columns are named where one is missing."""
@@ -271,23 +272,23 @@ class _Run:
 
     def _split(self, edge: pd.Timestamp) -> tuple[RFM, pd.DataFrame]:
         """What was known up to a date, and what followed until the end of this run's data."""
-        settings = self.job.rfm.settings()
-        end = settings.pop("observation_end")
+        reading: dict[str, Any] = {**self._reading()}
+        end = reading.pop("observation_end")
         with self._told_columns(), self.source.transactions(self._names()) as rows:
-            return train_test_split(rows, **self._named(), **settings, train_end=edge, test_end=end)
+            return train_test_split(rows, **reading, **self._resources(), train_end=edge, test_end=end)
 
     def _read(self) -> RFM:
-        source, settings = self.source, self.job.rfm.settings()
+        source = self.source
         with self.journal.step("read") as facts:
             if self.job.rfm.incremental:
                 assert isinstance(source, FilesSource)
-                rfm, facts["incremental"] = grown(self.home / "state", source, self._named(), settings)
+                rfm, facts["incremental"] = grown(self.home / "state", source, self._reading())
                 self.manifest["incremental"] = facts["incremental"]
                 before = source.fingerprint(content=False)
             else:
                 before = source.fingerprint()
                 with self._told_columns(), source.transactions(self._names()) as rows:
-                    rfm = rfm_summary(rows, **self._named(), **settings)
+                    rfm = rfm_summary(rows, **self._reading(), **self._resources())
                 if source.fingerprint() != before:
                     raise SourceError(
                         f"{source.label} changed while it was read, and nothing was published: run again."

@@ -39,18 +39,17 @@ class Account:
 
     Attributes
     ----------
-    source : the rows as they are counted. transactions, names : as they were given.
-    settings : period, time_unit, refunds and duplicates.
+    source : the rows as they are counted. transactions, reading : as they were given.
+    settings : the options of reading that tasks need.
     end : of observation. until : whether that is the last date of the rows.
     later : the end of the holdout, if there is one.
     """
 
     source: Source
     transactions: DataFrame
-    names: tuple[str, str, str | None]
+    reading: Reading
     settings: dict[str, Any]
     end: Any
-    currency: str | None
     until: bool
     later: Any = None
 
@@ -91,7 +90,7 @@ class Account:
     def _task(self) -> Callable[[Batches], Batches]:
         """What a task does with its rows, whole customers all."""
         nobody, money, end, later = self.source.nobodys_id, self.source.money, self.end, self.later
-        about = {key: self.settings[key] for key in ("period", "time_unit", "refunds", "duplicates")}
+        about = self.settings
 
         def look(batches: Batches) -> Batches:
             tables = list(batches)
@@ -116,16 +115,16 @@ class Account:
 
     def _beside(self) -> DataNotes:
         """What further columns say, each of which is looked through once."""
-        customer_id, date, amount = self.names
+        reading = self.reading
         empty = pa.table({name: pa.array([], pa.null()) for name in dict.fromkeys(self.transactions.columns)})
-        notes = DataNotes.of(empty, (customer_id, date, amount), amount, self.currency)
+        notes = reading.data_notes(empty)
         types = {field.name: field.dataType.simpleString() for field in self.transactions.schema.fields}
-        text = [name for name in empty.column_names if types[name] == "string" and name not in self.names]
+        text = [name for name in empty.column_names if types[name] == "string" and name not in reading.names]
         text = [name for name in text if name not in notes.columns]
-        if text and amount is not None and self.currency is None:
+        if text and reading.amount is not None and reading.currency is None:
             functions = functions_of()
             head = fetched(self.transactions.select(*(functions.col(f"`{name}`") for name in text)).limit(_HEAD))
-            notes.merge(DataNotes.of(head.select(text), (), amount))
+            notes.merge(DataNotes.of(head.select(text), (), reading.amount))
         if not notes.columns:
             return notes
         packed = pickle.dumps(notes)

@@ -13,7 +13,7 @@ from lifeworth.rfm import train_test_split as split_rows
 from lifeworth.spark.account import Account, one_of_nobody
 from lifeworth.spark.reading import Source
 from lifeworth.spark.tables import Batches, SparkHoldout, SparkRFM, batches_of, mapped, schema_of
-from lifeworth.transactions import DecimalMark, Duplicates, Refunds
+from lifeworth.transactions import DecimalMark, Duplicates, Reading, Refunds
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,16 +58,28 @@ def rfm_summary(
     UsageError : a column of another type; a unit, date or policy that does not exist.
     DataError : a column is missing or cannot be read, or no row can be used.
     """
-    source = Source(transactions, customer_id, date, amount, date_format, time_zone, decimal)
+    reading = Reading(
+        customer_id,
+        date,
+        amount,
+        period,
+        time_unit,
+        observation_end,
+        refunds,
+        duplicates,
+        date_format,
+        time_zone,
+        decimal,
+        currency,
+    )
+    source = Source(transactions, reading)
     end = source.last() if observation_end is None else source.edge(observation_end, "observation_end")
-    settings: dict[str, Any] = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
+    settings = _settings(reading)
     checked = count_rows(
         source.nobody(end, "observation_end"), "id", "date", source.money, observation_end=end, **settings
     )
     frame = _counted(source, {**settings, "observation_end": end}, later=False)
-    account = Account(
-        source, transactions, (customer_id, date, amount), settings, end, currency, observation_end is None
-    )
+    account = Account(source, transactions, reading, settings, end, observation_end is None)
     return SparkRFM(frame, time_unit, period, checked.observation_end, currency, account.audit)
 
 
@@ -99,10 +111,24 @@ def train_test_split(
     ------
     DataError : no time after `train_end`.
     """
-    source = Source(transactions, customer_id, date, amount, date_format, time_zone, decimal)
+    reading = Reading(
+        customer_id,
+        date,
+        amount,
+        period,
+        time_unit,
+        None,
+        refunds,
+        duplicates,
+        date_format,
+        time_zone,
+        decimal,
+        currency,
+    )
+    source = Source(transactions, reading)
     end = source.last() if test_end is None else source.edge(test_end, "test_end")
     train_end = source.edge(train_end, "train_end")
-    settings: dict[str, Any] = {"period": period, "time_unit": time_unit, "refunds": refunds, "duplicates": duplicates}
+    settings = _settings(reading)
     edges = {"train_end": train_end, "test_end": end}
     calibration, holdout = split_rows(
         source.nobody(train_end, "train_end"), "id", "date", source.money, **settings, **edges
@@ -112,8 +138,13 @@ def train_test_split(
     frame = both.select("customer_id", *(both[name].alias(to) for name, to in later.items()))
     told = SparkHoldout(frame, holdout.attrs["length"], holdout.attrs["start"], holdout.attrs["end"])
     known = both.drop(*later)
-    account = Account(source, transactions, (customer_id, date, amount), settings, train_end, currency, False, end)
+    account = Account(source, transactions, reading, settings, train_end, False, end)
     return SparkRFM(known, time_unit, period, calibration.observation_end, currency, account.audit), told
+
+
+def _settings(reading: Reading) -> dict[str, Any]:
+    """The options of reading that tasks need, whose rows have been read already."""
+    return {name: getattr(reading, name) for name in ("period", "time_unit", "refunds", "duplicates")}
 
 
 # ---- counting -------------------------------------------------------------------------------------------------

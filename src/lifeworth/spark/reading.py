@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from lifeworth.errors import DataError, LifeworthError
 from lifeworth.periods import to_timestamp
 from lifeworth.spark.tables import Batches, fetched, functions_of, mapped, other_type
-from lifeworth.transactions import DateForm, DecimalMark, check_decimal, date_form, wall_clock_edge
+from lifeworth.transactions import DateForm, DecimalMark, Reading, wall_clock_edge
 from lifeworth.transactions.amounts import Amounts
 from lifeworth.transactions.arrow import as_series, factored
 from lifeworth.transactions.date_formats import form_parts, without_zone
@@ -57,19 +57,10 @@ class Source:
     zone : the time zone to which dates with an offset from UTC are converted; None if they have no offset.
     """
 
-    def __init__(
-        self,
-        frame: DataFrame,
-        customer_id: str,
-        date: str,
-        amount: str | None,
-        date_format: str | None = None,
-        time_zone: str | None = None,
-        decimal: DecimalMark | None = None,
-    ) -> None:
+    def __init__(self, frame: DataFrame, reading: Reading) -> None:
         functions = functions_of()
-        check_decimal(decimal)
-        form = date_form(date_format, time_zone)
+        customer_id, date, amount = reading.columns
+        time_zone, decimal, form = reading.time_zone, reading.decimal, reading.date_form
         names = {"id": customer_id, "date": date, **({} if amount is None else {"amount": amount})}
         missing = [name for name in names.values() if name not in frame.columns]
         if missing:
