@@ -114,6 +114,28 @@ def test_what_a_family_lacks_is_named():
     ]
 
 
+def test_a_family_that_pymc_marketing_does_not_know_is_not_carried_over(registered):
+    class Five(PurchaseModel):
+        family = FIVE
+
+    rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    known = Five().from_parameters({"r": 0.4, "alpha": 5.5, "a": 0.75, "b": 2.1, "c": 0.28}, "W")
+    with pytest.raises(lw.UsageError, match="pymc-marketing has no model like BG/NBD with a share"):
+        known.to_pymc_marketing(rfm)
+
+
+@pytest.mark.slow
+def test_a_family_without_a_distribution_in_pymc_is_sampled_by_its_kernels(registered):
+    class Five(PurchaseModel):
+        family = FIVE
+
+    rfm = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
+    sampled = Five().fit(rfm, method="nuts", draws=400, seed=1)
+    # How large the share is and how seldom others buy are hardly told apart: the verdict may be a warning.
+    assert sampled.diagnostics.method == "nuts" and sampled.diagnostics.verdict != "fail"
+    assert FIVE.allows(sampled.posterior.matrix).all()
+
+
 @pytest.mark.parametrize("method", ["map", "laplace"])
 def test_a_family_of_five_parameters_is_fitted_and_saved(registered, method, tmp_path):
     class Five(PurchaseModel):

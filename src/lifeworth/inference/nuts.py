@@ -80,7 +80,9 @@ def _of_target(target: Target) -> Any:
 def sample_nuts(
     family: Family, rows: Rows, parametrisation: Parametrisation, draws: int, seed: int, progress: Progress | None
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Diagnostics]:
-    """Sample the PyMC model with nutpie; where parameters depend on covariates, the target's own density and slope.
+    """Sample the PyMC model with nutpie, or the density and slope of the kernels.
+
+    The latter where parameters depend on covariates, and for families without a distribution in PyMC.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def sample_nuts(
         # Messages of the libraries underneath to their own developers.
         warnings.simplefilter("ignore", category=DeprecationWarning)
         warnings.simplefilter("ignore", category=FutureWarning)
-        target = target_of(family, rows, parametrisation) if rows.covariates else None
+        target = target_of(family, rows, parametrisation) if rows.covariates or not family.distribution else None
         if target is not None:
             compiled = _of_target(target)
         else:

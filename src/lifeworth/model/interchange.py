@@ -39,6 +39,8 @@ def to_pymc_marketing(fit: FitData, rfm: RFM) -> Any:
     from pymc_extras.prior import Prior
     from pymc_marketing import __version__, clv
 
+    if not fit.family.counterpart:
+        raise UsageError(f"pymc-marketing has no model like {fit.family.label}: use fit.to_datatree(rfm) for ArviZ.")
     table = fit._rfm(rfm)
     check_units(fit.posterior, table)
     if fit.posterior.design.kind != ONE_FOR_ALL.kind:
