@@ -169,7 +169,7 @@ def test_too_short_a_history_is_said():
     clv = bt.cuts[0].forecasts[0].clv.calibrate(bt)
     assert set(clv.calibration.customers) == {"purchases", "value"}
     assert not clv.calibration.totals
-    assert any("it takes 2 windows that lie apart" in reason for reason in clv.calibration.reasons)
+    assert any("2 disjoint windows are needed" in reason for reason in clv.calibration.reasons)
     coverage = bt.held_out_coverage()
     assert coverage["calibrated"].isna().all()
     assert coverage["reason"].str.startswith("history too short").all()
