@@ -43,12 +43,12 @@ class Family:
 
     Attributes
     ----------
-    name, label : the registry's key, and the name people use.
+    name, label : the registry's key, and the display name.
     statistic : what its likelihood sees of a customer.
     definitions : its parameters, in the order of the kernels' columns.
     slots : the parametrisations to choose from.
     source : where the model comes from.
-    dropout : when customers leave: "at purchases", "any time", or "never" (a model that says nothing of it, too).
+    dropout : when customers leave: "at purchases", "any time", or "never" (also a model without dropout).
     clock : whether a change of clock, a known common factor on all rates, is exact.
     time_parameter : name of the parameter that a factor on the rates divides, or None.
     money_parameter : name of the parameter that a factor on the amounts multiplies, or None.
@@ -57,7 +57,7 @@ class Family:
     arguments : the order in which the random generator of that distribution takes the parameters.
     counterpart : name of its model in pymc_marketing.clv.
     effects : argument of the model that takes a formula -> which parameters covariates change by it.
-    cost : time of a log-likelihood, in those of BG/NBD; says when interpolation is worth its while.
+    cost : time of a log-likelihood relative to BG/NBD's; determines when interpolation is used.
     module : where its kernels are; default, lifeworth.kernels.<name>.
     """
 
@@ -120,7 +120,7 @@ class Family:
         return lower, upper
 
     def lacking(self) -> list[str]:
-        """What this family does not have that the machinery relies on, each in a sentence; none where all is there."""
+        """What the machinery needs and this family lacks, one sentence each; empty if it lacks nothing."""
         return [
             *(f"kernels: {name} is missing." for name in self._missing_kernels()),
             *self._contradictions(),
@@ -160,7 +160,7 @@ class Family:
         return found
 
     def parametrisation(self, priors: Mapping[str, PriorSpec] | Literal["flat"] | None) -> Parametrisation:
-        """Choose, for each slot, the parametrisation whose variables the user put priors on.
+        """Choose, for each slot, the parametrisation with the variables for which the user gave priors.
 
         Raises
         ------

@@ -40,7 +40,7 @@ BG_NBD = Family(
         Slot(
             ("a", "b"),
             (
-                # phi is the mean chance to drop out after a purchase, kappa how alike customers are in it.
+                # phi is the mean probability to drop out after a purchase, kappa how similar customers are in it.
                 Parametrisation(
                     (
                         Variable("phi_dropout", "unit", PriorSpec("Beta", {"alpha": 1.0, "beta": 1.0})),

@@ -1,4 +1,4 @@
-"""Who shares parameters: the group of each customer of a table."""
+"""Designs: the group of each customer, whose members share parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FEW_GROUPS = 1024
 class Design:
     """Which group each customer of a table belongs to. This one: all customers share their parameters.
 
-    A design depends on what a table says of a customer alone: never on who else is in the table. Others derive from it,
+    The group of a customer depends only on the customer's row, not on other rows of the table. Others derive from it,
     give themselves a `kind`, and stand in `DESIGNS`, so that saved fits can hold them.
     """
 
@@ -52,7 +52,7 @@ class Design:
 
     @property
     def encodings(self) -> Mapping[str, Encoding]:
-        """Effect of covariates -> the encoding of its formula; empty where groups have parameters of their own."""
+        """Effect of covariates -> the encoding of its formula; empty if each group has its own parameters."""
         return {}
 
     def groups_in(self, table: Any) -> tuple[Integers, dict[str, Directions]]:
@@ -60,7 +60,7 @@ class Design:
         return self.group_of(table), {}
 
     def to_record(self) -> dict[str, Any]:
-        """What it takes to make it again, as values that JSON knows."""
+        """The arguments needed to build it again, as JSON values."""
         return {"kind": self.kind}
 
     @classmethod
@@ -71,7 +71,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Bands(Design):
-    """Customers share parameters whose value of a column lies in the same band.
+    """Customers share parameters if their values of a column are in the same band.
 
     Attributes
     ----------
@@ -207,7 +207,7 @@ class Covariates(Design):
 
     @classmethod
     def learned(cls, formulas: Mapping[str, str], table: Any, of_spend: bool, rotate: Mapping[str, bool]) -> Design:
-        """The design of formulas for the customers of a fit; `ONE_FOR_ALL` where they do not differ in any column."""
+        """The design of formulas for the customers of a fit; `ONE_FOR_ALL` if they do not differ in any column."""
         names = tuple(sorted({name for formula in formulas.values() for name in columns_of(formula)}))
         group, frame = distinct_covariates(covariate_columns(table, names, of_spend))
         weights = cls._weights(table, group, len(frame), of_spend)
@@ -233,7 +233,7 @@ class Covariates(Design):
 
 
 def distinct_covariates(columns: pd.DataFrame) -> tuple[Integers, pd.DataFrame]:
-    """The distinct rows of a frame, in an order of their own, and which of them each row is."""
+    """The distinct rows of a frame, sorted, and the index of each row in them."""
     if not columns.shape[1]:
         return np.zeros(len(columns), dtype=np.int64), columns.iloc[:1]
     codes = np.zeros(len(columns), dtype=np.int64)

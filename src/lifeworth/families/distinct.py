@@ -28,7 +28,7 @@ class Rows:
     columns : name -> (n,) float64.
     counts : (n,) float64, customers per distinct row.
     scale : a typical time or a typical amount, as the statistic says, in the data's unit.
-    free : of a model of spend, customers with a mean spend of 0, who are in no row; None where there are none.
+    free : for a model of spend, customers with a mean spend of 0, who are in no row; None if there are none.
     group : (n,) or, where all belong to one, (1,): the group of customers who share parameters with this row. Rows of
         one group stand together.
     covariates : effect of covariates -> their columns by group, as inference takes them.

@@ -2,7 +2,7 @@
 
 Amounts of a model of spend are positive. Where repeat customers have a mean spend of 0, some orders are free, and the
 mean of other customers may contain free orders too. Each order is taken to be free with the same probability,
-whoever makes it; an RFM table tells only whether all orders of a customer were.
+for all customers; an RFM table only shows whether all orders of a customer were free.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FreeOrders:
     def of(
         cls, x: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], free: npt.NDArray[np.bool_]
     ) -> FreeOrders | None:
-        """Count customers; None where nobody has a mean spend of 0."""
+        """Count customers; None if no customer has a mean spend of 0."""
         if not free.any():
             return None
         numbers, place = np.unique(x, return_inverse=True)

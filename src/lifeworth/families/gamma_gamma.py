@@ -1,4 +1,4 @@
-"""Gamma-Gamma: each customer's purchases scatter around a mean spend of their own."""
+"""Gamma-Gamma: the amounts of each customer's purchases vary around the customer's own mean spend."""
 
 from lifeworth.families.base import Family
 from lifeworth.families.links import LogShift

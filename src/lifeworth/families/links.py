@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Link(Protocol):
-    """A predictor eta of a group of customers shifts some parameters on a scale of their own."""
+    """How the linear predictor eta of a group of customers changes some parameters."""
 
     @property
     def parameters(self) -> tuple[str, ...]:

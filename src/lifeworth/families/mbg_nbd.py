@@ -1,4 +1,4 @@
-"""MBG/NBD: BG/NBD whose customers may drop out at their first purchase too."""
+"""MBG/NBD: BG/NBD with dropout after the first purchase, too."""
 
 from lifeworth.families.base import Family
 from lifeworth.families.bg_nbd import BG_NBD

@@ -1,4 +1,4 @@
-"""Parameters of a family, and the variables with priors that they are made from."""
+"""Parameters of a family, and the variables with priors from which they are computed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Parameter:
     Attributes
     ----------
     name : as in the formulas.
-    meaning : for people, in one line; `{unit}` is where the unit it is counted in goes.
+    meaning : a description of one line; `{unit}` is replaced by its unit.
     dimension : what it is counted in: "time", "money" or "none".
     start : where a search may begin; of a typical time or typical spend, where it has a dimension.
     no_mean_below : at this value and below, the model's expectations are infinite (None: nowhere).
@@ -84,7 +84,7 @@ class Parameter:
         return self.meaning.format(unit=unit)
 
     def in_unit(self, scale: float) -> float:
-        """One unit of this parameter in data whose typical time or spend is `scale`."""
+        """The unit of this parameter in data whose typical time or spend is `scale`."""
         return 1.0 if self.dimension == "none" else scale
 
 

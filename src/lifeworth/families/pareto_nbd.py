@@ -41,7 +41,7 @@ PARETO_NBD = Family(
             ("s",),
             (
                 # Few customers ever show when they left, so the data say less about s and beta than about r
-                # and alpha; a tighter prior keeps s from zero, where nobody ever leaves.
+                # and alpha; a tighter prior keeps s from zero, at which no customer ever leaves.
                 Parametrisation(
                     (Variable("s", prior=PriorSpec("LogNormal", {"mu": -0.5, "sigma": 1.0})),),
                     lambda values, scale: {"s": values["s"]},

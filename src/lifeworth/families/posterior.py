@@ -48,7 +48,7 @@ class Posterior:
         return self.on_groups(table).all()
 
     def on_groups(self, table: Any) -> Groups:
-        """The groups of the customers of a table, whose parameters are made when they are asked for."""
+        """The groups of the customers of a table, whose parameters are computed on request."""
         if not isinstance(self.design, Covariates):
             return Groups(self, ONE_GROUP, None)
         return Groups(self, *self.design.distinct_rows(table))
@@ -90,7 +90,7 @@ class Posterior:
             )
 
     def some(self, pick: npt.NDArray[np.int64]) -> Posterior:
-        """These draws, going round the posterior where there are fewer."""
+        """The first `count` draws; the posterior is repeated if it has fewer."""
         return replace(
             self,
             draws={name: values[pick % len(self)] for name, values in self.draws.items()},

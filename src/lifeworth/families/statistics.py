@@ -1,4 +1,4 @@
-"""What a likelihood sees of a customer: columns, where they come from, and what cannot be learned from."""
+"""The statistics of likelihoods: columns, their sources, and conditions for a fit."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Statistic:
 
     Attributes
     ----------
-    name : how fits are told apart by what they describe: "purchases", "spend".
+    name : what fits describe: "purchases", "spend".
     columns : names in formulas, in the order of the kernels' arguments.
     sources : the attributes of the table that they come from.
     random : which of the sources the model explains; the others are given.
     label : name of the observed variable in PyMC models and in ArviZ' groups.
-    dimension : what parameters are counted in beside numbers: "time", "money" or "none".
+    dimension : the dimension of parameters other than numbers: "time", "money" or "none".
     judge : given the distinct columns and their counts, a typical scale in the data's unit; a `DataError` where
         nothing can be learned from them.
-    used : given the table, which customers the rows are made of; None: all.
+    used : given the table, which customers are in the rows; None: all.
     taken : given distinct columns, which rows the likelihood sees; None: all.
-    beside : given distinct columns and their counts, what the other rows tell; None: nothing.
+    beside : given distinct columns and their counts, the information in the other rows; None: nothing.
     missing : what to do about a table that lacks a source.
-    kernels : names of the functions that a family's kernels must have, beside those of its likelihood.
+    kernels : names of the functions that a family's kernels must have in addition to its likelihood.
     of_rfm : whether the table is an RFM table.
     """
 
@@ -132,7 +132,7 @@ def _typical_spend(frequency: Integers, monetary_value: Floats, counts: Integers
 
 
 def _repeat_customers(table: Any) -> npt.NDArray[np.bool_]:
-    """Customers with a repeat purchase, those who paid for none of them too."""
+    """Customers with a repeat purchase, including those who paid for none of them."""
     told: npt.NDArray[np.bool_] = (table.frequency > 0) & (table.monetary_value >= 0)
     if not (told & (table.monetary_value > 0)).any():
         raise DataError(
@@ -148,7 +148,7 @@ def _paying(frequency: Integers, monetary_value: Floats) -> npt.NDArray[np.bool_
 
 
 def _free_orders(frequency: Integers, monetary_value: Floats, counts: Integers) -> FreeOrders | None:
-    """Repeat customers who paid for none of their orders, beside the others."""
+    """Counts of repeat customers who paid for none of their orders, in addition to the others."""
     known = (frequency > 0) & (monetary_value >= 0)
     return FreeOrders.of(frequency[known], counts[known], monetary_value[known] == 0)
 

@@ -25,13 +25,13 @@ from lifeworth.value import PerCustomer, Terms, Totals, Uncertainty, predict_val
 
 @dataclass(frozen=True, eq=False)
 class CLV(Answers):
-    """A fitted model of purchases beside a fitted model of spend (None: purchases alone).
+    """A fitted model of purchases, with a fitted model of spend (None: only purchases).
 
     Attributes
     ----------
     purchases : fit of `BetaGeo`, `ModifiedBetaGeo` or `ParetoNBD`.
     spend : fit of `GammaGamma`, or None.
-    calibration : what `calibrate` has learned about its intervals; None: they are the model's own.
+    calibration : the recalibration made by `calibrate`; None: intervals are the model's own.
 
     Examples
     --------
@@ -111,8 +111,8 @@ class CLV(Answers):
         force : predict from a fit that failed its diagnostics.
         progress : True shows a bar, False none; default, one in notebooks, for what takes more than a second. Or a
             function, called with (what, share done) now and then.
-        cost_per_order : money, taken off the value of every future purchase.
-        cost_per_active_year : money for every year that somebody stays a customer, taken off as time goes by.
+        cost_per_order : money, subtracted from the value of every future purchase.
+        cost_per_active_year : money for every year in which a customer is active, subtracted continuously.
         acquisition_cost : money that each customer has cost; adds the columns past_value, net_clv,
             probability_profitable (that past and future value exceed the cost) and ltv_cac.
         inflation : effective, per year: spend and costs grow by it.
@@ -122,7 +122,7 @@ class CLV(Answers):
         Frame, one row per customer in the order of `rfm`: customer_id, probability_alive,
         expected_purchases (repeat purchases in (end, end + horizon]), expected_spend (per purchase),
         clv, and clv_lower, clv_upper, purchases_lower, purchases_upper unless `uncertainty` is None; last
-        value_at_risk, clv times the probability that the customer has gone already.
+        value_at_risk, clv times the probability that the customer has already dropped out.
         Without a model of spend, the money columns are left out.
         After `calibrate`, with uncertainty="customer", the ends of intervals are the recalibrated ones.
 
@@ -329,7 +329,7 @@ class CLV(Answers):
         escape_formulas: bool = False,
         **terms: Any,
     ) -> score_file.Scored:
-        """Value every customer of a table that need not fit in memory, and write the scores to a file.
+        """Predict the value of every customer of a table that need not fit in memory, and write the scores to a file.
 
         Parameters
         ----------
@@ -339,7 +339,7 @@ class CLV(Answers):
         horizon, terms : as in `predict`; margin, cost_per_order and acquisition_cost may be names of columns.
         rows_per_block : customers that are scored at a time, about a kilobyte each; default 250,000.
         force : predict from a fit that failed its diagnostics.
-        progress : as in `predict`; told after every block.
+        progress : as in `predict`; updated after every block.
         escape_formulas : in CSV, put an apostrophe before ids that begin with = + - @, a tab or a carriage return,
             which spreadsheets take for formulas. lifeworth reads them as they were. Default: a warning.
 
@@ -393,14 +393,14 @@ class CLV(Answers):
         futures: int = 10_000,
         covariates: Mapping[str, Any] | pd.DataFrame | None = None,
     ) -> pd.DataFrame:
-        """What a customer who is won today will be worth.
+        """Predict the value of a customer who is acquired now.
 
         Parameters
         ----------
         horizon : one, or several: each gets a row. Other arguments as in `predict`.
         first_purchase : whether the purchase the customer is won with counts. The model knows repeat purchases
             only, and takes the first for one like them: look whether first orders are larger or smaller.
-        futures : how many are played out for an interval.
+        futures : number of simulated futures for an interval.
         covariates : of the customer, such as {"channel": "web"}, where the model depends on them; or a frame, with a
             row for each kind of customer, whose columns then stand in the index before the horizon.
 
@@ -487,7 +487,7 @@ def fit_clv(
 ) -> CLV:
     """Fit a model of purchases (default BG/NBD) and a model of spend (default Gamma-Gamma).
 
-    An RFM table without money gives a model of purchases alone. Other arguments as in `BetaGeo().fit`.
+    An RFM table without amounts gives only a model of purchases. Other arguments as in `BetaGeo().fit`.
 
     Examples
     --------

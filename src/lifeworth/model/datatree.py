@@ -1,4 +1,4 @@
-"""A fit, and what it says of a table, as the groups that ArviZ reads."""
+"""A fit and its predictions of a table, as ArviZ groups."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ By = Literal["customer", "row"]
 _MADE_UP = 400
 _AGES = 13
 
-# A log likelihood of so many numbers takes 800 MB.
+# A log likelihood of this number of values takes 800 MB.
 _MOST_CELLS = 100_000_000
 
 
@@ -231,7 +231,7 @@ def _prior_spend(posterior: Posterior, rfm: RFM, interval: float, seed: int) -> 
     replicated = checks.replicate_spend(posterior, few.frequency.astype(np.float64), len(posterior), seed)
     nothing = np.zeros(1)
     mean = np.asarray(posterior.family.kernels.expected_spend_draws(posterior.matrix, nothing, nothing))[0]
-    # Over so many purchases a customer's mean is the customer's own.
+    # Above this number of purchases the sample mean is close to the customer's own mean.
     own = checks.replicate_spend(posterior, np.full(_MADE_UP, 1e6), len(posterior), seed + 1)
     low, high = np.quantile(own, [0.1, 0.9], axis=1)
     observed = float((used.frequency * _spend(used)).sum() / used.frequency.sum())
@@ -243,7 +243,7 @@ def _prior_spend(posterior: Posterior, rfm: RFM, interval: float, seed: int) -> 
 
 
 def _some(customers: int) -> npt.NDArray[np.int64]:
-    """Positions of at most so many customers as are made up, spread evenly."""
+    """Positions of at most the number of simulated customers, spread evenly."""
     wanted = min(customers, _MADE_UP)
     return (np.arange(wanted) * (customers / wanted)).astype(np.int64)
 

@@ -174,7 +174,7 @@ class Fit(FitData, Answers):
     def predictive_check(
         self, rfm: RFM, replicates: int = 100, interval: float = 0.9, seed: int = 0
     ) -> dict[str, pd.DataFrame]:
-        """Real customers beside those the model makes up: "frequency" and "recency", or "spend".
+        """Compare real with simulated customers: "frequency" and "recency", or "spend".
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class Fit(FitData, Answers):
         save_fit(self, path)
 
     def _in_given_order(self, given: Any, rfm: RFM, values: Array) -> Array:
-        """Values of the customers of `rfm`, in the order of the table it was made of by `_rfm`."""
+        """Values of the customers of `rfm`, in the order of the table from which `_rfm` was built."""
         if given is rfm or rfm.row_order is None:
             return values
         return np.asarray(values[np.argsort(rfm.row_order)])
@@ -347,7 +347,7 @@ class PurchaseFit(Fit):
 
         Raises
         ------
-        UsageError : a horizon that is no duration, or a table in another unit of time.
+        UsageError : a horizon that is not a duration, or a table in another time unit.
         FitError : the fit failed its diagnostics.
 
         Examples
@@ -515,7 +515,7 @@ class SpendFit(Fit):
 
 
 def new_customers(time_unit: TimeUnit | None, covariates: Sequence[Mapping[str, Any]]) -> RFM:
-    """An RFM table of customers who have just bought for the first time, with these covariates."""
+    """Build an RFM table of customers who have just made their first purchase, with these covariates."""
     n = len(covariates)
     nothing = np.zeros(n)
     return RFM(

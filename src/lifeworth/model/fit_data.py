@@ -75,7 +75,7 @@ class FitData:
             )
 
     def _rfm(self, rfm: Any) -> RFM:
-        """Any RFM table as an `RFM`: in the units that it says, or, where it says none, in those of the fit."""
+        """Convert an RFM table to `RFM`: in its own units, or, if it has none, in those of the fit."""
         if isinstance(rfm, RFM):
             return rfm
         if isinstance(rfm, str) and is_duration(rfm) and not Path(rfm).exists():

@@ -118,7 +118,7 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
 
 
 def with_record(tree: xarray.DataTree, fit: FitData) -> xarray.DataTree:
-    """A tree that says where its draws are from."""
+    """Add the origin of its draws to a tree."""
     tree.attrs[RECORD] = json.dumps(to_record(fit))
     return tree
 
@@ -147,7 +147,7 @@ def from_datatree(family: Family, tree: Any) -> FitData:
 
 
 def _group(tree: Any, name: str) -> Any:
-    """A group of a DataTree, or of ArviZ' older InferenceData, as a dataset; None where there is none."""
+    """A group of a DataTree, or of ArviZ' older InferenceData, as a dataset; None if it does not exist."""
     group = getattr(tree, name, None)
     return getattr(group, "dataset", group) if hasattr(group, "data_vars") else None
 

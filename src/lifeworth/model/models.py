@@ -95,7 +95,7 @@ class Model[F: Fit](Answers):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _design(self, rfm: RFM) -> Design:
-        """Who shares parameters: customers with the same covariates, where there are formulas."""
+        """The design: customers with the same covariates share parameters, if there are formulas."""
         if not self.formulas:
             return self.design
         rotate = {effect: _is_centred_normal(prior) for effect, prior in self._effect_priors.items()}
@@ -291,7 +291,7 @@ class Model[F: Fit](Answers):
         Parameters
         ----------
         rows : as `Family.rows` gives them.
-        source : units and account of the table they are of.
+        source : units and audit of the table from which they are.
         design : by whose groups the rows were brought together.
         """
         with watched(progress) as report:
@@ -432,7 +432,7 @@ class PurchaseModel(Model[PurchaseFit]):
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, time_unit: TimeUnit, currency: str | None = None) -> PurchaseFit:
-        """The draws of a fitted pymc-marketing model as a fit, judged anew.
+        """Convert the draws of a fitted pymc-marketing model to a fit, with new diagnostics.
 
         Parameters
         ----------
@@ -492,7 +492,7 @@ class SpendModel(Model[SpendFit]):
 
     @classmethod
     def from_pymc_marketing(cls, source: Any, currency: str | None = None) -> SpendFit:
-        """The draws of a fitted pymc-marketing model of spend (`GammaGammaModel`), or of its idata, judged anew.
+        """Convert the draws of a fitted pymc-marketing `GammaGammaModel`, or its idata, with new diagnostics.
 
         Raises
         ------
@@ -525,7 +525,7 @@ class BetaGeo(PurchaseModel):
 
 
 class ModifiedBetaGeo(PurchaseModel):
-    """MBG/NBD: BG/NBD whose customers may drop out at their first purchase too.
+    """MBG/NBD model: BG/NBD with dropout after the first purchase, too.
 
     Parameters, variables and default priors are those of `BetaGeo`. A customer without a repeat purchase may
     have left already, which suits shops where many never come back.

@@ -38,10 +38,10 @@ Array = npt.NDArray[np.float64]
 TARGETS = ("purchases", "value")
 # Probabilities at which the levels that hold are kept.
 PROBABILITIES = np.concatenate([np.arange(1, 100) / 100, [0.995, 0.999]])
-# Factors between past and window of 1 + 25 % are nothing unusual, and twice that is no wonder.
+# Factors of 1 + 25 % between past and window are common, and twice that is not rare.
 _DRIFT_SCALE = 0.25
 _DRIFT_SIZES = np.linspace(0.0, 3.0, 1501)
-# Horizons that differ by less than this from the windows learned from are taken for the same.
+# Horizons that differ by less than this from the windows used for recalibration are treated as equal.
 _SAME = 0.1
 
 
@@ -80,7 +80,7 @@ class Drift:
     ----------
     errors : (cut-offs,) log of what happened over what was expected.
     noise : (cut-offs,) variance of that log in the model's own draws.
-    windows : how many of the windows lie apart: errors of windows that overlap say the same thing twice.
+    windows : number of disjoint windows: errors of overlapping windows are not independent.
     """
 
     errors: Array
@@ -154,9 +154,9 @@ class Calibration:
     horizon : of the windows, as given; length : their mean, in time units.
     time_unit : of `length`.
     cutoffs : the cut-offs learned from.
-    windows : how many of their windows lie apart.
-    customers : target ("purchases", "value") -> Levels, where enough customers were judged.
-    totals : target -> Drift, where enough windows lie apart.
+    windows : number of disjoint windows among them.
+    customers : target ("purchases", "value") -> Levels, if enough customers were evaluated.
+    totals : target -> Drift, if there are enough disjoint windows.
     reasons : what could not be learned, and why; a sentence each.
     """
 
@@ -234,7 +234,7 @@ def recalibrated(
     frame: pd.DataFrame,
     totals: Totals | None,
 ) -> tuple[pd.DataFrame, Totals | None]:
-    """Replace the intervals of customers and of the total, whose expectations `factors` has corrected already."""
+    """Replace the intervals of customers and of the total; `factors` have already corrected the expectations."""
     calibration.check_length(terms.clock(rfm.time_unit, rfm.observation_end, rfm.period).length)
     if terms.uncertainty != "customer":
         return frame, totals

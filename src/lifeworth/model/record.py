@@ -1,4 +1,4 @@
-"""A fit as plain values, and back: what is saved beside its draws, with every value checked on the way in."""
+"""Conversion of a fit to plain values and back: what is saved in addition to its draws, validated when it is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COUNTS = ("rows_in", "rows_used", "refunds", "customers", "customers_left_out")
 
 
 def to_record(fit: FitData) -> dict[str, Any]:
-    """Everything of a fit but its draws, as values that JSON knows; no customers, and no examples of their rows."""
+    """A fit without its draws, as JSON values; it contains no customers, and no examples of their rows."""
     origin = fit.origin
     priors: Any = origin.priors
     if isinstance(priors, Mapping):
@@ -208,7 +208,7 @@ def _number(value: Any) -> Any:
 
 
 def _is_date(value: Any) -> bool:
-    if not isinstance(value, str) or not value[:4].isdecimal():  # pandas knows "now" as a date as well
+    if not isinstance(value, str) or not value[:4].isdecimal():  # pandas accepts "now" as a date as well
         return False
     try:
         return pd.Timestamp(value).tz is None

@@ -1,4 +1,4 @@
-"""Scoring from file to file: block by block, so that memory does not grow with the number of customers."""
+"""Scoring from file to file, block by block, so that memory does not grow with the number of customers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def score(
 
 
 def _blocks(purchases: FitData, source: Any, rows: int) -> tuple[Iterator[tuple[pd.DataFrame, RFM]], int | None]:
-    """RFM tables of so many rows, each with all its columns, and how many rows there are, where that is known."""
+    """RFM tables of the given number of rows, each with all its columns, and the total number of rows, if known."""
     unit = purchases.time_unit
     if isinstance(source, (str, Path, Files)):
         files = find_files(source)
@@ -138,7 +138,7 @@ def _to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
 
 
 def _column(frame: pd.DataFrame, value: Any) -> Any:
-    """A column by customer, where a name is given; numbers as they are."""
+    """Values by customer if a column is named; numbers are returned unchanged."""
     if not isinstance(value, str):
         return value
     if value == "customer_id":

@@ -108,7 +108,7 @@ def _read_parts(folder: Path) -> SavedParts:
 def refuse_to_replace(path: Path) -> None:
     """Raise a `SourceError` unless a saved model, an empty folder or nothing is where a model is to be written.
 
-    The folder is replaced as a whole: one that holds other files beside the model is refused too.
+    The folder is replaced as a whole: one that contains other files is refused too.
     """
     try:
         read_folder(path, lambda folder: _refuse_others(folder, path))

@@ -27,7 +27,7 @@ Progress = Callable[[str, float], None]
 
 # A block holds no more customers than that.
 _CUSTOMERS_PER_BLOCK = 50_000
-# Sums over the customers of a block are made of so many pieces, whatever the machine: the same on one core or many.
+# Sums over the customers of a block have this number of pieces on every machine: the same on one core or many.
 _PIECES, _SUMS = 16, 10_000_000
 
 
@@ -40,7 +40,7 @@ def predict_value(
     groups: Any = None,
     shifts: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[pd.DataFrame, Totals | None]:
-    """Value every customer, block by block; memory is bounded by the block, not by the table.
+    """Predict the value of every customer, block by block; memory is bounded by the block, not by the table.
 
     `shifts` are factors of expected purchases and of what they bring (see `Calibration.shifts`). Numbers of purchases
     in a customer's futures stay whole; their sums over customers are multiplied.
@@ -122,7 +122,7 @@ class _Engine:
                     "acquisition_cost is set against all a customer brings, past and future, and this RFM table does "
                     "not hold past_spend: make it with rfm_summary, or give it that column."
                 )
-            # The purchase that a customer is won with is made in the horizon where it is made now.
+            # The first purchase of a new customer is counted in the horizon if it is made now.
             orders = self.futures.x + 1 - terms.at_once
             self.past = rfm.past_spend * self.margin - self.cost_per_order * orders
             self.cost = per_customer(terms.acquisition_cost, rfm, "acquisition_cost")
@@ -153,7 +153,7 @@ class _Engine:
         n = len(columns.x)
         alike: list[npt.NDArray[Any]] = [columns.t_x, columns.T, columns.x]
         alike += [group for group in (columns.spend_group, columns.group) if len(group) > 1]
-        # Customers alike are told apart by their key, so that sums do not depend on the order of the table.
+        # Customers are identified by a key, so that sums do not depend on the order of the table.
         order = np.lexsort((columns.keys, *alike))
         new = np.ones(n, dtype=bool)
         new[1:] = False
@@ -331,7 +331,7 @@ def _of_some(terms: Terms, rfm: RFM, rows: slice) -> Terms:
 
 
 def _of(values: Array, rows: npt.NDArray[np.int64]) -> Array:
-    """The numbers of some customers: their own, or everybody's."""
+    """The values of some customers: individual ones, or those shared by all."""
     return values[rows] if len(values) > 1 else np.broadcast_to(values, len(rows))
 
 

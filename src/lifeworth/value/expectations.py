@@ -17,7 +17,7 @@ from lifeworth.value.terms import Clock
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-# Matrices of so many numbers at a time, 32 MB each.
+# Matrices of this number of values at a time, 32 MB each.
 CELLS_PER_BLOCK = 4_000_000
 
 
@@ -39,7 +39,7 @@ class Histories:
 
     @cached_property
     def lines(self) -> Distinct:
-        """Distinct numbers of purchases by group of spend: what expected spend depends on beside mean spend."""
+        """Distinct numbers of purchases by group of spend, on which expected spend depends, with mean spend."""
         return Distinct.of(self.spend_group, self.x)
 
     @cached_property
@@ -70,7 +70,7 @@ class Expectations:
     timed: bool
 
     def means(self, rows: Histories, line: Array) -> tuple[Array, Array]:
-        """P(alive), (rows,), and what makes the expected value of rows, (rows, 5, periods), means over draws.
+        """P(alive), (rows,), and the terms of the expected value of rows, (rows, 5, periods), means over draws.
 
         That is purchases discounted, the same times intercept and times slope of spend (`line`, (lines, 2, draws)),
         purchases not discounted, and discounted time as a customer, where that costs something.

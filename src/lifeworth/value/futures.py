@@ -58,7 +58,7 @@ class Futures:
         Parameters
         ----------
         purchases, spend : posteriors; of spend, one whose draws have a mean. Without it a purchase is worth one.
-        pick : (runs,), the draws of purchases to play, going round where there are fewer.
+        pick : (runs,), the draws of purchases to simulate, repeated if there are fewer.
         spend_pick : the draws of spend; default, `pick`.
         """
         from lifeworth.kernels.models.futures import future_rows

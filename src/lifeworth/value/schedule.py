@@ -56,7 +56,7 @@ class Schedule:
         return times
 
     def enough(self, values: Array) -> npt.NDArray[np.bool_]:
-        """Whether so many times are enough, given values (rows, nodes) at them."""
+        """Whether the number of nodes is sufficient, given values (rows, nodes) at them."""
         if self.plain:
             return np.ones(len(values), dtype=bool)
         coefficients = np.abs(values @ _coefficients(self.nodes))

@@ -1,4 +1,4 @@
-"""The terms a value is computed on: horizon, rates, margin and costs, and how its uncertainty is told."""
+"""Terms of a valuation: horizon, rates, margin and costs, and the kind of uncertainty."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOREVER = "forever"
 PER_CUSTOMER_TERMS = ("margin", "cost_per_order", "cost_per_active_year", "acquisition_cost")
 # More money than any customer costs, in any currency: sums over customers and orders stay finite far beyond it.
 MOST_MONEY = 1e15
-# After so many halvings by the discount rate nothing is left: exp(-45) = 3e-20, exp(-10) = 5e-5.
+# At this discount exponent nothing is left: exp(-45) = 3e-20, exp(-10) = 5e-5.
 _FOREVER_EXPECTED, _FOREVER_SIMULATED = 45.0, 10.0
 
 
@@ -40,15 +40,15 @@ class Terms:
     discount_rate : effective, per year (0.1 is 10 % a year).
     margin : share of spend that is value.
     cost_per_order : money, for every future purchase.
-    cost_per_active_year : money, for every year that somebody stays a customer, paid as time goes by.
+    cost_per_active_year : money, for every year in which a customer is active, paid continuously.
     acquisition_cost : money, paid for each customer; None: not asked about.
     inflation : effective, per year: spend and costs grow by it.
     interval : probability that intervals hold, in (0, 1).
     uncertainty : "customer" (what the customer will do), "mean" (how sure the expectation is) or None.
     seed : of the random draws; they belong to the customer's id.
-    period : tell totals apart by periods of this length, such as "M"; None: all in one.
-    at_once : purchases made now, before those in the horizon: 1 for customers who are just being won.
-    futures : least number of futures that are played out for an interval of the customer.
+    period : length of the periods for which totals are computed, such as "M"; None: one total.
+    at_once : purchases made now, before those in the horizon: 1 for new customers.
+    futures : least number of simulated futures for an interval of the customer.
     """
 
     horizon: str | float
@@ -128,12 +128,12 @@ class Clock:
     Attributes
     ----------
     length : of the horizon.
-    decay : continuous discount rate per time unit, inflation taken off.
+    decay : continuous discount rate per time unit, net of inflation.
     edges : (periods + 1,), from 0 to the length.
     time_unit : what it is counted in.
     observation_end : first instant of the last period observed, after which it starts; None: not known.
     period : the length of that period; None: a day.
-    simulated : up to where futures are played out; less than the length only where that is for ever.
+    simulated : the length for which futures are simulated; less than the length only if that is infinite.
     """
 
     length: float
@@ -167,7 +167,7 @@ class Clock:
 
     @property
     def played(self) -> float:
-        """The length that futures are played out to."""
+        """The length for which futures are simulated."""
         return self.simulated if self.endless else self.length
 
 

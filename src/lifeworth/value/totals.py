@@ -136,11 +136,11 @@ class Totals:
 
     @property
     def has_value(self) -> bool:
-        """Whether there is a model of spend: without one there is no value to speak of."""
+        """Whether there is a model of spend; without one there is no value."""
         return not math.isnan(self.means_of_value.sum())
 
     def to_pandas(self) -> pd.DataFrame:
-        """Rows purchases and value, of each group where there are groups; columns expected, lower, upper."""
+        """Rows purchases and value, by group if there are groups; columns expected, lower, upper."""
         tables: list[pd.DataFrame] = []
         for g in range(len(self.groups)):
             rows = {"purchases": asdict(self._of(self.draws_of_purchases[g], self.means_of_purchases[g]))}
