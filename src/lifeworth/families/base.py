@@ -124,7 +124,7 @@ class Family:
         return [
             *(f"kernels: {name} is missing." for name in self._missing_kernels()),
             *self._contradictions(),
-            *(f"slots: nothing says where {name} comes from." for name in self._without_slot()),
+            *(f"slots: no slot defines {name}." for name in self._without_slot()),
         ]
 
     def _missing_kernels(self) -> list[str]:
@@ -149,7 +149,7 @@ class Family:
                 found.append(f"{field}: {name} is not a parameter with the dimension {dimension}.")
         allowed = {"none", self.statistic.dimension}
         found += [
-            f"effects: {effect} changes {name}, which is no parameter."
+            f"effects: {effect} changes {name}, which is not a parameter."
             for effect, link in self.effects.items()
             for name in link.parameters
             if name not in dimensions

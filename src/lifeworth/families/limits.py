@@ -49,8 +49,8 @@ class Limit:
 def _alike(one: str, other: str, formula: str, shared: str) -> tuple[str, str]:
     return (
         f"{one} and {other} grow together without limit, while {formula} stays at {{known:.3g}}",
-        "The data do not show that customers differ here, and the limit is taken, where all customers share "
-        f"{shared}; {one} and {other} themselves have no meaning.",
+        "The data do not show that customers differ here, and the limit is used, in which all customers share "
+        "{shared}; {one} and {other} themselves have no meaning.",
     )
 
 
@@ -89,19 +89,20 @@ DROPOUT_AT_ONCE_OR_NEVER = Limit(
     Variable("phi_dropout", "unit"),
     lambda values, scale, near: {"a": values["phi_dropout"] / near, "b": (1.0 - values["phi_dropout"]) / near},
     "a and b go to 0 together, while a / (a + b) stays at {known:.3g}",
-    "The data do not show chances to drop out between 0 and 1, and the limit is taken, where a customer either drops "
-    "out at the first opportunity or never does; a and b themselves have no meaning.",
+    "The data do not show probabilities to drop out between 0 and 1, and the limit is used, in which a customer "
+    "drops out either at the first opportunity or never; a and b themselves have no meaning.",
     _share,
 )
 _NOBODY_LEAVES = (
-    "These data do not show that anyone has left, and the likelihood is highest where nobody ever does. "
-    "Nothing is predicted from that: use the default priors, which allow for customers who have left unnoticed."
+    "These data do not show that any customer has left, and the likelihood is highest if no customer ever does, "
+    "from which nothing can be predicted: use the default priors, which allow for customers who have left "
+    "unnoticed."
 )
 NO_DROPOUT_CHANCE = Limit(
     ("a", "b"),
     None,
     lambda values, scale, near: {"a": 1.0 / near, "b": 1.0},
-    "a / (a + b), the mean chance to drop out after a purchase, goes to 0",
+    "a / (a + b), the mean probability to drop out after a purchase, goes to 0",
     _NOBODY_LEAVES,
     _share,
     answers=False,

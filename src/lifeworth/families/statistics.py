@@ -98,8 +98,8 @@ def _typical_time(frequency: Integers, recency: Floats, T: Floats, counts: Integ
     repeats, customers = int((frequency * counts).sum()), int(counts.sum())
     if repeats == 0:
         raise DataError(
-            f"None of the {customers:,} customers bought a second time, so the data cannot say how often customers "
-            "come back: wait for repeat purchases, or look at a longer time."
+            f"No customer of {customers:,} bought a second time, so that the rate of repeat purchases cannot be "
+            "estimated: wait for repeat purchases, or use a longer period."
         )
     _refuse_one(customers)
     # Sums over distinct rows: they do not depend on the order of customers, nor on who brought the rows together.
@@ -118,8 +118,7 @@ def _typical_spend(frequency: Integers, monetary_value: Floats, counts: Integers
     customers = int(counts.sum())
     if customers == 0:
         raise DataError(
-            "None of the customers has a repeat purchase with a positive amount, so a model of spend has nothing to "
-            "learn from."
+            "No customer has a repeat purchase with a positive amount, so that a model of spend cannot be fitted."
         )
     x, z, n = frequency.astype(np.float64), monetary_value, counts
     _refuse_one(customers)
@@ -136,8 +135,8 @@ def _repeat_customers(table: Any) -> npt.NDArray[np.bool_]:
     told: npt.NDArray[np.bool_] = (table.frequency > 0) & (table.monetary_value >= 0)
     if not (told & (table.monetary_value > 0)).any():
         raise DataError(
-            f"None of the {len(told):,} customers has a repeat purchase with a positive amount, "
-            "so a model of spend has nothing to learn from."
+            f"No customer of {len(told):,} has a repeat purchase with a positive amount, so that a model of spend "
+            "cannot be fitted."
         )
     return told
 

@@ -44,7 +44,7 @@ def clv_card(clv: CLV) -> str:
         if fit is not None:
             parts += [cards.heading(fit.family.label, _mark(fit)), _body(fit)]
     if clv.spend is None:
-        parts.append(cards.note("No model of spend: purchases are foretold, and no values."))
+        parts.append(cards.note("No model of spend: only purchases are predicted, no values."))
     if clv.calibration is not None:
         parts += [cards.heading("Recalibrated by past cut-offs"), _learned(clv.calibration)]
     title = "Customer lifetime value" if clv.spend is not None else "Future purchases"
@@ -72,7 +72,9 @@ def _learned(calibration: Calibration) -> Markup:
         )
     return cards.join(
         [
-            cards.note(f"{len(cutoffs)} cut-offs{span}; {calibration.windows} windows of {calibration.horizon} apart."),
+            cards.note(
+                f"{len(cutoffs)} cut-offs{span}; {calibration.windows} disjoint windows of {calibration.horizon}."
+            ),
             cards.table(["", "intervals"], rows) if rows else "",
             *(cards.note(reason, "careful") for reason in calibration.reasons),
         ]
@@ -99,7 +101,7 @@ def _mark(fit: Fit) -> Markup:
 
 def _facts(fit: Fit) -> list[str]:
     draws, origin = len(fit.posterior), fit.origin
-    how = {"given": "parameters as given", "map": "the mode alone"}.get(
+    how = {"given": "parameters as given", "map": "only the mode"}.get(
         fit.diagnostics.method, f"{draws:,} draws by {fit.diagnostics.how}"
     )
     end = "" if origin.observation_end is None else f" up to {origin.observation_end:%Y-%m-%d}"

@@ -216,7 +216,9 @@ class CLV(Answers):
             period=period,
         )[1]
         if totals is None:
-            raise UsageError('predict_total needs uncertainty="customer" or "mean": totals are made of draws.')
+            raise UsageError(
+                'predict_total needs uncertainty="customer" or "mean", because totals are computed from draws.'
+            )
         return totals
 
     def predict_both(

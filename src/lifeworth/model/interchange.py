@@ -95,8 +95,8 @@ def from_pymc_marketing(family: Family, source: Any, time_unit: TimeUnit | None,
     apart = [name for name in family.parameters if name not in shared]
     if apart:
         raise UsageError(
-            f"This {family.label} model has covariates ({', '.join(apart)} differ from customer to customer), which "
-            "cannot be carried over: fit it without them."
+            f"This {family.label} model has covariates ({', '.join(apart)} differ between customers), which "
+            "cannot be converted: fit it without them."
         )
     samples = {str(name): _numbers(posterior[name]) for name in shared}
     parameters = {name: samples[name].ravel() for name in family.parameters}

@@ -296,7 +296,7 @@ class Model[F: Fit](Answers):
         """
         with watched(progress) as report:
             if rows.free is not None and len(rows.group) > 1 and not rows.covariates:
-                raise UsageError(f"{self.family.label} takes free orders and groups of customers apart only.")
+                raise UsageError(f"Only {self.family.label} supports free orders and groups of customers.")
             used = rows.paid
             found = infer(self.family, used, self._parametrisation, method, draws, seed, report)
             if rows.free is not None:

@@ -188,8 +188,8 @@ class Calibration:
         )
         learned = f"{', '.join(self.customers) or 'nothing'} of customers; totals: {told or 'nothing'}"
         return (
-            f"Calibration of {self.model} by {len(self.cutoffs)} cut-offs ({span}; {self.windows} windows apart) of "
-            f"{self.horizon!r}: {learned}"
+            f"Recalibration of {self.model} by {len(self.cutoffs)} cut-offs ({span}; {self.windows} disjoint "
+            f"windows) of {self.horizon!r}: {learned}"
         )
 
     def _repr_html_(self) -> str:

@@ -141,8 +141,8 @@ def _family(read: _Reader) -> Family:
     names = read("parameters", lambda value: isinstance(value, list) and _are_texts(value))
     if set(names) != set(family.parameters):
         raise DataError(
-            f"{read.where} is damaged: it says it holds a model of {family.label}, whose parameters are "
-            f"{', '.join(family.parameters)}, and holds {', '.join(names) or 'none'}."
+            f"{read.where} is damaged: it names {family.label}, whose parameters are "
+            f"{', '.join(family.parameters)}, and contains {', '.join(names) or 'none'}."
         )
     return family
 

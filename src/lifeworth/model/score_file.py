@@ -125,8 +125,8 @@ def _agreeing(tables: Iterable[RFM]) -> Iterator[RFM]:
             names = [field.name for field in fields(own) if getattr(own, field.name) != getattr(first, field.name)]
             values = [" and ".join(str(getattr(one, name)) for name in names) for one in (first, own)]
             raise DataError(
-                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, and "
-                f"{values[1]} in block {number}; score them apart."
+                f"The blocks are not parts of one RFM table: {' and '.join(names)} is {values[0]} in the first, "
+                f"and {values[1]} in block {number}; score them separately."
             )
         yield table
 

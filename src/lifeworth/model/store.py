@@ -127,8 +127,8 @@ def _refuse_others(folder: Path, shown: Path) -> None:
     others = sorted(name for name in inside - _WRITTEN if not Path(name).name.startswith("."))
     if others:
         raise SourceError(
-            f"{shown} holds {others[0]!r} beside a saved model, and all of the folder would be replaced: move it, or "
-            "choose another folder for the model."
+            f"{shown} contains {others[0]!r} in addition to a saved model, and the whole folder would be "
+            "replaced: move it, or choose another folder for the model."
         )
 
 
@@ -179,7 +179,7 @@ def _read_fit(folder: Path) -> tuple[FitData, str | None]:
         raise DataError(f"{folder} is damaged: {_DRAWS} is missing.")
     content = _bytes(path)
     if record.get("checksum") != _checksum(content):
-        raise DataError(f"{path} is damaged: its content is not what {_SPEC} says it is.")
+        raise DataError(f"{path} is damaged: its content differs from what {_SPEC} records.")
     columns = _read_draws(content, path)
     stats = {name.removeprefix(_STATS): values for name, values in columns.items() if name.startswith(_STATS)}
     samples = _grouped({name: values for name, values in columns.items() if not name.startswith(_STATS)}, path)

@@ -115,7 +115,7 @@ class _Engine:
         self.threshold, self.past = np.array([np.inf]), np.zeros(1)
         costs = terms.acquisition_cost is not None or self.timed or bool(np.any(self.cost_per_order != 0))
         if spend is None and costs:
-            raise UsageError("Costs are set against value, and without a model of spend there is none.")
+            raise UsageError("Costs are subtracted from value, and without a model of spend there is no value.")
         if terms.acquisition_cost is not None:
             if rfm.past_spend is None:
                 raise DataError(

@@ -111,7 +111,7 @@ class Terms:
                     "counts as much as today. Give a discount_rate, or a finite horizon."
                 )
             if self.period is not None:
-                raise UsageError('horizon="forever" has no last period: give a finite horizon to tell periods apart.')
+                raise UsageError('horizon="forever" has no last period: give a finite horizon to use period.')
             expected, simulated = (tail / decay for tail in (_FOREVER_EXPECTED, _FOREVER_SIMULATED))
             return Clock(expected, decay, np.array([0.0, expected]), time_unit, observation_end, period, simulated)
         length = horizon_length(self.horizon, time_unit, observation_end, period=period)

@@ -196,7 +196,7 @@ class Totals:
         Frame, a row per period: end and probability.
         """
         if not self.has_value:
-            raise UsageError("Without a model of spend there is no value that could pay a cost back.")
+            raise UsageError("Without a model of spend there is no value, and therefore no payback.")
         if not isinstance(cost, (int, float, np.number)) or not 0 <= cost <= sys.float_info.max:
             raise UsageError(f"cost={described(cost)} must be an amount of money of at least 0.")
         paid = self.draws_of_value.sum(axis=0).cumsum(axis=0) >= cost
