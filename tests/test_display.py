@@ -228,7 +228,7 @@ def test_calibrations_show_what_was_learned(clv):
     assert learned.calibration is not None
     said = Page(learned.calibration._repr_html_()).words
     assert "Calibration of bg_nbd" in said
-    assert f"4 cut-offs, {bt.cutoffs[0]:%Y-%m-%d} to {bt.cutoffs[3]:%Y-%m-%d}; 4 windows of 6W apart" in said
+    assert f"4 cut-offs, {bt.cutoffs[0]:%Y-%m-%d} to {bt.cutoffs[3]:%Y-%m-%d}; 4 disjoint windows of 6W" in said
     size = 100 * learned.calibration.totals["purchases"].size
     assert f"with a drift of ± {size:.0f} % between past and window" in said
     assert "expectations multiplied by" in Page(learned._repr_html_()).words

@@ -188,7 +188,7 @@ def test_a_model_with_covariates_of_theirs_is_refused(few):
     names = [variable.name for variable in (*built.free_RVs, *built.deterministics)]
     theirs.idata = theirs.set_idata_attrs(_tree(**{name: _draws(2, 20, *sizes[name]) for name in names}))
     assert sizes["a"] == [20]
-    with pytest.raises(UsageError, match=r"covariates \(a, b differ from customer to customer\)"):
+    with pytest.raises(UsageError, match=r"covariates \(a, b differ between customers\)"):
         lw.BetaGeo.from_pymc_marketing(theirs, time_unit="W")
 
 

@@ -92,8 +92,8 @@ def test_an_ordinary_table_has_no_ridge():
 @pytest.mark.parametrize(
     ("model", "path"),
     [
-        (lw.BetaGeo, r"a / \(a \+ b\), the mean chance to drop out after a purchase, goes to 0"),
-        (lw.ModifiedBetaGeo, r"a / \(a \+ b\), the mean chance to drop out after a purchase, goes to 0"),
+        (lw.BetaGeo, r"a / \(a \+ b\), the mean probability to drop out after a purchase, goes to 0"),
+        (lw.ModifiedBetaGeo, r"a / \(a \+ b\), the mean probability to drop out after a purchase, goes to 0"),
         (lw.ParetoNBD, "s / beta, the mean dropout rate, goes to 0"),
     ],
 )
@@ -101,7 +101,7 @@ def test_data_without_dropout_are_refused_and_it_is_said_why(model, path):
     """Here the chance to drop out itself goes to 0; a model in which nobody ever leaves answers nothing."""
     steady = {"frequency": [5] * 20, "recency": [5.0] * 20, "T": [5.0] * 20}
     rfm = lw.RFM.from_frame(pd.DataFrame({"customer_id": range(20), **steady}), "W")
-    with pytest.raises(FitError, match=f"no maximum was found.*{path}.*do not show that anyone has left"):
+    with pytest.raises(FitError, match=f"no maximum was found.*{path}.*do not show that any customer has left"):
         model(priors="flat").fit(rfm, method="map")
     with pytest.raises(FitError, match=path):
         model(priors="flat").fit(rfm, method="laplace")
@@ -182,7 +182,7 @@ def test_an_office_supply_log_in_which_nobody_has_left_yet(office, model, end):
     """Its likelihood rises as dropout goes to 0, from every start."""
     rfm = lw.rfm_summary(office[office["date"] <= end], customer_id="cust", amount=None, observation_end=end)
     model = model(priors="flat")
-    with pytest.raises(FitError, match=r"goes to 0\. These data do not show that anyone has left"):
+    with pytest.raises(FitError, match=r"goes to 0\. These data do not show that any customer has left"):
         model.fit(rfm, method="map")
     rows = model.family.rows(rfm)
     highest = find_highest(model.family, rows, model._parametrisation)
@@ -197,7 +197,7 @@ def test_an_office_supply_log_in_which_customers_leave_at_once_or_never(office, 
     model = lw.BetaGeo(priors="flat")
     fit = model.fit(rfm, method="map")
     assert f"a and b go to 0 together, while a / (a + b) stays at {known}" in fit.diagnostics.reasons[-1]
-    assert "either drops out at the first opportunity or never does" in fit.diagnostics.reasons[-1]
+    assert "drops out either at the first opportunity or never" in fit.diagnostics.reasons[-1]
     target = Target(model.family, model.family.rows(rfm), model._parametrisation, on_line=False)
     position = np.log([fit.draws[name][0] for name in ("r", "alpha", "a", "b")])
     value, _ = target.gradient(position)

@@ -48,7 +48,7 @@ class DataError(LifeworthError, ValueError):
     ...     lw.BetaGeo().fit(lw.RFM.from_frame(once, time_unit="W"))
     ... except lw.DataError as error:
     ...     print(str(error).partition(",")[0])
-    None of the 2 customers bought a second time
+    No customer of 2 bought a second time
     """
 
     exit_code = 3

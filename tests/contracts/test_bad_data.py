@@ -39,7 +39,7 @@ NEVER_AGAIN = {"frequency": [0] * 4, "recency": [0.0] * 4, "monetary_value": [0.
 NO_TIME = {"frequency": [1, 0, 0, 1], "recency": [0.0] * 4, "T": [0.0] * 4}
 # What each kind of model says to tables that are no lie but hold nothing to learn from; None: it can learn.
 IN_THE_ROOM = {
-    "all bought once": (NEVER_AGAIN, {"purchases": "bought a second time", "spend": "nothing to learn from"}),
+    "all bought once": (NEVER_AGAIN, {"purchases": "bought a second time", "spend": "cannot be fitted"}),
     "no time": (NO_TIME, {"purchases": "T is 0 for all", "spend": None}),
     "spends of zero": ({"monetary_value": [0.0] * 4}, {"purchases": None, "spend": "with a positive amount"}),
     "all spend alike": ({"monetary_value": [9.0, 9.0, 0.0, 9.0]}, {"purchases": None, "spend": "exactly 9"}),

@@ -106,7 +106,7 @@ def test_what_a_family_lacks_is_named():
     assert wrong.lacking() == [
         "kernels: PARAMETERS is 2, and 1 are defined.",
         "time_parameter: a is not a parameter with the dimension time.",
-        "slots: nothing says where a comes from.",
+        "slots: no slot defines a.",
     ]
     eager = replace(FAMILIES["pareto_nbd"], clock=True)
     assert eager.lacking() == [
