@@ -99,7 +99,7 @@ def test_a_family_has_all_that_is_relied_upon(family):
 
 def test_what_a_family_lacks_is_named():
     found = FIVE.lacking()
-    assert "kernels: play is missing." in found and "kernels: survival_draws is missing." in found
+    assert "kernels: draw_future is missing." in found and "kernels: survival_draws is missing." in found
     assert not any("log_likelihood" in sentence for sentence in found)
     assert TIMELESS.lacking() == []
     wrong = replace(TIMELESS, definitions=TIMELESS.definitions[:1], slots=(), time_parameter="a", clock=True)

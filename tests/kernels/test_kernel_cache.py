@@ -135,7 +135,7 @@ def test_kernels_that_a_factory_makes_are_cached_by_family(package):
 
 def test_a_closure_without_a_home_is_refused():
     factor = 2.0
-    with pytest.raises(TypeError, match="home"):
+    with pytest.raises(TypeError, match="owner"):
         _jit.njit(lambda x: x * factor)
 
 

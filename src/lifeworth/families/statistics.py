@@ -174,7 +174,7 @@ RECENCY_FREQUENCY = Statistic(
         "expected_purchases_alive_draws",
         "fill_begin",
         "make_memory",
-        "play",
+        "draw_future",
         "probability_alive",
         "probability_alive_draws",
         "probability_no_purchase_draws",
@@ -199,7 +199,7 @@ SPEND = Statistic(
         "simulate_amounts",
         "simulate_mean_amounts",
         "simulate_spend_total",
-        "spread",
+        "amount_hyperparameters",
     ),
     missing=", which a model of spend needs: name the column of amounts when you make it.",
 )

@@ -5,7 +5,7 @@ file's function would go on running the old machine code after that other file w
 carries the stamp of its own package and of the modules that both packages share, so that an edit of any of them
 compiles it again. Nothing of numba's own is changed: functions that users compile themselves are cached as ever.
 
-Some kernels are made by a function that several families call (`purchase_rows`). Each is given a home, the
+Some kernels are made by a function that several families call (`purchase_rows`). Each is given an owner, the
 family's module, and is cached under that name: two families never share a file. A kernel made for two families
 lives with the first, under the names of both: "lifeworth.kernels.models.bg_nbd:gamma_gamma".
 """
@@ -155,23 +155,23 @@ class _SourcesCache(FunctionCache):  # type: ignore[misc]
         """Signature, machine, name and bytecode.
 
         numba adds what a closure holds, and a compiled function there looks new to it in every process. What
-        ours hold follows from their home, which is in their name, and from the sources.
+        ours hold follows from their owner, which is in their name, and from the sources.
         """
         function = self._py_func
         code = hashlib.sha256(function.__code__.co_code).hexdigest()
         return sig, codegen.magic_tuple(), function.__module__, function.__qualname__, code
 
 
-def _dispatcher(function: Callable[..., Any], *, home: str | None = None, **options: Any) -> Any:
+def _dispatcher(function: Callable[..., Any], *, owner: str | None = None, **options: Any) -> Any:
     """Return numba's dispatcher with the project's options and cache."""
-    if home is not None:
+    if owner is not None:
         # numba names files by qualified name, and by the file that a function was written in.
-        module, _, partner = home.partition(":")
+        module, _, partner = owner.partition(":")
         names = [module.rpartition(".")[2], partner, function.__name__]
         function.__module__ = module
         function.__qualname__ = ".".join(filter(None, names))
     elif function.__closure__ is not None:
-        raise TypeError(f"{function.__qualname__} closes over values, so its cache needs a home of its own.")
+        raise TypeError(f"{function.__qualname__} closes over values, so its cache needs an owner.")
     dispatcher = numba.njit(**_OPTIONS, **options)(function)
     # Where neither the package's folder nor the user's can be written, every process compiles for itself.
     with contextlib.suppress(RuntimeError):
@@ -199,11 +199,11 @@ def inner[F: Callable[..., Any]](function: F) -> F:
     return cast(F, _dispatcher(function, no_cpython_wrapper=True))
 
 
-def inner_at[F: Callable[..., Any]](home: str) -> Callable[[F], F]:
-    """`inner`, for a function made for one family, whose module is its home."""
+def inner_at[F: Callable[..., Any]](owner: str) -> Callable[[F], F]:
+    """`inner`, for a function made for one family, whose module is its owner."""
 
     def decorate(function: F) -> F:
-        return cast(F, _dispatcher(function, home=home, no_cpython_wrapper=True))
+        return cast(F, _dispatcher(function, owner=owner, no_cpython_wrapper=True))
 
     return decorate
 
@@ -216,15 +216,15 @@ class RowFunction[F: Callable[..., Any]](Protocol):
     dispatcher: Any
 
 
-def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, home: str | None = None) -> Callable[[F], F]:
+def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, owner: str | None = None) -> Callable[[F], F]:
     """Compile a function over customers, for one signature only, on its first call.
 
     Other dtypes and layouts are refused with numba's TypeError instead of being compiled silently. A function
-    made for one family names that family's module as its home.
+    made for one family names that family's module as its owner.
     """
 
     def decorate(function: F) -> F:
-        dispatcher = _dispatcher(function, parallel=parallel, home=home)
+        dispatcher = _dispatcher(function, parallel=parallel, owner=owner)
 
         compiled = False  # to ask the dispatcher takes it a while, for a small table as long as the work itself
 

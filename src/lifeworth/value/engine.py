@@ -182,14 +182,16 @@ class _Engine:
 
     def _work(self, block: _Block) -> None:
         lines = block.histories.lines
-        line = self._line(block.histories.x[lines.first], lines.group)
-        alive, flows = self.expectations.means(block.histories, line)
+        spend_coefficients = self._spend_coefficients(block.histories.x[lines.first], lines.group)
+        alive, flows = self.expectations.means(block.histories, spend_coefficients)
         flows[:, 3] *= self.of_purchases
         out, rows, row = self.columns, block.rows, block.row
         of_line = lines.inverse[row]
         out["probability_alive"][rows] = alive[row]
         out["expected_purchases"][rows] = flows[:, 3].sum(axis=1)[row]
-        out["expected_spend"][rows] = line[:, 0].mean(axis=1)[of_line] + block.z * line[:, 1].mean(axis=1)[of_line]
+        out["expected_spend"][rows] = (
+            spend_coefficients[:, 0].mean(axis=1)[of_line] + block.z * spend_coefficients[:, 1].mean(axis=1)[of_line]
+        )
         margin, per_order, per_time = (_of(v, rows) for v in (self.margin, self.cost_per_order, self.cost_per_time))
         spent = flows[row, 1] + block.z[:, None] * flows[row, 2]
         value = margin[:, None] * spent - per_order[:, None] * flows[row, 0]  # (customers, periods)
@@ -207,23 +209,23 @@ class _Engine:
             np.broadcast_arrays(margin, per_order, per_time, _of(self.threshold, rows), float(self.terms.at_once))
         )
         if self.terms.uncertainty == "customer":
-            self._play(block, terms, part)
+            self._simulate(block, terms, part)
         elif self.terms.uncertainty == "mean":
-            self._spread(block, terms, part, line)
+            self._spread(block, terms, part, spend_coefficients)
 
-    def _line(self, x: Array, group: Indices) -> Array:
+    def _spend_coefficients(self, x: Array, group: Indices) -> Array:
         """Intercept and slope in mean spend of expected spend, (xs, 2, draws)."""
         if self.spend is None:
-            line = np.zeros((len(x), 2, self.draws))
-            line[:, 0] = 1.0
-            return line
+            spend_coefficients = np.zeros((len(x), 2, self.draws))
+            spend_coefficients[:, 0] = 1.0
+            return spend_coefficients
         kernel, theta = self.spend.family.kernels.expected_spend_draws, self.futures.spend_theta[: self.draws]
         level = np.asarray(kernel(theta, x, np.zeros(len(x)), group=group))
         return np.stack([level, np.asarray(kernel(theta, x, np.ones(len(x)), group=group)) - level], axis=1)
 
     # ---- uncertainty --------------------------------------------------------------------------------------
 
-    def _play(self, block: _Block, terms: Array, part: Indices) -> None:
+    def _simulate(self, block: _Block, terms: Array, part: Indices) -> None:
         """What these customers do in each future."""
         n, periods = len(block.rows), len(self.clock.edges) - 1
         edges = self.clock.edges if not self.clock.endless else np.array([0.0, self.clock.played])
@@ -239,7 +241,7 @@ class _Engine:
             if name in self.columns:
                 self.columns[name][block.rows] = column
 
-    def _spread(self, block: _Block, terms: Array, part: Indices, line: Array) -> None:
+    def _spread(self, block: _Block, terms: Array, part: Indices, spend_coefficients: Array) -> None:
         """How far expectations differ between draws."""
         from lifeworth.kernels.models.value_quantiles import quantiles_of_means
 
@@ -263,12 +265,16 @@ class _Engine:
                     np.bincount(rows, weight, size)
                     for weight in (terms[mine, 0], terms[mine, 0] * z, terms[mine, 1], terms[mine, 2])
                 )
-                spend = level[:, None] * line[of_x, 0] + slope[:, None] * line[of_x, 1] - orders[:, None]
+                spend = (
+                    level[:, None] * spend_coefficients[of_x, 0]
+                    + slope[:, None] * spend_coefficients[of_x, 1]
+                    - orders[:, None]
+                )
                 self.total_value[g, k] += ((worth_k + float(self.terms.at_once and k == 0)) * spend).sum(axis=0)
                 if self.timed:
                     self.total_value[g, k] -= time @ active_k
         found = quantiles_of_means(
-            counts, weighted, active, block.row, line, of_x, block.z, terms, self.lower, self.upper
+            counts, weighted, active, block.row, spend_coefficients, of_x, block.z, terms, self.lower, self.upper
         )
         names = ("purchases_lower", "purchases_upper", "clv_lower", "clv_upper")
         for name, column in zip(names, np.asarray(found).T, strict=True):

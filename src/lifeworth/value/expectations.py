@@ -69,10 +69,10 @@ class Expectations:
     clock: Clock
     timed: bool
 
-    def means(self, rows: Histories, line: Array) -> tuple[Array, Array]:
+    def means(self, rows: Histories, spend_coefficients: Array) -> tuple[Array, Array]:
         """P(alive), (rows,), and the terms of the expected value of rows, (rows, 5, periods), means over draws.
 
-        That is purchases discounted, the same times intercept and times slope of spend (`line`, (lines, 2, draws)),
+        That is discounted purchases, these times both coefficients of spend (`spend_coefficients`, (lines, 2, draws)),
         purchases not discounted, and discounted time as a customer, where that costs something.
         """
         periods = len(self.clock.edges) - 1
@@ -96,7 +96,9 @@ class Expectations:
             at = np.flatnonzero(place[pairs.inverse] >= 0)
             if len(at):
                 brings = self._brings(schedule, bought, left)
-                found = self._averaged(rows, at, place[pairs.inverse[at]], brings[good], line, of_pair[some[good]])
+                found = self._averaged(
+                    rows, at, place[pairs.inverse[at]], brings[good], spend_coefficients, of_pair[some[good]]
+                )
                 alive[at], flows[at] = found
             return good
 
@@ -155,14 +157,14 @@ class Expectations:
         return np.concatenate(kinds, axis=1) if len(kinds) > 1 else kinds[0]
 
     def _averaged(
-        self, rows: Histories, at: Indices, pair: Indices, brings: Array, line: Array, of_pair: Indices
+        self, rows: Histories, at: Indices, pair: Indices, brings: Array, spend_coefficients: Array, of_pair: Indices
     ) -> tuple[Array, Array]:
         """Means over draws for the rows `at`, from what is brought by the pair of each."""
         kernel = self.purchases.family.kernels.alive_and_flows_mean
         periods = len(self.clock.edges) - 1
         means = np.asarray(
             kernel(
-                *(self.theta, rows.x[at], rows.t_x[at], rows.T[at], pair, brings, line, of_pair, periods),
+                *(self.theta, rows.x[at], rows.t_x[at], rows.T[at], pair, brings, spend_coefficients, of_pair, periods),
                 self.purchases.design.shared,
                 group=_of_rows(rows.group, at),
             )

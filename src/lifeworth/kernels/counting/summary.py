@@ -48,7 +48,7 @@ def _make_summarise(number: Callable[..., int], name: str) -> Callable[..., int]
         KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
         VECTOR, OFFSETS, INTEGER, INTEGER,
         FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
-        FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS, home=f"{__name__}:{name}",
+        FILLED_OFFSETS, FILLED_VECTOR, FILLED_OFFSETS, owner=f"{__name__}:{name}",
     )  # fmt: skip
     def summarise(
         entries: np.ndarray,
@@ -178,7 +178,7 @@ def _make_summarise_plain(number: Callable[..., int], name: str) -> Callable[...
         KEYS, OFFSET_TABLE, OFFSET_TABLE, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER,
         VECTOR, OFFSETS, INTEGER, INTEGER,
         FILLED_KEYS, FILLED_KEYS, FILLED_OFFSETS, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR, FILLED_VECTOR,
-        FILLED_OFFSETS, FILLED_OFFSETS, home=f"{__name__}:{name}",
+        FILLED_OFFSETS, FILLED_OFFSETS, owner=f"{__name__}:{name}",
     )  # fmt: skip
     def summarise_plain(
         entries: np.ndarray,

@@ -51,8 +51,8 @@ def _expected_by_series(n: float, tau: float, a: float, c: float) -> float:
             j += 1.0
         if ratio < 1.0:
             # The rest is at most that of a geometric tail.
-            room = 1.0 - max(ratio, w)
-            if exactly * still_customer < 1e-15 * room * room * total:
+            gap = 1.0 - max(ratio, w)
+            if exactly * still_customer < 1e-15 * gap * gap * total:
                 return total
         if at_least <= 0.0 or still_customer * (a + c + j) < 1e-15 * total * (a - 1.0):
             return total
@@ -90,8 +90,8 @@ def _four_by_series(
             least_3 -= exact_3
             still_customer *= (c + j - 1.0) * j * reciprocal
             j += 1.0
-        room = 1.0 - max(w_3 * ratio, w_3)
-        ends = room > 0.0 and exact_3 * still_customer < 1e-15 * room * room * total_3
+        gap = 1.0 - max(w_3 * ratio, w_3)
+        ends = gap > 0.0 and exact_3 * still_customer < 1e-15 * gap * gap * total_3
         if ends or least_3 <= 0.0 or still_customer * (a + c + j) < 1e-15 * total_3 * (a - 1.0):
             return total_0, total_1, total_2, total_3
 
@@ -392,7 +392,7 @@ def fill_begin(
 
 
 @njit
-def play(
+def draw_future(
     state: int,
     first: float,
     none: float,

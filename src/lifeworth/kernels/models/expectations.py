@@ -30,10 +30,10 @@ Function = Callable[..., Any]
 _DRAWS = 64  # draws that a thread works on at a time
 
 
-def expectation_rows(home: str, number: int, expected_purchases_alive: Function) -> Function:
-    """Make the row function of a family whose expectation is cheap; `home` is its module, `number` its parameters."""
+def expectation_rows(owner: str, number: int, expected_purchases_alive: Function) -> Function:
+    """Make the row function of a family whose expectation is cheap; `owner` is its module, `number` its parameters."""
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, owner=owner)
     def expected_purchases_alive_at(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -52,20 +52,20 @@ def expectation_rows(home: str, number: int, expected_purchases_alive: Function)
 
 
 def tabulated_expectation_rows(
-    home: str, number: int, curve: Function, fill_curve: Function, curve_of: Function
+    owner: str, number: int, curve: Function, fill_curve: Function, curve_of: Function
 ) -> Function:
     """Make the row function of a family whose expectation is a curve of tau.
 
     Parameters
     ----------
-    home : the family's module.
+    owner : the family's module.
     number : how many parameters the family has.
     curve(n, tau, a, c) : the expectation; fill_curve(n, taus, a, c, out) gives many, for taus in ascending order.
     curve_of(parameters, x, T) : n, a and c of a customer's curve, which do not depend on T, and the age that tau
         is the time ahead over.
     """
 
-    @inner_at(home)
+    @inner_at(owner)
     def fill_panel(
         parameters: np.ndarray, x: float, k: int, taus: np.ndarray, heights: np.ndarray, powers: np.ndarray
     ) -> bool:
@@ -81,7 +81,7 @@ def tabulated_expectation_rows(
             exact &= fill_powers(heights, powers, s)
         return exact
 
-    @inner_at(home)
+    @inner_at(owner)
     def fill_expectations(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, first: int, out: np.ndarray
     ) -> None:
@@ -130,7 +130,7 @@ def tabulated_expectation_rows(
                                 n, a, c, age = curve_of(*parameters_in_column(parameters, s, number), x[i], T[i])
                                 out[i, j, first + s] = curve(n, times[i, j] / age, a, c)
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, MATRIX, parallel=True, owner=owner)
     def expected_purchases_alive_at(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, times: np.ndarray, group: np.ndarray
     ) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What customers will do and what it is worth: many futures of each, played out and summed up in one pass.
 
-A family of purchases says how a future begins and how many purchases it holds (`fill_begin`, `play`), a family of
-spend how much they bring (`spread`: amounts are gamma numbers whose rate is one too). Both are put together here,
+A family of purchases defines how a future begins and its number of purchases (`fill_begin`, `draw_future`), a family of
+spend their amounts (`amount_hyperparameters`: gamma numbers whose rate is one too). Both are put together here,
 once for each pair of families, so that nothing of the size customers x draws is ever held.
 
 The first random number of a customer's futures is stratified over draws, in an order of the customer's own (`strata`).
@@ -33,14 +33,14 @@ from lifeworth.kernels._jit import (
     rows,
 )
 from lifeworth.kernels.intrinsics import two_words
-from lifeworth.kernels.models.future_values import fill_purchases, fill_sums, spread_function, subtract_time
+from lifeworth.kernels.models.future_values import fill_purchases, fill_sums, hyperparameters_function, subtract_time
 from lifeworth.kernels.models.groups import checked_groups, fill_columns, group_of, parameters_in_column
 from lifeworth.kernels.models.quantiles import two_quantiles, two_quantiles_of_counts
 from lifeworth.kernels.models.random import FUTURE, WORTH, name_streams, start_named
 from lifeworth.kernels.models.simulate import last_of_first
 from lifeworth.kernels.models.strata import fill_strata, stratum_orders
 from lifeworth.kernels.models.variates import named
-from lifeworth.kernels.models.workspace import Room, make_room
+from lifeworth.kernels.models.workspace import Workspace, make_workspace
 
 Function = Callable[..., Any]
 Array = npt.NDArray[np.float64]
@@ -51,14 +51,14 @@ _PIECES = 64  # of the customers, shared out among threads
 _NO_PLACE = np.zeros(0, dtype=np.int64)
 
 
-def play_function(home: str, purchases: ModuleType) -> Function:
+def draw_futures_function(owner: str, purchases: ModuleType) -> Function:
     """Make the function that draws the futures of one customer, for a family of purchases."""
-    fill_begin, play, number = purchases.fill_begin, purchases.play, purchases.PARAMETERS
+    fill_begin, draw_future, number = purchases.fill_begin, purchases.draw_future, purchases.PARAMETERS
     beginnings = purchases.BEGINNINGS
 
-    @inner_at(home)
-    def play_customer(
-        room: Room,
+    @inner_at(owner)
+    def draw_customer_futures(
+        workspace: Workspace,
         memory: Any,
         state: Any,
         x: float,
@@ -77,48 +77,51 @@ def play_function(home: str, purchases: ModuleType) -> Function:
         `dated`: for each that is not, find its end: the time of its last purchase where that is known to be the last
         of the customer's, else the time for which it stays a customer's.
         """
-        known = room.customer
+        known = workspace.customer
         if not (known[0] == x and known[1] == t_x and known[2] == T and known[3] == length):
-            fill_begin(memory, room.parameters, x, t_x, T, length, room.begun)
+            fill_begin(memory, workspace.parameters, x, t_x, T, length, workspace.begun)
             known[0], known[1], known[2], known[3] = x, t_x, T, length
-        begun, parameters = room.begun, room.parameters
+        begun, parameters = workspace.begun, workspace.parameters
         draws = parameters.shape[1]
         word, other = name_streams(seed, FUTURE, key)
-        firsts, size = room.some, 0
+        firsts, size = workspace.some, 0
         fill_strata(state, word, other, orders, first, draws, firsts)
         for s in range(draws):
-            room.draw[size] = np.uint64(s)
+            workspace.draw[size] = np.uint64(s)
             size += not (firsts[s] < begun[0, s] and never)
         for k in range(size):
-            s = room.draw[k]
+            s = workspace.draw[k]
             stream: Any = first + np.int64(s)
             start_named(state, word, other, stream)
             begin = parameters_in_column(begun, s, beginnings)
             theta = parameters_in_column(parameters, s, number)
-            count, arrivals, within, leaves = play(state, firsts[s], *begin, *theta, x, T, length)
-            room.counts[k] = count
+            count, arrivals, within, leaves = draw_future(state, firsts[s], *begin, *theta, x, T, length)
+            workspace.counts[k] = count
             ends = count > 0 and (count < arrivals or leaves)
-            room.leaves[k] = ends
+            workspace.leaves[k] = ends
             if dated and ends:
                 # The last purchase is the count-th arrival; those before it are uniform up to there.
                 within = within * last_of_first(state, count, arrivals)
-            room.ends[k] = within
+            workspace.ends[k] = within
         word, _ = name_streams(seed, WORTH, key)
         for k in range(size):
-            room.names[k] = named(word, room.draw[k] + np.uint64(first))
+            workspace.names[k] = named(word, workspace.draw[k] + np.uint64(first))
         return size
 
-    return play_customer
+    return draw_customer_futures
 
 
-def live_function(home: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
+def simulate_customer_function(owner: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
     """Make the function that fills counts and values of the futures of one customer, for a pair of families."""
-    play_customer, fill_spread = play_function(home, purchases), spread_function(home, spend)
+    draw_customer_futures, fill_hyperparameters = (
+        draw_futures_function(owner, purchases),
+        hyperparameters_function(owner, spend),
+    )
     brings = spend is not None  # whether purchases differ in what they bring
 
-    @inner_at(home)
-    def live(
-        room: Room,
+    @inner_at(owner)
+    def simulate_customer(
+        workspace: Workspace,
         memory: Any,
         state: Any,
         spend_theta: np.ndarray,
@@ -146,23 +149,27 @@ def live_function(home: str, purchases: ModuleType, spend: ModuleType | None) ->
         margin, per_order, per_time, at_once = terms[0], terms[1], terms[2], terms[4]
         dated = decay != 0.0 or per_time != 0.0 or edges.size > 2
         never = per_time == 0.0 and at_once == 0.0
-        size: int = play_customer(room, memory, state, x, t_x, T, key, seed, orders, first, length, never, dated)
+        size: int = draw_customer_futures(
+            workspace, memory, state, x, t_x, T, key, seed, orders, first, length, never, dated
+        )
         if brings:
-            fill_spread(room, size, spend_theta, spend_group, x, z)
+            fill_hyperparameters(workspace, size, spend_theta, spend_group, x, z)
         if not dated:
-            fill_sums(room, size, brings, margin, per_order, at_once)
+            fill_sums(workspace, size, brings, margin, per_order, at_once)
         else:
-            fill_purchases(room, size, brings, margin, per_order, at_once, decay, edges, total_counts, total_values)
+            fill_purchases(
+                workspace, size, brings, margin, per_order, at_once, decay, edges, total_counts, total_values
+            )
             if per_time != 0.0:
-                subtract_time(room, size, per_time, decay, edges, total_values)
+                subtract_time(workspace, size, per_time, decay, edges, total_values)
         return size
 
-    return live
+    return simulate_customer
 
 
-def all_futures_function(home: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
+def all_futures_function(owner: str, purchases: ModuleType, spend: ModuleType | None) -> Function:
     """Make the function over customers; it gives what `FutureRows.summarise_futures` does, or `simulate_futures`."""
-    live, make_memory = live_function(home, purchases, spend), purchases.make_memory
+    simulate_customer, make_memory = simulate_customer_function(owner, purchases, spend), purchases.make_memory
     number, beginnings = purchases.PARAMETERS, purchases.BEGINNINGS
 
     @rows(
@@ -185,7 +192,7 @@ def all_futures_function(home: str, purchases: ModuleType, spend: ModuleType | N
             OFFSETS,
         ),
         parallel=True,
-        home=home,
+        owner=owner,
     )
     def all_futures(
         theta: np.ndarray,
@@ -225,36 +232,36 @@ def all_futures_function(home: str, purchases: ModuleType, spend: ModuleType | N
         stride = 7 if pieces % 7 != 0 else 5
         for task in prange(pieces):
             piece = task * stride % pieces
-            room, state = make_room(draws, number, beginnings), two_words()
+            workspace, state = make_workspace(draws, number, beginnings), two_words()
             begin, stop = chunks[piece], chunks[piece + 1]
             at = group_of(group, begin) if begin < stop else 0
-            fill_columns(theta, 0, at, room.parameters)
-            memory = make_memory(room.parameters, shared)
+            fill_columns(theta, 0, at, workspace.parameters)
+            memory = make_memory(workspace.parameters, shared)
             for i in range(begin, stop):
                 if group_of(group, i) != at:
                     at = group_of(group, i)
-                    fill_columns(theta, 0, at, room.parameters)
-                    memory = make_memory(room.parameters, shared)
-                    room.customer[0] = np.nan
+                    fill_columns(theta, 0, at, workspace.parameters)
+                    memory = make_memory(workspace.parameters, shared)
+                    workspace.customer[0] = np.nan
                 of_counts, of_values = total_counts[piece, part[i]], total_values[piece, part[i]]
                 own = terms[own_row(len(terms), i)]
-                size = live(
-                    room, memory, state, spend_theta, group_of(spend_group, i), x[i], t_x[i], T[i], z[i], keys[i], seed,
-                    orders, first, length[i], decay, own, edges, of_counts, of_values,
+                size = simulate_customer(
+                    workspace, memory, state, spend_theta, group_of(spend_group, i), x[i], t_x[i], T[i], z[i], keys[i],
+                    seed, orders, first, length[i], decay, own, edges, of_counts, of_values,
                 )  # fmt: skip
                 if kept > 0:
                     for k in range(size):
-                        all_counts[place[i], room.draw[k]] = room.counts[k]
-                        all_values[place[i], room.draw[k]] = room.values[k]
+                        all_counts[place[i], workspace.draw[k]] = workspace.counts[k]
+                        all_values[place[i], workspace.draw[k]] = workspace.values[k]
                     continue
                 if periods == 1:
                     for k in range(size):
-                        of_counts[0, room.draw[k]] += room.counts[k]
-                        of_values[0, room.draw[k]] += room.values[k]
+                        of_counts[0, workspace.draw[k]] += workspace.counts[k]
+                        of_values[0, workspace.draw[k]] += workspace.values[k]
                 above = draws - size if own[3] < 0.0 else 0
                 for k in range(size):
-                    above += room.values[k] > own[3]
-                counts, values, some = room.counts, room.values, room.some
+                    above += workspace.values[k] > own[3]
+                counts, values, some = workspace.counts, workspace.values, workspace.some
                 reported[i, 0], reported[i, 1] = two_quantiles_of_counts(counts, size, draws, some, lower, upper)
                 reported[i, 2], reported[i, 3] = two_quantiles(values, size, draws, some, lower, upper)
                 reported[i, 4] = above / draws

@@ -176,7 +176,7 @@ def _simulate_log_rate(state: int, p: float, q: float, v: float, x: float, z: fl
 
 
 @njit
-def spread(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
+def amount_hyperparameters(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
     """What a customer's future amounts are spread by: their shape; the shape and the rate of their own rate nu."""
     return p, p * x + q, v + x * z
 

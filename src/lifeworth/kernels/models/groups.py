@@ -126,7 +126,7 @@ def checked_groups(group: npt.ArrayLike | None, groups: int, customers: int) -> 
 
 
 def grouped_rows[F: Callable[..., Any]](
-    *signature: Any, parallel: bool = False, home: str | None = None
+    *signature: Any, parallel: bool = False, owner: str | None = None
 ) -> Callable[[F], F]:
     """`rows`, for a function whose first argument are parameters by group and whose last is each customer's group.
 
@@ -135,7 +135,7 @@ def grouped_rows[F: Callable[..., Any]](
     """
 
     def decorate(function: F) -> F:
-        compiled: Any = rows(*signature, OFFSETS, parallel=parallel, home=home)(function)
+        compiled: Any = rows(*signature, OFFSETS, parallel=parallel, owner=owner)(function)
 
         @functools.wraps(function)
         def call(parameters: Any, *arguments: Any, group: npt.ArrayLike | None = None) -> Any:

@@ -156,12 +156,12 @@ make_memory = make_odds
 def fill_begin(
     memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
 ) -> None:
-    """Fill begun (4, draws) with what all futures of customers alike begin with, for `play`."""
+    """Fill begun (4, draws) with what all futures of customers alike begin with, for `draw_future`."""
     beta_dropout.fill_begin(memory, parameters, x, t_x, T, t, x + 1.0, begun)
 
 
 @njit
-def play(
+def draw_future(
     state: int,
     first: float,
     none: float,
@@ -177,7 +177,7 @@ def play(
     t: float,
 ) -> tuple[int, float, float, bool]:
     """Draw a future: purchases in (T, T + t], of how many arrivals within what time, and whether it ends there."""
-    return beta_dropout.play(state, first, none, gone, silent, ratio, r, alpha, a, b, x, T, t, x + 1.0)
+    return beta_dropout.draw_future(state, first, none, gone, silent, ratio, r, alpha, a, b, x, T, t, x + 1.0)
 
 
 @njit

@@ -355,7 +355,7 @@ def sum_of_times(
     lowest = math.floor(PANELS_PER_UNIT * min(origin, 0.0) - 1e-9)
     panels = math.floor(PANELS_PER_UNIT * max(origin, 0.0) + 1e-9) + 1 - lowest
     known, powers = np.zeros(panels, dtype=np.int8), np.empty((panels, TERMS, 1))
-    room = np.empty((9, _ROWS))
+    workspace = np.empty((9, _ROWS))
     log_alpha = math.log(alpha)
     total, lost = 0.0, 0.0
     begin = 0
@@ -372,9 +372,14 @@ def sum_of_times(
         while begin < end:
             size = min(_ROWS, end - begin)
             early_a, early_b, decay, place, offset = (
-                room[0, :size], room[1, :size], room[2, :size], room[3, :size], room[4, :size]
+                workspace[0, :size], workspace[1, :size], workspace[2, :size], workspace[3, :size], workspace[4, :size]
             )  # fmt: skip
-            value, gone, leaving, term = room[5, :size], room[6, :size], room[7, :size], room[8, :size]
+            value, gone, leaving, term = (
+                workspace[5, :size],
+                workspace[6, :size],
+                workspace[7, :size],
+                workspace[8, :size],
+            )
             for i in range(size):
                 early_a[i] = log1p(t_x[begin + i] / alpha)
                 early_b[i] = log1p(t_x[begin + i] / beta)

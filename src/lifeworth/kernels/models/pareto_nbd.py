@@ -292,7 +292,7 @@ make_memory = make_silence
 def fill_begin(
     memory: Silence, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
 ) -> None:
-    """Fill begun (4, draws), for `play`: the probability to have dropped out, twice."""
+    """Fill begun (4, draws), for `draw_future`: the probability to have dropped out, twice."""
     begun[2:] = 0.0
     fill_alive(memory, parameters, x, t_x, T, begun[0])
     for k in range(begun.shape[1]):
@@ -300,7 +300,7 @@ def fill_begin(
 
 
 @njit
-def play(
+def draw_future(
     state: int,
     first: float,
     none: float,

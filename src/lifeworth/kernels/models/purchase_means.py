@@ -108,7 +108,9 @@ def _add(alive: np.ndarray, expected: np.ndarray, sums: np.ndarray) -> None:
 
 
 @inner
-def _fill_products(flows: np.ndarray, line: np.ndarray, first: int, priced: int, products: np.ndarray) -> None:
+def _fill_products(
+    flows: np.ndarray, spend_coefficients: np.ndarray, first: int, priced: int, products: np.ndarray
+) -> None:
     """Fill products (flows + 2 priced, draws of a chunk): the flows, the priced ones times level, and times slope."""
     number = flows.shape[0]
     for k in range(number):
@@ -116,8 +118,8 @@ def _fill_products(flows: np.ndarray, line: np.ndarray, first: int, priced: int,
             products[k, s] = flows[k, first + s]
     for k in range(priced):
         for s in range(products.shape[1]):
-            products[number + k, s] = flows[k, first + s] * line[0, first + s]
-            products[number + priced + k, s] = flows[k, first + s] * line[1, first + s]
+            products[number + k, s] = flows[k, first + s] * spend_coefficients[0, first + s]
+            products[number + priced + k, s] = flows[k, first + s] * spend_coefficients[1, first + s]
 
 
 @summing
@@ -136,7 +138,7 @@ def _add_products(alive: np.ndarray, products: np.ndarray, sums: np.ndarray) -> 
 
 
 def mean_rows(
-    home: str,
+    owner: str,
     number: int,
     make_memory: Function,
     fill_alive: Function,
@@ -147,7 +149,7 @@ def mean_rows(
 
     Parameters
     ----------
-    home : the family's module.
+    owner : the family's module.
     number : how many parameters the family has.
     make_memory(parameters, shared) : what `fill_alive` keeps from customer to customer, for parameters (number,
         draws) of one group; `shared`: by enough customers for tables to be worth their while.
@@ -156,7 +158,7 @@ def mean_rows(
     time_parameter : which parameter is a time that an age is added to; -1 where none is.
     """
 
-    @inner_at(home)
+    @inner_at(owner)
     def fill_expected(
         parameters: np.ndarray, x: float, age: float, start: float, length: float, out: np.ndarray
     ) -> None:
@@ -164,7 +166,7 @@ def mean_rows(
             theta = parameters_in_column(parameters, s, number)
             out[s] = expected_purchases_alive_between(*theta, x, age, start, length)
 
-    @inner_at(home)
+    @inner_at(owner)
     def add_chunk(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -211,7 +213,7 @@ def mean_rows(
                 _add(alive, expected, sums[i])
             begin = end
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, NUMBER, NUMBER, BOOLEAN, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, NUMBER, NUMBER, BOOLEAN, parallel=True, owner=owner)
     def alive_and_purchases_mean(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -245,7 +247,7 @@ def mean_rows(
         out /= draws
         return out
 
-    @inner_at(home)
+    @inner_at(owner)
     def add_flows(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -253,7 +255,7 @@ def mean_rows(
         T: np.ndarray,
         pair: np.ndarray,
         flows: np.ndarray,
-        line: np.ndarray,
+        spend_coefficients: np.ndarray,
         of_pair: np.ndarray,
         first: int,
         priced: int,
@@ -266,12 +268,12 @@ def mean_rows(
         alive, memory = np.empty(draws), make_memory(parameters, shared)
         for i in range(x.size):
             if i == 0 or pair[i] != pair[i - 1]:
-                _fill_products(flows[pair[i]], line[of_pair[pair[i]]], first, priced, products)
+                _fill_products(flows[pair[i]], spend_coefficients[of_pair[pair[i]]], first, priced, products)
             fill_alive(memory, parameters, x[i], t_x[i], T[i], alive)
             _add_products(alive, products, sums[i])
 
     @grouped_rows(
-        CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, BOOLEAN, parallel=True, home=home
+        CUBE, VECTOR, VECTOR, VECTOR, OFFSETS, CUBE, CUBE, OFFSETS, INTEGER, BOOLEAN, parallel=True, owner=owner
     )
     def alive_and_flows_mean(
         parameters: np.ndarray,
@@ -280,7 +282,7 @@ def mean_rows(
         T: np.ndarray,
         pair: np.ndarray,
         flows: np.ndarray,
-        line: np.ndarray,
+        spend_coefficients: np.ndarray,
         of_pair: np.ndarray,
         priced: int,
         shared: bool,
@@ -294,7 +296,7 @@ def mean_rows(
         x, t_x, T : (customers,); those of one group, and in it those of one pair, should stand together.
         pair : (customers,), the row of `flows` that is a customer's.
         flows : (pairs, n, draws), what is expected of a living customer.
-        line : (xs, 2, draws), level and slope of what one purchase brings; `of_pair` (pairs,) says whose.
+        spend_coefficients : (xs, 2, draws), level and slope of what one purchase brings; `of_pair` (pairs,) says whose.
         priced : so many of the flows are multiplied by level and by slope, too.
         shared : as in `alive_and_purchases_mean`.
 
@@ -322,7 +324,7 @@ def mean_rows(
                     T[start:end],
                     pair[start:end],
                     flows,
-                    line,
+                    spend_coefficients,
                     of_pair,
                     first,
                     priced,

@@ -87,7 +87,7 @@ def _sum_of_none(*arguments: Any) -> float:
 
 
 def likelihood_rows(
-    home: str,
+    owner: str,
     number: int,
     of_count: Function,
     gradient_of_count: Function,
@@ -99,7 +99,7 @@ def likelihood_rows(
 
     Parameters
     ----------
-    home : the family's module.
+    owner : the family's module.
     number : how many parameters the family has.
     of_count(parameters, x) : the part of x alone; gradient_of_count gives its derivatives.
     of_times(parameters, x, t_x, T) : the other part; times_with_gradient gives it and its derivatives, bit
@@ -108,7 +108,7 @@ def likelihood_rows(
         do sooner together, for which it sets `done`.
     """
 
-    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, owner=owner)
     def log_likelihood_rows(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -119,7 +119,7 @@ def likelihood_rows(
             out[i] = of_count(*theta, x[i]) + of_times(*theta, x[i], t_x[i], T[i])
         return out
 
-    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, owner=owner)
     def log_likelihood_gradient_rows(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -133,7 +133,7 @@ def likelihood_rows(
                 out[i, j] = count[j] + times[j + 1]
         return out
 
-    @inner_at(home)
+    @inner_at(owner)
     def sum_of_log_likelihoods(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -166,7 +166,7 @@ def likelihood_rows(
             begin = end
         return total + lost
 
-    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, owner=owner)
     def log_likelihood_sum(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> float:
@@ -174,7 +174,7 @@ def likelihood_rows(
         values, of_value, place = _distinct_counts(x, group)
         return sum_of_log_likelihoods(parameters, x, t_x, T, counts, values, of_value, place, group)
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def log_likelihood_sum_draws(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -185,7 +185,7 @@ def likelihood_rows(
             out[s] = sum_of_log_likelihoods(parameters[s], x, t_x, T, counts, values, of_value, place, group)
         return out
 
-    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, home=home)
+    @grouped_rows(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, owner=owner)
     def log_likelihood_sum_gradient(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, counts: np.ndarray, group: np.ndarray
     ) -> tuple[float, np.ndarray]:
@@ -233,7 +233,7 @@ class PredictionRows(NamedTuple):
 
 
 def prediction_rows(
-    home: str,
+    owner: str,
     number: int,
     probability_alive: Function,
     expected_purchases_alive: Function,
@@ -242,12 +242,12 @@ def prediction_rows(
     probability_no_purchase: Function,
     purchase_pmf: Function,
 ) -> PredictionRows:
-    """Make the row functions of a family's predictions; `home` is its module, `number` how many parameters it has.
+    """Make the row functions of a family's predictions; `owner` is its module, `number` how many parameters it has.
 
     Intervals are (T + start, T + start + t]; each customer has its own.
     """
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def probability_alive_draws(
         parameters: np.ndarray, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -260,7 +260,7 @@ def prediction_rows(
                 out[i, s] = probability_alive(*theta, x[i], t_x[i], T[i])
         return out
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def expected_purchases_alive_draws(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -273,7 +273,7 @@ def prediction_rows(
                 out[i, s] = expected_purchases_alive(*theta, x[i], T[i], t[i])
         return out
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def expected_purchases_alive_between_draws(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, start: np.ndarray, t: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -286,7 +286,7 @@ def prediction_rows(
                 out[i, s] = expected_purchases_alive_between(*theta, x[i], T[i], start[i], t[i])
         return out
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def survival_draws(
         parameters: np.ndarray, x: np.ndarray, T: np.ndarray, t: np.ndarray, group: np.ndarray
     ) -> np.ndarray:
@@ -299,7 +299,7 @@ def prediction_rows(
                 out[i, s] = survival(*theta, x[i], T[i], t[i])
         return out
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, parallel=True, owner=owner)
     def probability_no_purchase_draws(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -318,7 +318,7 @@ def prediction_rows(
                 out[i, s] = probability_no_purchase(*theta, x[i], t_x[i], T[i], start[i], t[i])
         return out
 
-    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, home=home)
+    @grouped_rows(CUBE, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, INTEGER, parallel=True, owner=owner)
     def purchase_pmf_mean(
         parameters: np.ndarray,
         x: np.ndarray,
@@ -357,19 +357,19 @@ def prediction_rows(
 # ---- simulation -------------------------------------------------------------------------------------------
 
 
-def history_rows(home: str, number: int, simulate_life: Function) -> Function:
+def history_rows(owner: str, number: int, simulate_life: Function) -> Function:
     """Make the row function of a family's simulated histories; what may follow on them is made in `futures`.
 
     Parameters
     ----------
-    home : the family's module.
+    owner : the family's module.
     number : how many parameters the family has.
     simulate_life(state, parameters, T) : repeat purchases of a new customer to age T, the number of arrivals of
         which they are the first, the time in which these arrive, the customer's purchase rate and dropout (the
         family says what that is), and whether the customer is alive at T.
     """
 
-    @grouped_rows(MATRIX, VECTOR, KEYS, SEED, home=home)
+    @grouped_rows(MATRIX, VECTOR, KEYS, SEED, owner=owner)
     def simulate_history(
         parameters: np.ndarray, T: np.ndarray, keys: np.ndarray, seed: int, group: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

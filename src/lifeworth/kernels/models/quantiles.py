@@ -38,52 +38,52 @@ def _select(values: np.ndarray, size: int, k: int) -> float:
 
 @inner
 def two_quantiles(
-    values: np.ndarray, size: int, whole: int, room: np.ndarray, lower: int, upper: int
+    values: np.ndarray, size: int, whole: int, buffer: np.ndarray, lower: int, upper: int
 ) -> tuple[float, float]:
     """The lower-th and upper-th smallest of values[:size] and of zeros, so many that there are `whole` in all.
 
-    `room`, (size + 1,), is overwritten.
+    `buffer`, (size + 1,), is overwritten.
     """
     below, above = 0, 0
     for k in range(size):
-        room[below] = values[k]
+        buffer[below] = values[k]
         below += values[k] < 0.0
     for k in range(size):
-        room[below + above] = values[k]
+        buffer[below + above] = values[k]
         above += values[k] > 0.0
     first = 0.0
     last = 0.0
     if lower < below:
-        first = _select(room, below, lower)
+        first = _select(buffer, below, lower)
     elif lower >= whole - above:
-        first = _select(room[below:], above, lower - (whole - above))
+        first = _select(buffer[below:], above, lower - (whole - above))
     if upper < below:
-        last = _select(room, below, upper)
+        last = _select(buffer, below, upper)
     elif upper >= whole - above:
-        last = _select(room[below:], above, upper - (whole - above))
+        last = _select(buffer[below:], above, upper - (whole - above))
     return first, last
 
 
 @inner
 def two_quantiles_of_counts(
-    counts: np.ndarray, size: int, whole: int, room: np.ndarray, lower: int, upper: int
+    counts: np.ndarray, size: int, whole: int, buffer: np.ndarray, lower: int, upper: int
 ) -> tuple[float, float]:
     """`two_quantiles` of whole numbers, by counting them."""
     largest = 0.0
     for k in range(size):
         largest = max(largest, counts[k])
-    if not largest < room.size:
-        return two_quantiles(counts, size, whole, room, lower, upper)
+    if not largest < buffer.size:
+        return two_quantiles(counts, size, whole, buffer, lower, upper)
     bins = int(largest) + 1
     for k in range(bins):
-        room[k] = 0.0
-    room[0] = whole - size
+        buffer[k] = 0.0
+    buffer[0] = whole - size
     for k in range(size):
-        room[int(counts[k])] += 1.0
+        buffer[int(counts[k])] += 1.0
     first = -1.0
     upto = 0.0
     for k in range(bins):
-        upto += room[k]
+        upto += buffer[k]
         if first < 0.0 and upto > lower:
             first = k
         if upto > upper:

@@ -1,7 +1,7 @@
 """Quantiles over draws of what customers are expected to be worth, without a matrix of each.
 
 Expected value is expected purchases times expected spend, draw by draw. The first depends on a customer's history,
-the second on x and, in a straight line, on mean spend z: `line` (xs, 2, draws) is its intercept and slope, and
+the second on x and, linearly, on mean spend z: `spend_coefficients` (xs, 2, draws) is its intercept and slope, and
 `of_x` says which of them belong to a row.
 """
 
@@ -18,7 +18,7 @@ def quantiles_of_means(
     weighted: np.ndarray,
     active: np.ndarray,
     row: np.ndarray,
-    line: np.ndarray,
+    spend_coefficients: np.ndarray,
     of_x: np.ndarray,
     z: np.ndarray,
     terms: np.ndarray,
@@ -37,7 +37,7 @@ def quantiles_of_means(
     pieces = 64
     for piece in prange(pieces):
         values = np.empty(draws)
-        room = np.empty(draws + 1)
+        buffer = np.empty(draws + 1)
         before = -1
         for i in range(row.size * piece // pieces, row.size * (piece + 1) // pieces):
             d = row[i]
@@ -46,11 +46,11 @@ def quantiles_of_means(
             if d == before:
                 out[i, 0], out[i, 1] = out[i - 1, 0], out[i - 1, 1]
             else:
-                out[i, 0], out[i, 1] = two_quantiles(counts[d], draws, draws, room, lower, upper)
+                out[i, 0], out[i, 1] = two_quantiles(counts[d], draws, draws, buffer, lower, upper)
             before = d
             for s in range(draws):
-                spend = line[x, 0, s] + line[x, 1, s] * z[i]
+                spend = spend_coefficients[x, 0, s] + spend_coefficients[x, 1, s] * z[i]
                 value = (weighted[d, s] + terms[term, 4]) * (terms[term, 0] * spend - terms[term, 1])
                 values[s] = value - terms[term, 2] * active[d, s]
-            out[i, 2], out[i, 3] = two_quantiles(values, draws, draws, room, lower, upper)
+            out[i, 2], out[i, 3] = two_quantiles(values, draws, draws, buffer, lower, upper)
     return out

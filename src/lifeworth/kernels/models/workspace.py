@@ -10,7 +10,7 @@ from lifeworth.kernels.models.variates import named
 _LEAST = 1024  # purchases that are listed at a time, if so many are there
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Room for the futures of one customer, for all that are not silent side by side, and for some of their purchases.
 
     Where nothing else is said, the k-th number belongs to the k-th future that is not silent, which is that of the
@@ -40,10 +40,10 @@ class Room(NamedTuple):
 
 
 @inner
-def make_room(draws: int, parameters: int, beginnings: int) -> Room:
+def make_workspace(draws: int, parameters: int, beginnings: int) -> Workspace:
     """Room for the futures of so many draws of a family."""
     size = max(2 * draws, _LEAST)
-    return Room(
+    return Workspace(
         np.full(4, np.nan),
         np.empty((parameters, draws)),
         np.empty((beginnings, draws)),
