@@ -469,7 +469,7 @@ def test_picture_shows_the_summary(shop, predicted):
     scores = lw.segment(shop)
     empty = scores.summary().query("customers == 0").index
     assert len(empty) > 0
-    assert f"Nobody is in: {', '.join(empty)}" in plots.plot_segments(scores).get_xlabel()
+    assert f"Segments without customers: {', '.join(empty)}" in plots.plot_segments(scores).get_xlabel()
     assert plots.to_png(ax, scale=0.5).startswith(b"\x89PNG")
 
 

@@ -190,7 +190,7 @@ def test_secrets_come_from_the_environment_and_go_nowhere(read):
 
 
 def test_a_query_takes_no_variables(read):
-    with pytest.raises(UsageError, match=r"source.query holds \$\{DAY\}: put values into source.parameters"):
+    with pytest.raises(UsageError, match=r"source.query contains \$\{DAY\}: put values into source.parameters"):
         database(read, "postgresql:///x", "query = \"SELECT * FROM t WHERE day > '${DAY}'\"", DAY="x")
     job = database(read, "postgresql:///x", 'query = "SELECT $1"', 'parameters = ["${DAY}", 3]', DAY="2026-01-01")
     assert job.source.place(job.root).parameters == ("2026-01-01", 3)
