@@ -3,10 +3,10 @@
 numba stamps a function's file on disk with that function's own source only. A kernel that calls another
 file's function would go on running the old machine code after that other file was edited. Here every kernel
 carries the stamp of its own package and of the modules that both packages share, so that an edit of any of them
-compiles it again. Nothing of numba's own is changed: functions that users compile themselves are cached as ever.
+compiles it again. Numba itself is not changed: functions that users compile themselves are cached as usual.
 
 Some kernels are made by a function that several families call (`purchase_rows`). Each is given an owner, the
-family's module, and is cached under that name: two families never share a file. A kernel made for two families
+family's module, and is cached under that name: two families never share a file. A kernel for two families
 lives with the first, under the names of both: "lifeworth.kernels.models.bg_nbd:gamma_gamma".
 """
 
@@ -24,10 +24,10 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-# Nobody passes a kernel to C as a callback, so its wrapper for that is left out: it takes time to compile.
+# Kernels are not passed to C as callbacks, so the wrapper for that is omitted: it takes time to compile.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
-# Types of the arguments of row functions. Read-only arrays are what pandas and pyarrow hand out, and numba
+# Types of the arguments of row functions. pandas and pyarrow return read-only arrays, and numba
 # takes a writable array where a read-only one is declared, so one signature serves both.
 NUMBER = numba.types.float64
 INTEGER = numba.types.int64
@@ -42,7 +42,7 @@ COUNTS = numba.types.Array(numba.types.int32, 1, "C", readonly=True)
 COUNTS_BY_DRAW = numba.types.Array(numba.types.int32, 2, "C", readonly=True)
 BYTES = numba.types.Array(numba.types.uint8, 1, "C", readonly=True)
 OFFSET_TABLE = numba.types.Array(numba.types.int64, 2, "C", readonly=True)
-# What a kernel fills, for large results whose memory the caller shares out among threads.
+# What a kernel fills, for large results that threads fill in parts.
 FILLED_VECTOR = numba.types.Array(numba.types.float64, 1, "C")
 FILLED_KEYS = numba.types.Array(numba.types.uint64, 1, "C")
 FILLED_OFFSETS = numba.types.Array(numba.types.int64, 1, "C")
@@ -59,7 +59,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class ForkError(RuntimeError):
-    """A process that was forked after its parent had used several threads, whose threads it does not have."""
+    """Raised in a process that was forked after its parent had used several threads, which the child does not have."""
 
 
 class _Process:
@@ -70,7 +70,7 @@ class _Process:
 
 
 def _after_fork() -> None:
-    """In a forked child: locks that other threads held are held by nobody, and threads of the parent are gone."""
+    """In a forked child: reset the locks and threads of the parent."""
     global _one_parallel_call_at_a_time, _one_compilation_at_a_time
     _one_parallel_call_at_a_time, _one_compilation_at_a_time = threading.Lock(), threading.RLock()
     _Process.forked_from_parallel |= _Process.parallel
@@ -185,7 +185,7 @@ def njit[F: Callable[..., Any]](function: F) -> F:
 
 
 def fused[F: Callable[..., Any]](function: F) -> F:
-    """Compile a scalar function into whoever calls it, its products and sums as one instruction: a rounding less."""
+    """Compile a scalar function into its callers, with fused multiply-add: one rounding less."""
     return cast(F, _dispatcher(function, fastmath={"contract"}, forceinline=True))
 
 
@@ -195,7 +195,7 @@ def summing[F: Callable[..., Any]](function: F) -> F:
 
 
 def inner[F: Callable[..., Any]](function: F) -> F:
-    """Compile a function for other kernels only: without the way in from Python, which takes longest for arrays."""
+    """Compile a function that only other kernels call: without the entry from Python, which is slow for arrays."""
     return cast(F, _dispatcher(function, no_cpython_wrapper=True))
 
 
@@ -226,7 +226,7 @@ def rows[F: Callable[..., Any]](*signature: Any, parallel: bool = False, owner: 
     def decorate(function: F) -> F:
         dispatcher = _dispatcher(function, parallel=parallel, owner=owner)
 
-        compiled = False  # to ask the dispatcher takes it a while, for a small table as long as the work itself
+        compiled = False  # asking the dispatcher takes time, for a small table as long as the computation
 
         def compile_now() -> None:
             nonlocal compiled

@@ -63,7 +63,7 @@ def _word(address: np.uint64, length: int, is_text: int) -> np.uint64:
         return np.uint64(0)
     if is_text != 0:
         lead = load_byte(address)
-        # Most text begins with a character that anybody can see.
+        # Most text begins with a visible character.
         if not 0x20 < lead < 0x80 and is_blank(address, length):
             return np.uint64(0)
     return address | (np.uint64(length) << _48)

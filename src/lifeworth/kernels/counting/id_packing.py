@@ -21,10 +21,10 @@ from lifeworth.kernels._jit import (
 from lifeworth.kernels.counting.text import address_of, eight_bytes, length_of
 from lifeworth.kernels.intrinsics import store_word
 
-# Ids of more bytes are not spelled. At no place are there more letters: the end, and bytes that are not 0.
+# Longer ids are not packed. A place has at most this number of letters: the end, and bytes other than 0.
 PLACES = 24
 LETTERS = 256
-# Places are written in groups: so many numbers, and eight bytes, one has at most.
+# Places are grouped: a group has at most this number of values, and eight bytes.
 GROUP = 1 << 14
 
 _BYTE, _ALL = np.uint64(0xFF), np.uint64(0xFFFFFFFFFFFFFFFF)

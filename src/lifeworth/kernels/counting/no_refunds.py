@@ -1,9 +1,9 @@
 """The plain case, which most partitions are: no refund, and no row beyond an edge.
 
-The general way (see `purchases`) asks at every row whether it comes before the one before it, and a processor cannot
-foresee the answer. Here rows are brought in order of time by counting, and added up customer by customer as they
-come: nobody's rows need to lie together. Only where somebody has three rows and more in one period, whose sum
-depends on their order, they are brought together, by counting as well.
+The general way (see `purchases`) compares every row with the one before it, and a processor cannot
+predict the branch. Here rows are brought in order of time by counting, and added up customer by customer as they
+come: the rows of a customer need not be adjacent. Only if a customer has three or more rows in one period, whose sum
+depends on their order, they are made adjacent, by counting as well.
 """
 
 import numpy as np
@@ -13,10 +13,10 @@ from lifeworth.kernels.counting.partition import NOT_COUNTED
 from lifeworth.kernels.counting.purchases import FEW, period_in
 from lifeworth.kernels.intrinsics import as_number
 
-# What a look at a partition finds.
+# Results of the survey of a partition.
 _NOT_PLAIN, _PLAIN, _IN_ORDER = range(3)
 
-# Where one partition in so many holds somebody with three rows in one period, it is no use to go without sorting.
+# If one partition in this number has a customer with three rows in one period, sorting is not skipped again.
 _DISAPPOINTMENT = 16
 HOPES = 3 * _DISAPPOINTMENT
 
@@ -36,7 +36,7 @@ def _survey(
     first_period: int,
     counts: np.ndarray,
 ) -> int:
-    """Count a partition's rows by period, and say whether it is plain, and in order already.
+    """Count a partition's rows by period; return whether it has no refunds, and is in order already.
 
     The arguments are those of `purchases.group`. `counts` has room for every period from `first_period` on. In order
     are tables that are sorted by time, or by customer and time.
@@ -124,7 +124,7 @@ def _add_up(
     twice: np.ndarray,
     current: np.ndarray,
 ) -> bool:
-    """Add up the purchases of each customer, or return that somebody has three rows in one period.
+    """Add up the purchases of each customer, or return that a customer has three rows in one period.
 
     `order` is that of `_order_by_period`: a customer's purchases come by time.
 

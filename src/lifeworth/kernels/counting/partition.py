@@ -41,18 +41,18 @@ DUPLICATE_TIME = MISSING_TIME + 2
 # The period of a row that makes its customer known but is not counted: it sorts behind all others.
 NOT_COUNTED = 2**31 - 1
 
-# Rows of the account: why a row was left out, and refunds among those that were not.
+# Rows of the audit: the reasons for which rows are left out, and refunds among the others.
 NO_ID, NO_TIME, BAD_TIME, DUPLICATE, FAR_TIME, NO_AMOUNT, BAD_AMOUNT, LATE, DROPPED, REFUND, REASONS = range(11)
 FINE = REASONS
 FIRST_ROWS = 3
 
-# What becomes of a refund.
+# What happens to a refund.
 KEEP, DROP = 0, 1
 
 # What periods are made of steps (hours or days) of the clock.
 STEPS, WEEKS, MONTHS = 0, 1, 2
 
-# Stands for the period of a row that is left out.
+# Marks the period of a row that is left out.
 LEFT_OUT = -(2**63)
 
 # Rows that are judged at a time.

@@ -2,7 +2,7 @@
 
 Entries are those of `partition`. Rows of a customer in one period are one purchase of the net amount; a period
 that holds a refund and nets to nothing or less is no purchase, and what is below nothing is taken off earlier ones
-(see `refunds`); an order given away for nothing is one. Amounts of one period are added in ascending order and periods
+(see `refunds`); an order with the amount 0 is one. Amounts of one period are added in ascending order and periods
 in theirs, so that no sum depends on the order that rows came in.
 """
 
@@ -19,7 +19,7 @@ from lifeworth.kernels.intrinsics import as_bits, as_number
 # a range of them (so that customers come out in order).
 DIRECT, HASHED, NAMED, RANGED = range(4)
 
-# Up to so many purchases of one customer are sorted by insertion.
+# Up to this number of purchases of one customer are sorted by insertion.
 FEW = 64
 _32 = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)

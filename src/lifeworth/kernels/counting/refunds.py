@@ -32,7 +32,7 @@ MOST_MONEY = 1e13
 
 @inner
 def money_units(money: float) -> int:
-    """Money as a whole number of units; amounts beyond all sense are cut off."""
+    """Money as an integer number of units; extreme amounts are clipped."""
     return math.floor(min(money, MOST_MONEY) * MONEY_UNITS + 0.5)
 
 

@@ -1,11 +1,11 @@
-"""Words in order: byte by byte, in time that goes with their number."""
+"""Sorting of words byte by byte, in linear time."""
 
 import numpy as np
 
 from lifeworth.kernels._jit import FILLED_OFFSETS, KEYS, inner, rows
 
 _BYTE = np.uint64(0xFF)
-# Up to so many are sorted by insertion.
+# Up to this number are sorted by insertion.
 _FEW = 16
 # Among so many words that are spread evenly are shared out.
 _SLOTS = 2048

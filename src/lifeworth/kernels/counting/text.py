@@ -71,7 +71,7 @@ def eight_bytes(address: np.uint64, length: int) -> np.uint64:
 
 @njit
 def hash_bytes(address: np.uint64, length: int) -> np.uint64:
-    """Hash bytes to 64 bits; whoever uses it compares the bytes as well."""
+    """Hash bytes to 64 bits; callers compare the bytes as well."""
     value = np.uint64(length) * _GOLDEN
     position = 0
     while position + 8 <= length:
@@ -127,7 +127,7 @@ _NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 
 @njit
 def _eight_digits(word: np.uint64) -> tuple[np.uint64, bool]:
-    """Return the number that eight lower-case hexadecimal digits spell, and whether they are any; all at once."""
+    """Return the number that eight lower-case hexadecimal digits represent, and whether they are valid; all at once."""
     nibbles = (word & _NIBBLES) + np.uint64(9) * ((word >> np.uint64(6)) & _ONES)
     letters = ((nibbles + np.uint64(6) * _ONES) >> np.uint64(4)) & _ONES
     # What lies beyond "f" would be a digit beyond fifteen.
@@ -141,7 +141,7 @@ def _eight_digits(word: np.uint64) -> tuple[np.uint64, bool]:
 
 @njit
 def _uuid(address: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
-    """Return the two halves of the number that 36 characters spell, and whether they are a UUID's usual form."""
+    """Return the two halves of the number that 36 characters represent, and whether they are a UUID's usual form."""
     a, fine_a = _eight_digits(load_word(address))
     b, fine_b = _eight_digits(load_half(address + np.uint64(9)) | (load_half(address + np.uint64(14)) << _32))
     c, fine_c = _eight_digits(load_half(address + np.uint64(19)) | (load_half(address + np.uint64(24)) << _32))
@@ -157,7 +157,7 @@ def _uuid(address: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
 
 @njit
 def _hex(address: np.uint64) -> tuple[np.uint64, np.uint64, bool]:
-    """Return the two halves of the number that 32 characters spell, and whether they are hexadecimal digits."""
+    """Return the two halves of the number that 32 characters represent, and whether they are hexadecimal digits."""
     a, fine_a = _eight_digits(load_word(address))
     b, fine_b = _eight_digits(load_word(address + _8))
     c, fine_c = _eight_digits(load_word(address + np.uint64(16)))

@@ -259,7 +259,7 @@ def probability_alive(
 
 
 class Odds(NamedTuple):
-    """What P(alive) is made of, kept from customer to customer, for parameters (4, draws)."""
+    """What P(alive) is computed from, kept between customers, for parameters (4, draws)."""
 
     faced: np.ndarray  # (1,), how often the customer before had faced dropout
     odds: np.ndarray  # (draws,), of a dropout against none when it was faced last
@@ -290,7 +290,7 @@ def fill_alive(
 def probability_dropped_out(
     r: float, alpha: float, a: float, b: float, x: float, t_x: float, T: float, faced: float
 ) -> float:
-    """One less `probability_alive`, exact also where it is small."""
+    """1 - `probability_alive`, exact also where it is small."""
     if faced == 0.0:
         return 0.0
     return logistic(log_odds_dropped_out(r, alpha, a, b, x, t_x, T, faced))
@@ -372,7 +372,7 @@ def fill_begin(
     faced: float,
     begun: np.ndarray,
 ) -> None:
-    """Fill begun (4, draws) with what all futures of customers alike begin with, for parameters (4, draws).
+    """Fill begun (4, draws) with what all futures of customers with equal histories share, for parameters (4, draws).
 
     The probabilities of no purchase in (T, T + t], of having dropped out at T, and of no arrival in t of a
     living customer; and the ratio by which the tail of the number of arrivals falls. Random numbers are multiples

@@ -155,7 +155,7 @@ make_memory = make_odds
 def fill_begin(
     memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
 ) -> None:
-    """Fill begun (4, draws) with what all futures of customers alike begin with, for `draw_future`."""
+    """Fill begun (4, draws) with what all futures of customers with equal histories share, for `draw_future`."""
     beta_dropout.fill_begin(memory, parameters, x, t_x, T, t, x, begun)
 
 

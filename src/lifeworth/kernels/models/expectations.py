@@ -3,7 +3,7 @@
 Where a family's expectation depends on a customer's age and the time ahead only through their ratio tau, it is
 one curve for each draw and each number of purchases. That curve is smooth in w = log(1 + tau): it is kept as a
 polynomial for E/w on each of many short panels, which always lie at the same places, so that a customer's numbers do
-not depend on who else is asked about.
+not depend on the other customers.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What the futures of one customer are worth: the amounts of their purchases, less what these and time cost.
+"""Values of the futures of one customer: the amounts of purchases, less the costs of purchases and time.
 
 Amounts are gamma numbers whose rate is one too; a family of spend defines both (`amount_hyperparameters`). `brings`
 says whether there is such a family: without one each purchase is worth one.
@@ -24,7 +24,7 @@ _RATE, _SUM, _PURCHASES = 0, 1, 2
 
 @njit
 def _unit(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
-    """Stands for a family's `amount_hyperparameters` where every purchase counts as one."""
+    """Replaces a family's `amount_hyperparameters` if every purchase counts as one."""
     return 1.0, 1.0, 1.0
 
 
@@ -56,7 +56,7 @@ def hyperparameters_function(owner: str, spend: ModuleType | None) -> Callable[.
 
 @inner
 def fill_sums(workspace: Workspace, size: int, brings: bool, margin: float, per_order: float, at_once: float) -> None:
-    """Fill the value of each future from the sum of its amounts, which is a gamma number itself."""
+    """Fill the value of each future from the sum of its amounts, which has a gamma distribution."""
     if brings:
         for k in range(size):
             workspace.some[k] = workspace.shapes[k] * max(workspace.counts[k] + at_once, 1.0)
@@ -97,14 +97,14 @@ def add_purchases(
     total_counts: np.ndarray,
     total_values: np.ndarray,
 ) -> None:
-    """Add what the purchases that are listed bring to the value of their futures, and to that of their periods."""
+    """Add the value of the listed purchases to that of their futures, and to that of their periods."""
     whose, number, time, worth = workspace.whose, workspace.number, workspace.time, workspace.worth
     for e in range(there):
         workspace.purchase_names[e] = named(workspace.names[whose[e]], _PURCHASES + number[e])
     fill_uniforms(workspace.purchase_names, there, worth)
     for e in range(there):
         k = whose[e]
-        # The first may be made at once; the next is the last of all, where that is known to be one.
+        # The first may be made at once; the next is the last of all, if that is known.
         place = 1.0 if number[e] == at_once and workspace.leaves[k] > 0.0 else worth[e]
         time[e] = workspace.ends[k] * (place if number[e] >= at_once else 0.0)
     if brings:
@@ -164,7 +164,7 @@ def fill_purchases(
 def subtract_time(
     workspace: Workspace, size: int, per_time: float, decay: float, edges: np.ndarray, total_values: np.ndarray
 ) -> None:
-    """Take off what it costs to have a customer for a time."""
+    """Subtract the cost of the time for which a customer is active."""
     periods = edges.size - 1
     for k in range(size):
         if periods == 1:

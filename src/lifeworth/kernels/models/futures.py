@@ -1,4 +1,4 @@
-"""What customers will do and what it is worth: many futures of each, played out and summed up in one pass.
+"""Simulated futures of customers and their value: many per customer, generated and summarised in one pass.
 
 A family of purchases defines how a future begins and its number of purchases (`fill_begin`, `draw_future`), a family of
 spend their amounts (`amount_hyperparameters`: gamma numbers whose rate is one too). Both are put together here,
@@ -47,7 +47,7 @@ Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
-_PIECES = 64  # of the customers, shared out among threads
+_PIECES = 64  # number of customers per task of a thread
 _NO_PLACE = np.zeros(0, dtype=np.int64)
 
 
@@ -72,7 +72,7 @@ def draw_futures_function(owner: str, purchases: ModuleType) -> Function:
         never: bool,
         dated: bool,
     ) -> int:
-        """Draw all futures of a customer and give how many are not silent; `never`: nothing comes of those that are.
+        """Draw all futures of a customer; return the number with purchases; `never`: the others have no value.
 
         `dated`: for each that is not, find its end: the time of its last purchase where that is known to be the last
         of the customer's, else the time for which it stays a customer's.
@@ -141,7 +141,7 @@ def simulate_customer_function(owner: str, purchases: ModuleType, spend: ModuleT
         total_counts: np.ndarray,
         total_values: np.ndarray,
     ) -> int:
-        """Fill counts and values of all futures of a customer of which something comes; give how many those are.
+        """Fill counts and values of all futures of a customer that have a value; return their number.
 
         `terms` are the customer's own. Of several periods, and only then, all that falls in them is added to the
         totals, (periods, draws).
@@ -313,7 +313,7 @@ class FutureRows:
         n = len(x)
         group = checked_groups(group, theta.shape[1], n)
         spend_group = checked_groups(spend_group, spend_theta.shape[1], n)
-        # Customers alike stand together, so that what they share is computed once.
+        # Equal customers are adjacent, so that what they share is computed once.
         order = np.lexsort((t_x, T, x, np.broadcast_to(group, n))).astype(np.int64)
         group, spend_group = (each if len(each) == 1 else each[order] for each in (group, spend_group))
         terms = terms if len(terms) == 1 else terms[order]

@@ -1,4 +1,4 @@
-"""Gamma-Gamma: gamma-distributed amounts whose rate is gamma-distributed over customers.
+"""Gamma-Gamma: gamma-distributed amounts whose rate has a gamma distribution over customers.
 
 Fader & Hardie (2013), "The Gamma-Gamma Model of Monetary Value", brucehardie.com note 025.
 
@@ -6,7 +6,7 @@ Parameters p, q, v are positive; v is in the currency of the amounts. A customer
 z = their mean amount. Arguments are not checked here.
 
 Row functions take customers as contiguous float64 vectors of one length, and `parameters` as float64 in the
-order p, q, v: (draws, groups, 3), and those of one draw (groups, 3); `group=` says which group a customer belongs to,
+order p, q, v: (draws, groups, 3), and those of one draw (groups, 3); `group=` is the group of each customer,
 as described in `groups`.
 """
 
@@ -177,7 +177,7 @@ def _simulate_log_rate(state: int, p: float, q: float, v: float, x: float, z: fl
 
 @njit
 def amount_hyperparameters(p: float, q: float, v: float, x: float, z: float) -> tuple[float, float, float]:
-    """What a customer's future amounts are spread by: their shape; the shape and the rate of their own rate nu."""
+    """Hyperparameters of a customer's future amounts: their shape, and the shape and rate of the rate nu."""
     return p, p * x + q, v + x * z
 
 

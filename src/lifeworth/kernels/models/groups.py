@@ -95,7 +95,7 @@ def group_of(group: np.ndarray, i: int) -> int:
 
 @njit
 def end_of_group(group: np.ndarray, begin: int, stop: int) -> int:
-    """Where the customers end who belong to the group of customer `begin` and follow it, up to `stop`."""
+    """The index after the last of the customers up to `stop` who follow `begin` in the same group."""
     if group.size <= 1:
         return stop
     end = begin + 1

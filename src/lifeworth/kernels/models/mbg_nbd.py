@@ -1,4 +1,4 @@
-"""MBG/NBD: BG/NBD whose customers may drop out at their first purchase too.
+"""MBG/NBD: BG/NBD with dropout after the first purchase, too.
 
 Batislam, Denizel & Filiztekin (2007), "Empirical validation and comparison of models for customer base
 analysis", International Journal of Research in Marketing 24(3); Wagner & Hoppe (2008), "Erratum on the
@@ -156,7 +156,7 @@ make_memory = make_odds
 def fill_begin(
     memory: Odds, parameters: np.ndarray, x: float, t_x: float, T: float, t: float, begun: np.ndarray
 ) -> None:
-    """Fill begun (4, draws) with what all futures of customers alike begin with, for `draw_future`."""
+    """Fill begun (4, draws) with what all futures of customers with equal histories share, for `draw_future`."""
     beta_dropout.fill_begin(memory, parameters, x, t_x, T, t, x + 1.0, begun)
 
 

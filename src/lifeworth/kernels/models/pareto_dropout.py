@@ -1,4 +1,4 @@
-"""The silence of Pareto/NBD: how likely a customer dropped out since the last purchase, rather than to be just waiting.
+"""Dropout in Pareto/NBD: the probability that a customer has dropped out since the last purchase.
 
 What a customer does who drops out is an integral over the time of dropout. Its published forms, differences of two
 2F1, cancel; here it is integrated as it stands. From some time on to infinity it depends, for one number of purchases
@@ -33,7 +33,7 @@ STEEPEST_PANEL = 12.0  # 16 points integrate exp(12 y) over (0, 1) to rounding
 LONGEST_TIME = 700.0  # exp() of the longest time in logs
 
 
-# Of customers who buy more often there are few, and what tables save is lost.
+# Few customers buy more often, and tables would not save time.
 _MOST_TABLED = 256.0
 _MOST_PANELS = 48
 _LONGEST_SERIES = 0.8  # 180 terms; the integral takes as long
@@ -119,7 +119,7 @@ def _silent_panel(lower: float, step: float, ratio: float, c: float, d: float) -
 
 @njit
 def silent_until_dropout(n: float, s: float, alpha: float, beta: float, length: float) -> float:
-    """Return the integral that `integrate` does, alone and sooner; `length` may be infinite."""
+    """Return the integral of `integrate` by an early stop; `length` may be infinite."""
     if alpha < beta:
         m, ratio, c, d = alpha, alpha / beta, n - 1.0, s + 1.0
     else:
@@ -177,7 +177,7 @@ def gone_before_next(n: float, s: float, z: float) -> float:
 
 
 class Silence(NamedTuple):
-    """What is kept from customer to customer, for parameters (4, draws)."""
+    """What is kept between customers, for parameters (4, draws)."""
 
     asked: np.ndarray  # (3,): x, t_x and T of the customer before
     lowest: np.ndarray  # (1,), number of the first panel
@@ -196,7 +196,7 @@ class Silence(NamedTuple):
 
 @inner
 def make_silence(parameters: np.ndarray, shared: bool) -> Silence:
-    """An empty table, for parameters (4, draws) that customers share; for a single customer's there is none."""
+    """An empty table, for parameters (4, draws) that customers share; none for the parameters of a single customer."""
     draws = parameters.shape[1]
     origin = np.empty(draws)
     least, most = 0.0, 0.0
@@ -295,8 +295,8 @@ def fill_alive_by_table(
 # ---- one draw, many customers -----------------------------------------------------------------------------
 
 _LEAST_LOG = 1e-18  # `log` knows no less
-_ROWS = 256  # of customers at a time: what is known of them stays in the cache
-_FEWEST_TABLED = 64  # with the same x: for fewer a table costs more than it saves
+_ROWS = 256  # number of customers at a time, whose data stay in the cache
+_FEWEST_TABLED = 64  # number of customers with the same x: for fewer a table costs more than it saves
 
 
 @inner

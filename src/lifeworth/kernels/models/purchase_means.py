@@ -80,7 +80,7 @@ def _interpolate(table: np.ndarray, weights: np.ndarray, stride: int, out: np.nd
 
 @inner
 def _is_exact(table: np.ndarray, stride: int) -> bool:
-    """Whether the last three Chebyshev coefficients of every draw are nothing beside its least value."""
+    """Whether the last three Chebyshev coefficients of every draw are negligible relative to its least value."""
     last = (_POINTS - 1) // stride
     for s in range(table.shape[1]):
         least = abs(table[0, s])
@@ -297,13 +297,13 @@ def mean_rows(
         pair : (customers,), the row of `flows` that is a customer's.
         flows : (pairs, n, draws), what is expected of a living customer.
         spend_coefficients : (xs, 2, draws), level and slope of what one purchase brings; `of_pair` (pairs,) says whose.
-        priced : so many of the flows are multiplied by level and by slope, too.
+        priced : number of the flows that are multiplied by level and by slope, too.
         shared : as in `alive_and_purchases_mean`.
 
         Returns
         -------
         (customers, 1 + n + 2 priced) : P(alive), the flows, the priced ones times level, and times slope. A
-        customer's numbers do not depend on who else is asked about.
+        customer's results do not depend on the other customers.
         """
         draws = parameters.shape[0]
         chunks = (draws + _CHUNK - 1) // _CHUNK

@@ -402,7 +402,7 @@ def history_rows(owner: str, number: int, simulate_life: Function) -> Function:
         times = np.empty(length)
         at = 0
         for i in range(size):
-            # The same stream once more, now that there is room for its times.
+            # The same stream again, now that its times have been allocated.
             theta = parameters_of(parameters, group_of(group, i), number)
             start_stream(state, seed, HISTORY, keys[i], 0)
             count, arrivals, within, _, _, _ = simulate_life(state, *theta, T[i])

@@ -40,7 +40,7 @@ def _select(values: np.ndarray, size: int, k: int) -> float:
 def two_quantiles(
     values: np.ndarray, size: int, whole: int, buffer: np.ndarray, lower: int, upper: int
 ) -> tuple[float, float]:
-    """The lower-th and upper-th smallest of values[:size] and of zeros, so many that there are `whole` in all.
+    """The lower-th and upper-th smallest of values[:size] and of zeros, of which there are `whole` together.
 
     `buffer`, (size + 1,), is overwritten.
     """

@@ -58,7 +58,7 @@ def start_named(state: int, first: Any, second: Any, draw: int) -> None:
     """Set the two words of state to the beginning of one of a customer's streams."""
     number = np.uint64(draw) + np.uint64(1)
     store_word(state, mix(first + GOLDEN * number))
-    # All zeros is the one state that stays where it is.
+    # The state of zeros only would never change.
     store_word(state + _SECOND, mix(second + OTHER * number) | np.uint64(1))
 
 

@@ -62,7 +62,7 @@ def resampled_scores(
     columns: np.ndarray,
     share: float,
 ) -> np.ndarray:
-    """Scores of customers who are each counted so many times, once per row of `times`.
+    """Scores of customers who are each counted a given number of times, once per row of `times`.
 
     Customers of whom the same was predicted, and who did the same, are one cell.
 
@@ -81,7 +81,7 @@ def resampled_scores(
     -------
     (resamples, FIRST_MEAN + k + l): customers, mean outcome, Spearman's rank correlation, Gini over the Gini of
     perfect foresight, share of the outcome found among the top by prediction, share of the top by outcome found
-    among them, and means. NaN where a score has no meaning. Within a tie of predictions nobody stands first.
+    among them, and means. NaN where a score has no meaning. Ties of predictions are not ordered.
     """
     resamples, n, cells = times.shape[0], order.size, tie.size
     ties, many = tie[cells - 1] + 1, levels.size
@@ -99,7 +99,7 @@ def resampled_scores(
                 drawn_here += np.int64(row[order[i]])
             weight[c] = drawn_here
         total = 0.0
-        # Whoever is not drawn adds nothing: leaving them out would cost more than adding it.
+        # Customers who are not drawn add nothing: leaving them out would cost more than adding them.
         for c in range(cells):
             w = weight[c]
             total += w
@@ -132,7 +132,7 @@ def resampled_scores(
             edge -= 1
         part = min(1.0, left / sizes[edge]) if sizes[edge] > 0.0 else 0.0
         found += part * sums[edge]
-        # The best by outcome: who brought nothing is not among them, and all at its edge are as good.
+        # The best by outcome: customers without outcome are not among them, and ties at the edge are equal.
         wanted = min(best, winners)
         lowest, above = many - 1, 0.0
         while lowest > 0 and above + counts[lowest] < wanted:

@@ -21,7 +21,7 @@ _BITS_OF_ONE = np.uint64(0x3FF0000000000000)
 _BITS_OF_ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
 _MANTISSA = np.uint64(52)
 _LOG2_E = 1.0 / math.log(2.0)
-# log(2), whose upper part has room for products with exponents.
+# log(2), whose upper part has bits left for products with exponents.
 _LOG_2_UPPER = 6.93147180369123816490e-01
 _LOG_2_LOWER = 1.90821492927058770002e-10
 _LARGEST = 708.0

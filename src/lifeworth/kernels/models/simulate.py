@@ -59,7 +59,7 @@ def fill_ordered_times(state: int, count: int, total: float, length: float, time
 
 @njit
 def last_of_first(state: int, count: int, arrivals: float) -> float:
-    """Time of the count-th of so many arrivals that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
+    """Time of the count-th of `arrivals` that are uniform in (0, 1): a Beta(count, arrivals - count + 1)."""
     if count == arrivals:  # the largest
         return math.exp(math.log(uniform(state)) / count)
     if count == 1:  # the least

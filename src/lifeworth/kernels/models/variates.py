@@ -1,6 +1,6 @@
 """Random numbers for a thousand futures at a time, by loops that become vector instructions.
 
-There is no state to wait for: a number follows from its name, a word that was hashed from all that it belongs to,
+There is no sequential state: a number is a function of its name, a word that was hashed from all that it belongs to,
 and so the numbers of many futures can be made side by side, in any order. What a loop cannot do without a branch,
 one number in twenty, is marked and done again one by one.
 """
@@ -99,7 +99,7 @@ def log_gamma_of(name: Any, shape: float) -> float:
 
 @njit
 def _cube_of(name: Any, d: float) -> float:
-    """Try after try: each has a name of its own, the first that of the number."""
+    """Rejection sampling: each attempt has its own name, the first that of the number."""
     own = name
     tries = 0
     while True:

@@ -1,4 +1,4 @@
-"""Room for the futures of one customer: arrays that a thread fills for one customer after the other."""
+"""Workspace for the futures of one customer: arrays that a thread reuses for each customer."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,17 @@ import numpy as np
 from lifeworth.kernels._jit import inner
 from lifeworth.kernels.models.variates import named
 
-_LEAST = 1024  # purchases that are listed at a time, if so many are there
+_LEAST = 1024  # maximum number of purchases that are listed at a time
 
 
 class Workspace(NamedTuple):
-    """Room for the futures of one customer, for all that are not silent side by side, and for some of their purchases.
+    """Arrays for the futures of one customer, for those with purchases, and for some of their purchases.
 
     Where nothing else is said, the k-th number belongs to the k-th future that is not silent, which is that of the
     draw `draw[k]`.
     """
 
-    customer: np.ndarray  # (4,), whom `begun` is of: x, t_x, T, length
+    customer: np.ndarray  # (4,), the customer of `begun`: x, t_x, T, length
     parameters: np.ndarray  # (parameters, draws), of the customer's group
     begun: np.ndarray  # (beginnings, draws), all of them
     draw: np.ndarray
@@ -28,9 +28,9 @@ class Workspace(NamedTuple):
     shapes: np.ndarray
     scales: np.ndarray
     values: np.ndarray
-    some: np.ndarray  # (draws + 1,), whatever there is just now
+    some: np.ndarray  # (draws + 1,), temporary
     own_names: np.ndarray
-    # Of purchases: whose they are, their number among those of that future, when they are made.
+    # Of purchases: the index of their future, their number in it, and their time.
     whose: np.ndarray
     number: np.ndarray
     time: np.ndarray
@@ -41,7 +41,7 @@ class Workspace(NamedTuple):
 
 @inner
 def make_workspace(draws: int, parameters: int, beginnings: int) -> Workspace:
-    """Room for the futures of so many draws of a family."""
+    """Allocate a workspace for the futures of a family with the given number of draws."""
     size = max(2 * draws, _LEAST)
     return Workspace(
         np.full(4, np.nan),
