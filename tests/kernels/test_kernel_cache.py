@@ -24,12 +24,12 @@ def ask(x):
 FACTORY = """
 from lifeworth.kernels._jit import NUMBER, inner_at, rows
 
-def make(home, scalar):
-    @inner_at(home)
+def make(owner, scalar):
+    @inner_at(owner)
     def twice(x):
         return scalar(x) + scalar(x)
 
-    @rows(NUMBER, home=home)
+    @rows(NUMBER, owner=owner)
     def ask_twice(x):
         return twice(x)
 
