@@ -750,7 +750,7 @@ def test_effects_show_every_ratio_with_its_interval():
     low, high = ax.get_xlim()
     assert low < table["ratio_lower"].min()
     assert high > table["ratio_upper"].max()
-    hollow = [line.get_markerfacecolor() == "white" for line in ax.lines if line.get_marker() in ("o", "s", "D")]
+    hollow = [line.get_markerfacecolor() == PAPER for line in ax.lines if line.get_marker() in ("o", "s", "D")]
     assert hollow == [False, False, True] * 3
 
 

@@ -15,7 +15,7 @@ from lifeworth.plots.style import (
     INK,
     MODEL,
     MUTED,
-    compact,
+    PAPER,
     dress,
     footnote,
     in_style,
@@ -87,7 +87,7 @@ def plot_effects(effects: Any, ax: Axes | None = None) -> Axes:
     for place, (middle, lower, upper), effect in zip(places, ratios.T, table["effect"], strict=True):
         marker, colour = _MARKERS.get(str(effect), _MARKERS["purchase"])
         ax.plot([lower, upper], [place, place], color=colour, linewidth=1.8, zorder=2)
-        face = "white" if lower <= 1 <= upper else colour
+        face = PAPER if lower <= 1 <= upper else colour
         ax.plot(middle, place, marker, markersize=5.4, markerfacecolor=face, markeredgecolor=colour, zorder=3)
     # Headings of groups are labels of the axis, so that the layout leaves room for them.
     labels = [(place, _short(str(term))) for place, term in zip(places, table["term"], strict=True)] + headings
@@ -138,7 +138,7 @@ def _scale(ax: Axes, ratios: NDArray[np.float64]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(FixedLocator(shown))
     log_ticks(ax.xaxis)
-    ax.set_xticks(shown, [compact(tick) if tick < 1 else f"{tick:,g}" for tick in shown])
+    ax.set_xticks(shown, [f"{tick:,.2g}" if tick < 1 else f"{tick:,g}" for tick in shown])
 
 
 def _short(term: str) -> str:
