@@ -26,7 +26,7 @@ def test_false_alarms_are_at_most_one_in_twenty(customers):
 
 
 def test_money_at_stake_is_seen_where_the_rank_correlation_is_weak():
-    found = [lw.independence_check(shop(seed, 5000, 0.14)) for seed in range(20)]
+    found = [lw.independence_check(shop(seed, 10_000, 0.15)) for seed in range(20)]
     assert all(one.doubtful for one in found)
     assert all(one.lower < 0.3 for one in found)
     assert all('GammaGamma(spend="log1p(frequency)")' in one.advice for one in found)
