@@ -129,7 +129,19 @@ def in_segments():
     return frame.assign(customers=(frame["customer_share"] * 2000).astype(int))
 
 
+def effects():
+    terms = ["channel[T.shop]", "channel[T.a very long name of a channel]", "log(first_spend)"]
+    middles = np.array([1.4, 0.6, 1.05])
+    rows = [
+        pd.DataFrame({"effect": effect, "term": terms, "ratio": middles, "ratio_of": of})
+        for effect, of in (("purchase", "rate"), ("dropout", "odds"), ("spend", "mean spend"))
+    ]
+    table = pd.concat(rows, ignore_index=True)
+    return table.assign(ratio_lower=table["ratio"] / 1.2, ratio_upper=table["ratio"] * 1.2)
+
+
 EVERY = {
+    "effects": lambda **ax: plots.plot_effects(effects(), **ax),
     "scores": lambda **ax: plots.plot_backtest_scores(judged()["scores"], **ax),
     "totals": lambda **ax: plots.plot_backtest_totals(judged()["totals"], "value", currency="EUR", **ax),
     "drift": lambda **ax: plots.plot_parameter_drift(judged()["parameters"], **ax),
@@ -725,3 +737,38 @@ def test_curves_differ_for_every_kind_of_colour_vision(theme, sight):
     for k, one in enumerate(seen):
         for other in seen[:k]:
             assert np.linalg.norm(one - other) > 0.12
+
+
+def test_effects_show_every_ratio_with_its_interval():
+    table = effects()
+    ax = plots.plot_effects(table)
+    intervals = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    drawn = [tuple(x) for x in intervals if x[0] != x[1]]
+    for lower, upper in zip(table["ratio_lower"], table["ratio_upper"], strict=True):
+        assert (lower, upper) in drawn
+    assert ax.get_xscale() == "log"
+    low, high = ax.get_xlim()
+    assert low < table["ratio_lower"].min()
+    assert high > table["ratio_upper"].max()
+    hollow = [line.get_markerfacecolor() == PAPER for line in ax.lines if line.get_marker() in ("o", "s", "D")]
+    assert hollow == [False, False, True] * 3
+
+
+def test_effects_of_many_levels_keep_the_strongest():
+    many = pd.concat([effects()] * 10, ignore_index=True).assign(effect="purchase", ratio_of="rate")
+    many["ratio"] = np.geomspace(1.01, 3, len(many))
+    many = pd.concat([many, many.tail(20)], ignore_index=True)
+    many["ratio_lower"], many["ratio_upper"] = many["ratio"] / 1.1, many["ratio"] * 1.1
+    ax = plots.plot_effects(many)
+    assert f"{len(many) - 40} more are closer to 1" in ax.get_xlabel()
+    assert min(line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o") > many["ratio"].min()
+
+
+def test_effects_without_covariates_and_wrong_tables_get_a_sentence():
+    assert said(plots.plot_effects(effects().head(0))) == "The model has no covariates."
+    with pytest.raises(UsageError, match="ratio_of"):
+        plots.plot_effects(effects().drop(columns="ratio_of"))
+    with pytest.raises(UsageError, match="must hold positive numbers"):
+        plots.plot_effects(effects().assign(ratio=-1.0))
+    with pytest.raises(UsageError, match="must be a fit with covariates"):
+        plots.plot_effects(3)

@@ -177,7 +177,8 @@ def prepared(frame: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> pd.D
             )
         if name in levels:
             text = as_text(column)
-            made[name] = pd.Categorical(text, categories=list(levels[name]))
+            codes = pd.Index(list(levels[name]), dtype=object).get_indexer(pd.Index(np.asarray(text, dtype=object)))
+            made[name] = pd.Categorical.from_codes(codes, categories=list(levels[name]))
             unknown = sorted(set(text[np.asarray(pd.isna(made[name]))]))
             if unknown:
                 shown = ", ".join(map(repr, unknown[:_SHOWN]))

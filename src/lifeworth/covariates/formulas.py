@@ -55,6 +55,7 @@ def parse_formula(text: str) -> Formula:
         for factor in term.factors:
             if factor.eval_method.value == "python":
                 _check_expression(factor.expr, text)
+    _check_names(formula, text)
     return formula
 
 
@@ -143,6 +144,22 @@ def _evaluated(
     names = tuple(str(name) for name in made.model_spec.column_names)
     kept = [k for k, name in enumerate(names) if name != "Intercept"]
     return np.ascontiguousarray(matrix[:, kept]), tuple(names[k] for k in kept), dict(made.model_spec.transform_state)
+
+
+def _check_names(formula: Any, text: str) -> None:
+    """Refuse a name that is both a column and a function of the formula: only one of them can be meant."""
+    called, columns = set(), set()
+    for factor in (factor for term in formula for factor in term.factors):
+        if factor.eval_method.value == "lookup":
+            columns.add(factor.expr)
+        elif factor.eval_method.value == "python":
+            tree = ast.parse(factor.expr, mode="eval")
+            functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            called |= {node.id for node in functions if isinstance(node, ast.Name)}
+            columns |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n not in functions}
+    if called & columns:
+        name = min(called & columns)
+        raise UsageError(f'"{text}" uses {name} both as a function and as a column: rename the column.')
 
 
 def _check_expression(expression: str, text: str) -> None:

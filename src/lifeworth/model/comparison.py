@@ -77,7 +77,8 @@ def independence_check(rfm: RFM) -> Independence:
     Returns
     -------
     Independence: Spearman's rank correlation of frequency and monetary_value of the customers with a repeat
-    purchase, its 95 % interval, and advice in words.
+    purchase, the ratio of mean spend weighted by purchases to the unweighted one (the money at stake), their 95 %
+    intervals, and advice in words.
 
     Raises
     ------

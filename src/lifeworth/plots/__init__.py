@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lifeworth.plots.calibration import plot_simulation_based_calibration
     from lifeworth.plots.checks import plot_predictive_check, plot_prior_predictive
     from lifeworth.plots.customers import plot_alive_heatmap, plot_past_future, plot_value_distribution
+    from lifeworth.plots.effects import plot_effects
     from lifeworth.plots.export import figure_of, save, to_png, to_svg
     from lifeworth.plots.holdout import plot_calibration_by_frequency, plot_deciles, plot_gains
     from lifeworth.plots.lives import (
@@ -40,6 +41,7 @@ __all__ = [
     "plot_cohorts",
     "plot_customer_timelines",
     "plot_deciles",
+    "plot_effects",
     "plot_frequency_recency",
     "plot_gains",
     "plot_interval_coverage",
@@ -70,6 +72,7 @@ _HOME = {
     "plot_backtest_totals": "backtest",
     "plot_parameter_drift": "backtest",
     "plot_pit": "backtest",
+    "plot_effects": "effects",
     "figure_of": "export",
     "save": "export",
     "to_png": "export",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
-    """A fit with its parameters and its verdict."""
+    """A fit with its parameters, the effects of its covariates as ratios, and its verdict."""
     summary = fit.summary().to_dict("index")
     rows = []
     units = {"none": "", "time": f"{unit}s", "money": money or "the currency"}
@@ -32,6 +32,20 @@ def fit_table(fit: Fit, unit: str, money: str | None) -> FitTable:
                 meaning=definition.describe(units[definition.dimension]),
             )
         )
+    for effect, values in fit.posterior.effects.items():
+        ratio_of = fit.family.effects[effect].ratio
+        for term, draws in zip(fit.posterior.design.encodings[effect].names, np.exp(values).T, strict=True):
+            lower, upper = np.quantile(draws, [0.05, 0.95])
+            rows.append(
+                Parameter(
+                    f"{effect}: {term}",
+                    float(draws.mean()),
+                    float(draws.std()),
+                    float(lower),
+                    float(upper),
+                    meaning=f"ratio of {ratio_of} against the first level, or per unit of a number; 1 is no effect",
+                )
+            )
     return FitTable(
         title=fit.family.label,
         parameters=rows,
