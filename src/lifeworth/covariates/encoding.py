@@ -177,16 +177,17 @@ def prepared(frame: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> pd.D
             )
         if name in levels:
             text = as_text(column)
-            codes = pd.Index(list(levels[name]), dtype=object).get_indexer(pd.Index(np.asarray(text, dtype=object)))
-            made[name] = pd.Categorical.from_codes(codes, categories=list(levels[name]))
+            known = pd.Index(levels[name], dtype=object)
+            codes = known.get_indexer(pd.Index(np.asarray(text, dtype=object)))
+            made[name] = pd.Categorical.from_codes(codes.astype(np.int64), known)
             unknown = sorted(set(text[np.asarray(pd.isna(made[name]))]))
             if unknown:
                 shown = ", ".join(map(repr, unknown[:_SHOWN]))
                 has = ", ".join(map(repr, levels[name][:12])) + (", ..." if len(levels[name]) > 12 else "")
                 raise DataError(
                     f"The covariate {name} has {'a level' if len(unknown) == 1 else 'levels'} that the model has not "
-                    f"seen: {shown}; it knows {has}: fit the model again with such customers, map them to a level it "
-                    f'knows, or use pool_by="{name}".'
+                    f"seen: {shown}; it knows {has}: fit the model again with such customers, or map them to one "
+                    "that it knows."
                 )
         else:
             numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
