@@ -257,7 +257,8 @@ class _Run:
 
     def _names(self) -> list[str]:
         section = self.job.source
-        return [name for name in (section.customer_id, section.date, section.amount) if name]
+        named = (section.customer_id, section.date, section.amount, *self.job.rfm.covariates)
+        return [name for name in dict.fromkeys(named) if name]
 
     def _segments(self, rfm: RFM) -> Segments | None:
         """The segments of customers, if there is a fit for each."""
