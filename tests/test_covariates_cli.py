@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_cli import names, refused, run  # noqa: F401 - fixtures are found by name
 
 import lifeworth as lw
+from test_cli import names, refused, run  # noqa: F401 - fixtures are found by name
 
 END = "1997-09-30"
 FORMULAS = ("--purchase-formula", "channel + log1p(first_spend)", "--spend-formula", "channel")

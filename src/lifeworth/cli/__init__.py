@@ -258,9 +258,7 @@ def predict(
     if not check_rfm_files(input, columns, *settings):
         needed = [*fitted.posterior.covariates, *(loaded.spend.posterior.covariates if loaded.spend else ())]
         depends_on = [name for name in dict.fromkeys(needed) if name not in DERIVED and name != "frequency"]
-        table = read_rfm(
-            input, columns, fitted.origin.period, *settings, units_of="the model", depends_on=depends_on
-        )
+        table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model", depends_on=depends_on)
     with terminal.progress(terminal.console(stderr=True)) as report:
         scored = loaded.score(
             input if table is None else table,

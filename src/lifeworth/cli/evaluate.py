@@ -129,7 +129,16 @@ def _appraise(path: Path, question: Question, rows: Rows, formulas: Formulas) ->
     asked: dict[str, Any] = {"interval": question.interval, "draws": question.draws, "seed": question.seed}
     with terminal.progress(terminal.console(stderr=True)) as tell:
         data = encoded(path, rows.encoding)
-        return appraise(data, question.horizon, wanted, models, covariates=covariate_names(rows.covariates), **asked, **rows.reading(), progress=tell)
+        return appraise(
+            data,
+            question.horizon,
+            wanted,
+            models,
+            covariates=covariate_names(rows.covariates),
+            **asked,
+            **rows.reading(),
+            progress=tell,
+        )
 
 
 def register(app: typer.Typer) -> None:

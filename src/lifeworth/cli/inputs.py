@@ -64,7 +64,9 @@ PurchaseFormula = Annotated[
         show_default=False,
     ),
 ]
-DropoutFormula = Annotated[str | None, typer.Option(help='Covariates of dropout, such as "channel".', show_default=False)]
+DropoutFormula = Annotated[
+    str | None, typer.Option(help='Covariates of dropout, such as "channel".', show_default=False)
+]
 SpendFormula = Annotated[
     str | None, typer.Option(help='Covariates of the spend per purchase, such as "country".', show_default=False)
 ]
@@ -214,9 +216,7 @@ def read_rfm(
         columns = with_columns_of(columns, depends_on)
         rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
         with terminal.progress(terminal.console(stderr=True)) as report:
-            return rfm_summary(
-                data, covariates=covariate_names(rows.covariates), **rows.reading(), progress=report
-            )
+            return rfm_summary(data, covariates=covariate_names(rows.covariates), **rows.reading(), progress=report)
     _refuse_settings_of_transactions(path, columns)
     if time_unit is None and metadata_of(data).time_unit is None:
         raise UsageError(f"{path} is an RFM table without a time unit: give it with --time-unit.")

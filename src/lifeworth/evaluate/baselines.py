@@ -208,7 +208,9 @@ def _covariates(then: RFM, now: RFM) -> tuple[Array, Array, list[bool]]:
             is_number = pd.api.types.is_numeric_dtype(earlier) and not pd.api.types.is_bool_dtype(earlier)
             categories.append(not is_number)
             if is_number:
-                columns.append((earlier.to_numpy(np.float64, na_value=np.nan), later.to_numpy(np.float64, na_value=np.nan)))
+                columns.append(
+                    (earlier.to_numpy(np.float64, na_value=np.nan), later.to_numpy(np.float64, na_value=np.nan))
+                )
                 continue
             levels = pd.Index(earlier.astype(object).value_counts().index[:_MOST_CATEGORIES])
             codes = [levels.get_indexer(part.astype(object)).astype(np.float64) for part in (earlier, later)]
