@@ -52,8 +52,8 @@ Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier row: kee
 Covariates = Annotated[
     str | None,
     typer.Option(
-        help='Columns of the transactions to keep as covariates, such as "channel,country": of each customer, the value '
-        "at the first purchase. Default: the columns of the formulas.",
+        help='Columns of the transactions to keep as covariates, such as "channel,country": the value at each '
+        "customer's first purchase. Default: the columns of the formulas.",
         show_default=False,
     ),
 ]
@@ -210,8 +210,8 @@ def read_rfm(
         lacking = [name for name in depends_on if name not in names]
         if lacking:
             raise DataError(
-                f"{path} has no column {', '.join(lacking)}, on which the model depends: add it to the transactions, or "
-                "give an RFM table that has it."
+                f"{path} has no column {', '.join(lacking)}, on which the model depends: add it to the transactions, "
+                "or give an RFM table that has it."
             )
         columns = with_columns_of(columns, depends_on)
         rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
