@@ -34,7 +34,7 @@ def test_models_with_and_without_covariates(orders):
     assert set(calibration.covariates["channel"]) == {"web", "shop"}
     for name, (purchases, spend) in models_of(models).items():
         clv = lw.fit_clv(calibration, purchases, spend, method="map", draws=200)
-        said = bt.predictions.query("method == @name")
+        said = bt.predictions[bt.predictions["method"] == name]
         expected = clv.predict(calibration, 39.0, uncertainty=None)
         np.testing.assert_array_equal(said["predicted_purchases"], expected["expected_purchases"])
         np.testing.assert_array_equal(said["predicted_value"], expected["clv"])
