@@ -20,7 +20,18 @@ import typer.main
 
 from lifeworth import __version__
 from lifeworth.cli import evaluate, jobs, models
-from lifeworth.cli.inputs import Columns, Currency, Formulas, Rows, Seed, check_rfm_files, covariate_names, encoded, read_rfm, with_options
+from lifeworth.cli.inputs import (
+    Columns,
+    Currency,
+    Formulas,
+    Rows,
+    Seed,
+    check_rfm_files,
+    covariate_names,
+    encoded,
+    read_rfm,
+    with_options,
+)
 from lifeworth.errors import DataError, DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
 from lifeworth.redaction import environment_secrets, redact
 
