@@ -20,7 +20,18 @@ import typer.main
 
 from lifeworth import __version__
 from lifeworth.cli import evaluate, jobs, models
-from lifeworth.cli.inputs import Columns, Currency, Rows, Seed, check_rfm_files, encoded, read_rfm, with_options
+from lifeworth.cli.inputs import (
+    Columns,
+    Currency,
+    Formulas,
+    Rows,
+    Seed,
+    check_rfm_files,
+    covariate_names,
+    encoded,
+    read_rfm,
+    with_options,
+)
 from lifeworth.errors import DataError, DataWarning, FitError, LifeworthError, SourceError, UsageError, is_interruption
 from lifeworth.redaction import environment_secrets, redact
 
@@ -99,7 +110,10 @@ def rfm(
     ] = None,
     escape_formulas: EscapeFormulas = False,
 ) -> None:
-    """Summarise transactions to frequency, recency, T and monetary value per customer."""
+    """Summarise transactions to frequency, recency, T and monetary value per customer.
+
+    Further columns are kept as covariates: lifeworth rfm orders.csv --out rfm.parquet --covariates channel,country
+    """
     from lifeworth.atomic_files import replacing
     from lifeworth.cli import terminal
     from lifeworth.rfm import rfm_summary
@@ -113,6 +127,7 @@ def rfm(
     with terminal.progress(terminal.console(stderr=True)) as report:
         table = rfm_summary(
             encoded(input, rows.encoding),
+            covariates=covariate_names(rows.covariates),
             **rows.reading(),
             threads=threads,
             memory_limit=memory_limit,
@@ -139,6 +154,7 @@ def fit(
     input: Input,  # noqa: A002
     model: Annotated[Path, typer.Option(help="Folder for the fitted model.")],
     columns: Columns,
+    formulas: Formulas,
     period: PeriodOfInput = None,
     time_unit: Annotated[
         str | None,
@@ -167,25 +183,34 @@ def fit(
     """Fit a model of purchases and, if there are amounts, Gamma-Gamma. A fit that fails its diagnostics is not written.
 
     With --amount "" only the model of purchases is fitted.
+
+    Customers who differ: lifeworth fit orders.csv --model model --purchase-formula "channel + log(first_spend)"
+    --dropout-formula channel --spend-formula channel
     """
     from lifeworth.cli import terminal
     from lifeworth.model import fit_clv
-    from lifeworth.model.models import purchase_model
+    from lifeworth.model.models import GammaGamma, purchase_model
     from lifeworth.model.store import refuse_to_replace
     from lifeworth.tables import check_output
 
-    chosen = purchase_model(purchases, "--purchases")
+    depends_on = formulas.columns
+    if formulas.of_spend and not columns.amount:
+        raise UsageError('--amount "" and --spend-formula exclude each other: a model of spend needs amounts.')
+    chosen = purchase_model(purchases, "--purchases")(**formulas.of_purchases)
+    spend = GammaGamma(**formulas.of_spend) if formulas.of_spend else None
     refuse_to_replace(model)
     check_output(model, input, folder=True, name="--model")
-    table = read_rfm(input, columns, period, time_unit, currency, "D")
+    table = read_rfm(input, columns, period, time_unit, currency, "D", depends_on=depends_on)
     if not columns.amount:
         table = replace(table, monetary_value=None, past_spend=None)
     typer.echo(str(table.audit))
     with terminal.progress(terminal.console(stderr=True)) as report:
-        clv = fit_clv(table, chosen(), method=method, draws=draws, seed=seed, progress=report)
+        clv = fit_clv(table, chosen, spend, method=method, draws=draws, seed=seed, progress=report)
     for part in (clv.purchases, clv.spend):
         if part is not None:
             typer.echo(f"{part!r}\n  {part.diagnostics}")
+            if part.posterior.effects:
+                typer.echo(part.effects().round(3).to_string())
     if clv.verdict == "fail":
         raise FitError("The fit failed its diagnostics (see above): no model was written.")
     clv.save(model)
@@ -218,8 +243,13 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Predict from a fit that failed its diagnostics.")] = False,
     escape_formulas: EscapeFormulas = False,
 ) -> None:
-    """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals."""
+    """Score customers with a fitted model: P(alive), purchases, spend and value, with intervals.
+
+    A model with formulas needs their columns, in the transactions or the RFM table:
+    lifeworth predict --model model --input orders.csv --out scores.csv
+    """
     from lifeworth.cli import terminal
+    from lifeworth.covariates import DERIVED
     from lifeworth.model import CLV, PurchaseFit, load
     from lifeworth.tables import check_output
 
@@ -237,7 +267,9 @@ def predict(
     # An RFM table written by lifeworth need not fit in memory.
     table = None
     if not check_rfm_files(input, columns, *settings):
-        table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model")
+        needed = [*fitted.posterior.covariates, *(loaded.spend.posterior.covariates if loaded.spend else ())]
+        depends_on = [name for name in dict.fromkeys(needed) if name not in DERIVED and name != "frequency"]
+        table = read_rfm(input, columns, fitted.origin.period, *settings, units_of="the model", depends_on=depends_on)
     with terminal.progress(terminal.console(stderr=True)) as report:
         scored = loaded.score(
             input if table is None else table,

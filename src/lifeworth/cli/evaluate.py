@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifeworth.cli.inputs import Rows, Seed, encoded, with_options
+from lifeworth.cli.inputs import Formulas, Rows, Seed, covariate_names, encoded, with_columns_of, with_options
 from lifeworth.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,16 +60,21 @@ def backtest(
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     question: Question,
     rows: Rows,
+    formulas: Formulas,
     title: Title = TITLE,
 ) -> None:
-    """Compare historical and predictive CLV on holdout data: tables, a recalibrated model, and a report."""
+    """Compare historical and predictive CLV on holdout data: tables, a recalibrated model, and a report.
+
+    With formulas, every model is judged with and without its covariates: lifeworth backtest orders.csv --out results
+    --purchase-formula channel --spend-formula channel
+    """
     from lifeworth.cli import terminal
     from lifeworth.model.store import refuse_to_replace
     from lifeworth.report.export import check_results, write_results
 
     refuse_to_replace(out / "model")
     check_results(out, input, name="--out")
-    found = _appraise(input, question, rows)
+    found = _appraise(input, question, rows, formulas)
     written = write_results(found, out, title)
     screen = terminal.console()
     terminal.show_appraisal(screen, found)
@@ -81,6 +86,7 @@ def report(
     input: Input,  # noqa: A002
     question: Question,
     rows: Rows,
+    formulas: Formulas,
     out: Annotated[Path, typer.Option(help="Output file of the page: .html.")] = Path("report.html"),
     title: Title = TITLE,
 ) -> None:
@@ -93,14 +99,14 @@ def report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--out {out} does not end in .html: give a file that does.")
     check_output(out, input, name="--out")
-    found = _appraise(input, question, rows)
+    found = _appraise(input, question, rows, formulas)
     written = write_report(appraisal_report(found, title), out)
     screen = terminal.console()
     terminal.show_appraisal(screen, found)
     terminal.show_written(screen, [(written, "all results on one page: open it in a browser")])
 
 
-def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
+def _appraise(path: Path, question: Question, rows: Rows, formulas: Formulas) -> Appraisal:
     from lifeworth.cli import terminal
     from lifeworth.evaluate.appraisal import appraise
 
@@ -112,10 +118,27 @@ def _appraise(path: Path, question: Question, rows: Rows) -> Appraisal:
         raise UsageError("--models is empty: name at least one model, such as bg_nbd.")
     if not rows.amount:
         raise UsageError("--amount is empty: customer value needs the column with the amounts.")
+    models: list[Any] = [*names]
+    if formulas.of_purchases or formulas.of_spend:
+        from lifeworth.model.models import GammaGamma, purchase_model
+
+        rows = with_columns_of(rows, formulas.columns)
+        spend = GammaGamma(**formulas.of_spend)
+        families = [purchase_model(name, "--models") for name in names]
+        models = [*((family(**formulas.of_purchases), spend) for family in families), *names]
     asked: dict[str, Any] = {"interval": question.interval, "draws": question.draws, "seed": question.seed}
     with terminal.progress(terminal.console(stderr=True)) as tell:
         data = encoded(path, rows.encoding)
-        return appraise(data, question.horizon, wanted, names, **asked, **rows.reading(), progress=tell)
+        return appraise(
+            data,
+            question.horizon,
+            wanted,
+            models,
+            covariates=covariate_names(rows.covariates),
+            **asked,
+            **rows.reading(),
+            progress=tell,
+        )
 
 
 def register(app: typer.Typer) -> None:

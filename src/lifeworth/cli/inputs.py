@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lifeworth.errors import UsageError
+from lifeworth.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lifeworth.rfm import RFM
@@ -49,6 +49,27 @@ ObservationEnd = Annotated[
 ]
 Refunds = Annotated[str, typer.Option(help="Negative amounts: net, same_period, drop or error.")]
 Duplicates = Annotated[str, typer.Option(help="Rows equal to an earlier row: keep or drop.")]
+Covariates = Annotated[
+    str | None,
+    typer.Option(
+        help='Columns of the transactions to keep as covariates, such as "channel,country": the value at each '
+        "customer's first purchase. Default: the columns of the formulas.",
+        show_default=False,
+    ),
+]
+PurchaseFormula = Annotated[
+    str | None,
+    typer.Option(
+        help='Covariates of the purchase rate, such as "channel + log(first_spend)".',
+        show_default=False,
+    ),
+]
+DropoutFormula = Annotated[
+    str | None, typer.Option(help='Covariates of dropout, such as "channel".', show_default=False)
+]
+SpendFormula = Annotated[
+    str | None, typer.Option(help='Covariates of the spend per purchase, such as "country".', show_default=False)
+]
 Currency = Annotated[str | None, typer.Option(help="Name of the currency, kept with the results.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same numbers.", min=0)]
 
@@ -66,6 +87,41 @@ class Columns:
     decimal: Decimal = None
     observation_end: ObservationEnd = None
     refunds: Refunds = "net"
+    covariates: Covariates = None
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Formulas of covariates."""
+
+    purchase_formula: PurchaseFormula = None
+    dropout_formula: DropoutFormula = None
+    spend_formula: SpendFormula = None
+
+    @property
+    def of_purchases(self) -> dict[str, str]:
+        """The formulas of a model of purchases, by effect."""
+        given = {"purchase": self.purchase_formula, "dropout": self.dropout_formula}
+        return {effect: text for effect, text in given.items() if text is not None}
+
+    @property
+    def of_spend(self) -> dict[str, str]:
+        """The formula of a model of spend."""
+        return {} if self.spend_formula is None else {"spend": self.spend_formula}
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the formulas that an RFM table has only if they are read with the transactions."""
+        from lifeworth.covariates import DERIVED, check_formula, columns_of
+
+        found: dict[str, None] = {}
+        for name in ("purchase_formula", "dropout_formula", "spend_formula"):
+            text = getattr(self, name)
+            if text is not None:
+                check_formula(text, f"--{name.replace('_', '-')}")
+                further = {"frequency"} if name == "spend_formula" else set()
+                found |= dict.fromkeys(c for c in columns_of(text) if c not in DERIVED and c not in further)
+        return list(found)
 
 
 @dataclass(frozen=True)
@@ -83,6 +139,18 @@ class Rows(Columns):
 
         given = {**vars(self), "amount": self.amount or None}
         return cast("ReadingOptions", {name: given[name] for name in READING_OPTIONS})
+
+
+def covariate_names(text: str | None) -> list[str]:
+    """The columns that --covariates names."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def with_columns_of[C: Columns](columns: C, names: Iterable[str]) -> C:
+    """The columns, with those of formulas as covariates beside the ones that were named."""
+    named = covariate_names(columns.covariates)
+    wanted = [*named, *(name for name in names if name not in named)]
+    return replace(columns, covariates=",".join(wanted) or None)
 
 
 def with_options[R](command: Callable[..., R]) -> Callable[..., R]:
@@ -118,10 +186,12 @@ def read_rfm(
     currency: str | None,
     default_period: str | None = None,
     units_of: str | None = None,
+    depends_on: Iterable[str] = (),
 ) -> RFM:
     """Read the RFM table in a file, or make one from the transactions in it, for which the period must be known.
 
     `units_of` names the origin of these units, if the user did not give them; it is shown for a table without units.
+    `depends_on` names columns of formulas, which are read with transactions.
     """
     from lifeworth.cli import terminal
     from lifeworth.periods import UNIT_NAMES
@@ -137,9 +207,16 @@ def read_rfm(
                 f"{path} contains transactions, and the model does not record the period within which purchases "
                 "count as one: make an RFM table of them with lifeworth rfm, and give that."
             )
+        lacking = [name for name in depends_on if name not in names]
+        if lacking:
+            raise DataError(
+                f"{path} has no column {', '.join(lacking)}, on which the model depends: add it to the transactions, "
+                "or give an RFM table that has it."
+            )
+        columns = with_columns_of(columns, depends_on)
         rows = Rows(**vars(columns), period=counted, time_unit=time_unit or "W", currency=currency)
         with terminal.progress(terminal.console(stderr=True)) as report:
-            return rfm_summary(data, **rows.reading(), progress=report)
+            return rfm_summary(data, covariates=covariate_names(rows.covariates), **rows.reading(), progress=report)
     _refuse_settings_of_transactions(path, columns)
     if time_unit is None and metadata_of(data).time_unit is None:
         raise UsageError(f"{path} is an RFM table without a time unit: give it with --time-unit.")
@@ -176,7 +253,7 @@ def _refuse_settings_of_transactions(path: Path, columns: Columns) -> None:
     usual = Columns()
     given = [
         f"--{name.replace('_', '-')}"
-        for name in ("customer_id", "date", "date_format", "time_zone", "decimal", "refunds")
+        for name in ("customer_id", "date", "date_format", "time_zone", "decimal", "refunds", "covariates")
         if getattr(columns, name) != getattr(usual, name)
     ]
     if given:

@@ -2,6 +2,6 @@
 
 from lifeworth.covariates.columns import DERIVED, covariate_columns
 from lifeworth.covariates.encoding import Encoding, learn_encoding
-from lifeworth.covariates.formulas import check_formula
+from lifeworth.covariates.formulas import check_formula, columns_of
 
-__all__ = ["DERIVED", "Encoding", "check_formula", "covariate_columns", "learn_encoding"]
+__all__ = ["DERIVED", "Encoding", "check_formula", "columns_of", "covariate_columns", "learn_encoding"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -14,13 +14,14 @@ from lifeworth.evaluate.backtest_result import Backtest
 from lifeworth.evaluate.backtesting import backtest
 from lifeworth.evaluate.comparison import ClvComparison, compare_clv
 from lifeworth.evaluate.data_views import Views, five_views
-from lifeworth.evaluate.forecasts import models_of
+from lifeworth.evaluate.forecasts import check_formulas, models_of
 from lifeworth.evaluate.tracking import track_purchases
 from lifeworth.historical import clv_definitions
 from lifeworth.model.clv import CLV, fit_clv
 from lifeworth.model.models import USUAL_PURCHASES
 from lifeworth.rfm import RFM, cohort_table
 from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.covariates import check_covariates
 from lifeworth.rfm.log import TransactionLog
 from lifeworth.rfm.summary import count
 from lifeworth.segments import Segments, segment
@@ -71,6 +72,7 @@ def appraise(
     cutoffs: Any = 4,
     models: Any = (USUAL_PURCHASES,),
     *,
+    covariates: Sequence[str] = (),
     method: str = "auto",
     draws: int = 1000,
     interval: float = 0.9,
@@ -85,7 +87,7 @@ def appraise(
     data : Transactions, table or path
         Transactions; as in `rfm_summary`. They are read once.
     horizon : of windows, and of the forecast from now. cutoffs, models : as in `backtest`; the first model is the
-        one that values customers.
+        one that values customers. covariates : as in `backtest`.
     method, draws : of the model fitted on all data. Other arguments as in `backtest`.
     **reading
         Options of `Transactions`, such as column names.
@@ -98,8 +100,10 @@ def appraise(
     log: TransactionLog = data
     log.require_amounts()
     log.columns()
-    rfm = count(log)
+    columns = check_covariates(covariates)
     pairs = models_of(models)
+    check_formulas(pairs, columns)
+    rfm = count(log, columns)
     name, pair = next(iter(pairs.items()))
     tell("fitting the model", 0.0)
     clv = _fitted(rfm, pair, method, draws, seed, progress)
@@ -108,6 +112,7 @@ def appraise(
         cutoffs,
         horizon,
         pairs,
+        covariates=columns,
         interval=interval,
         seed=seed,
         progress=lambda what, done: tell("judging at past cut-offs", done),
@@ -118,7 +123,7 @@ def appraise(
     cut = bt.cuts[-1]
     then = next((forecast.clv for forecast in cut.forecasts if forecast.method == name), None)
     model = pair if then is None or then.spend is None else then
-    comparison = compare_clv(log, cut.cutoff, horizon, model, seed=seed, interval=interval)
+    comparison = compare_clv(log, cut.cutoff, horizon, model, covariates=columns, seed=seed, interval=interval)
     tell("comparing, segmenting, viewing", 0.6)
     assert rfm.past_spend is not None
     segments = segment(valued.customers, rfm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -14,10 +15,11 @@ from lifeworth.evaluate import scoring
 from lifeworth.evaluate.backtest_result import Backtest
 from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.cutoffs import Calendar, check_resamples, check_shares
-from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, foretell, models_of
+from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, check_formulas, foretell, models_of
 from lifeworth.model.models import USUAL_PURCHASES
 from lifeworth.periods import period_ordinal
 from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.covariates import check_covariates
 from lifeworth.transactions import ReadingOptions
 
 
@@ -29,6 +31,7 @@ def backtest(
     models: Any = (USUAL_PURCHASES,),
     baselines: Any = None,
     *,
+    covariates: Sequence[str] = (),
     method: str = "laplace",
     draws: int = 200,
     interval: float = 0.9,
@@ -57,6 +60,8 @@ def backtest(
         "boosting" where scikit-learn is installed. The last two learn a window before the cut-off.
         "revenue_per_customer" gives everybody the average of those who bought in the last window, as accounting
         counts customers: for all who ever bought that is several times too much, and its bias shows it.
+    covariates : columns of the transactions for formulas of models, with the value of each customer's first purchase,
+        which is known at every cut-off; gradient boosting gets them too.
     method, draws : as in a model's `fit`; "laplace" is the fast path alone. Intervals are read from so many futures.
     interval : probability that the forecasts' intervals hold.
     confidence, bootstrap : probability that the scores' intervals hold, and how often customers are resampled for
@@ -75,7 +80,8 @@ def backtest(
 
     Raises
     ------
-    UsageError : a cut-off whose window has not ended, or invalid arguments.
+    UsageError : a cut-off whose window has not ended, a formula whose columns are not in `covariates`, or invalid
+        arguments.
     DataError : data that cannot be used, or that are too short. A method that cannot foretell at a cut-off stops
         nothing: its scores are NaN, with the reason.
 
@@ -86,10 +92,21 @@ def backtest(
     ...                  baselines=["own_rate"], method="map", bootstrap=0, futures=0)
     >>> bt.summary("purchases")["mae"].round(2).to_dict()
     {'bg_nbd': 0.79, 'own_rate': 1.02}
+
+    Models with and without covariates, by name:
+
+    >>> orders = lw.load_cdnow(sample=True).assign(month=lambda frame: frame["date"].dt.strftime("%m"))
+    >>> models = {"plain": lw.BetaGeo(), "by month": lw.BetaGeo(purchase="month")}
+    >>> bt = lw.backtest(orders, ["1997-09-30"], "39W", models, [], covariates=["month"], method="map", bootstrap=0,
+    ...                  futures=0)
+    >>> list(bt.methods)
+    ['plain', 'by month']
     """
     check_shares(interval=interval, confidence=confidence, top=top)
     check_resamples(bootstrap=bootstrap, futures=futures)
     pairs, rules = models_of(models), baselines_of(baselines)
+    columns = check_covariates(covariates)
+    check_formulas(pairs, columns)
     methods = dict.fromkeys(pairs, "model") | dict.fromkeys(rules, "baseline")
     if not methods:
         raise UsageError("There is nothing to evaluate: name models, baselines or both.")
@@ -98,7 +115,7 @@ def backtest(
     with watched(progress) as report:
         tell = report or silent
         tell("reading", 0.0)
-        calendar = Calendar(data, horizon)
+        calendar = Calendar(data, horizon, columns)
         edges = calendar.cutoffs(cutoffs)
         manner = Manner(method, draws, interval, futures, seed)
         tables = _Tables()

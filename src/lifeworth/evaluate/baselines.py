@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lifeworth.errors import DataError, UsageError
 from lifeworth.periods import DAYS_PER_YEAR, units_per_year
@@ -28,6 +29,8 @@ _FREQUENCY_EDGES = np.array([1, 2, 3, 4, 6, 10])
 _RECENCY_BINS = 5
 # With fewer customers than this, trees are grown by this number of threads.
 _MANY, _TREE_THREADS = 200_000, 1
+# Trees of scikit-learn take no more categories of a column.
+_MOST_CATEGORIES = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,20 +156,29 @@ def _means(group: npt.NDArray[np.int64], values: Array, groups: int, otherwise: 
 
 
 def boosting(known: Known) -> Said:
-    """Gradient-boosted trees on RFM features, taught by the window before the cut-off."""
+    """Gradient-boosted trees on RFM features and covariates, fitted to the window before the cut-off."""
     need_scikit_learn()
     from sklearn.ensemble import HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
     earlier, purchases, value = _lesson(known)
-    then, now = _features(earlier), _features(known.rfm)
+    of_then, of_now, categories = _covariates(earlier, known.rfm)
+    then, now = np.hstack([_features(earlier), of_then]), np.hstack([_features(known.rfm), of_now])
+    first = then.shape[1] - len(categories)
+    categorical = [first + k for k, is_category in enumerate(categories) if is_category] or None
 
     def foretell(outcome: Array) -> Array:
         if not outcome.max() > outcome.min():
             return np.full(len(now), float(outcome.mean()))
         # Poisson's deviance: the mean of what is mostly nothing and now and then much.
         trees = HistGradientBoostingRegressor(
-            loss="poisson", max_iter=100, max_leaf_nodes=15, min_samples_leaf=20, early_stopping=False, random_state=0
+            loss="poisson",
+            max_iter=100,
+            max_leaf_nodes=15,
+            min_samples_leaf=20,
+            early_stopping=False,
+            random_state=0,
+            categorical_features=categorical,
         )
         # Small trees are grown in bursts of microseconds, between which more threads would only wait for each other.
         with threadpool_limits(_TREE_THREADS if len(then) < _MANY else None, user_api="openmp"):
@@ -180,6 +192,32 @@ def _features(rfm: RFM) -> Array:
     if rfm.monetary_value is not None and rfm.past_spend is not None:
         columns += [rfm.monetary_value, rfm.past_spend]
     return np.column_stack(columns).astype(np.float64)
+
+
+def _covariates(then: RFM, now: RFM) -> tuple[Array, Array, list[bool]]:
+    """Covariates of both tables as columns of numbers, and which are categories.
+
+    Categories are numbered by how many customers of the earlier table have them; those it lacks, and rarer ones than
+    trees can hold, are missing values.
+    """
+    columns: list[tuple[Array, Array]] = []
+    categories: list[bool] = []
+    if then.covariates is not None and now.covariates is not None:
+        for name in then.covariates.columns:
+            earlier, later = then.covariates[name], now.covariates[name]
+            is_number = pd.api.types.is_numeric_dtype(earlier) and not pd.api.types.is_bool_dtype(earlier)
+            categories.append(not is_number)
+            if is_number:
+                columns.append(
+                    (earlier.to_numpy(np.float64, na_value=np.nan), later.to_numpy(np.float64, na_value=np.nan))
+                )
+                continue
+            levels = pd.Index(earlier.astype(object).value_counts().index[:_MOST_CATEGORIES])
+            codes = [levels.get_indexer(part.astype(object)).astype(np.float64) for part in (earlier, later)]
+            columns.append((np.where(codes[0] < 0, np.nan, codes[0]), np.where(codes[1] < 0, np.nan, codes[1])))
+    if not columns:
+        return np.empty((len(then), 0)), np.empty((len(now), 0)), categories
+    return np.column_stack([one for one, _ in columns]), np.column_stack([other for _, other in columns]), categories
 
 
 def _lesson(known: Known) -> tuple[RFM, Array, Array | None]:

@@ -24,6 +24,7 @@ from lifeworth.model.models import USUAL_PURCHASES
 from lifeworth.periods import period_ordinal, period_start, to_timestamp
 from lifeworth.rfm import RFM
 from lifeworth.rfm.arguments import takes_transactions
+from lifeworth.rfm.covariates import check_covariates
 from lifeworth.transactions import ReadingOptions
 
 Array = npt.NDArray[np.float64]
@@ -118,6 +119,7 @@ def compare_clv(
     model: Any = USUAL_PURCHASES,
     baselines: Any = None,
     *,
+    covariates: Sequence[str] = (),
     budgets: Sequence[float] = (0.05, 0.1, 0.2),
     top: float = 0.2,
     method: str = "auto",
@@ -140,6 +142,7 @@ def compare_clv(
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
         calibrated.
     baselines : historical formulas, as in `backtest`.
+    covariates : columns of the transactions for formulas of models, as in `backtest`.
     budgets : for how many customers there is money, as numbers of customers, or as shares of all below 1.
     top : share of the customers that is a high past, or a high future.
     method, draws, seed : as in `fit_clv`. interval : of forecasts.
@@ -174,7 +177,7 @@ def compare_clv(
         tell = report or silent
         tell("reading", 0.0)
         data.require_amounts()
-        calendar = Calendar(data, horizon or 1)
+        calendar = Calendar(data, horizon or 1, check_covariates(covariates))
         actual: Array | None = None
         window_end: pd.Timestamp | None = None
         if train_end is None:

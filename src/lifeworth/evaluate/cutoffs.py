@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +36,13 @@ class Calendar:
     ----------
     log : transactions, read once.
     horizon : length of a window, as the user gave it.
+    covariates : columns of the transactions; tables have their values at the first purchase.
     start, end : periods of the first purchase and of the end of observation.
     """
 
     log: TransactionLog
     horizon: str | float
+    covariates: Sequence[str] = ()
     start: int = field(init=False)
     end: int = field(init=False)
 
@@ -150,7 +152,7 @@ class Calendar:
 
     def today(self) -> Known:
         """What is known at the end of observation, of which there is no window yet."""
-        rfm = count(self.log.but(observation_end=period_start(self.end, self.period)), progress=False)
+        rfm = count(self.log.but(observation_end=period_start(self.end, self.period)), self.covariates, progress=False)
         assert rfm.observation_end is not None
         length = horizon_length(self.horizon, rfm.time_unit, rfm.observation_end, period=rfm.period)
         return self._known(rfm, length, self.end, self.window_end(self.end) - self.end)
@@ -166,7 +168,7 @@ class Calendar:
 
     def _split(self, edge: int, last: int) -> tuple[RFM, pd.DataFrame]:
         ends = period_start(edge, self.period), period_start(last, self.period)
-        return split(self.log, *ends, progress=False)
+        return split(self.log, *ends, self.covariates, progress=False)
 
 
 def check_shares(**shares: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifeworth.covariates import DERIVED, columns_of
 from lifeworth.errors import DataError, FitError, UsageError
 from lifeworth.evaluate.baselines import Baseline, Known, checked
 from lifeworth.evaluate.metrics import Judged, judge_draws
@@ -133,7 +134,25 @@ def _pair(one: Any) -> tuple[str, Pair]:
             "of a model of purchases and a model of spend."
         )
     name = purchases.family.name
-    return (f"{name}, flat priors" if purchases.priors == "flat" else name), (purchases, spend)
+    if purchases.priors == "flat":
+        name += ", flat priors"
+    if purchases.formulas or spend.formulas:
+        name += ", covariates"
+    return name, (purchases, spend)
+
+
+def check_formulas(models: Mapping[str, Pair], covariates: Sequence[str]) -> None:
+    """Raise a UsageError for a formula over columns that are neither in `covariates` nor follow from an RFM table."""
+    for name, pair in models.items():
+        for model in pair:
+            known = {*covariates, *DERIVED, *(["frequency"] if isinstance(model, SpendModel) else [])}
+            for effect, text in model.formulas.items():
+                lacking = [column for column in columns_of(text) if column not in known]
+                if lacking:
+                    raise UsageError(
+                        f'{name} has the formula {effect}="{text}", whose columns are not all in covariates: add '
+                        f"{', '.join(lacking)} to covariates."
+                    )
 
 
 # Number of customers, spread evenly, whose draws are evaluated: sufficient for the mean.

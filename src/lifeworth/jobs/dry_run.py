@@ -43,6 +43,7 @@ def _sentences(job: Job, run_id: str | None) -> list[str]:
     source, sink = section.place(job.root), job.sink.place(job.root)
     names = [section.customer_id, section.date, *([section.amount] if section.amount else [])]
     names += [] if model.by is None or model.by in names else [model.by]
+    names += [name for name in job.rfm.covariates if name not in names]
     if section.unrestricted_sql:
         sentences = [f"Read {source.label}, which is not tried here, because source.unrestricted_sql lets it write."]
     else:
@@ -56,10 +57,16 @@ def _sentences(job: Job, run_id: str | None) -> list[str]:
     sentences.append(f'Count purchases by "{job.rfm.period}", {end}, in the unit "{job.rfm.time_unit}".')
     if job.rfm.incremental:
         sentences.append("Recount only customers who occur in files that are new since the last run.")
+    if job.rfm.covariates:
+        sentences.append(f"Take {', '.join(job.rfm.covariates)} of each customer's first purchase as covariates.")
     registry = Registry(job.root / model.registry)
     if model.fits:
         money = "" if model.spend == "none" or not section.amount else f" and {model.spend}"
         sentences.append(f"Fit {model.purchases}{money} ({model.method}, {model.draws:,} draws, seed {model.seed}).")
+        formulas = model.of_purchases | ({} if model.spend_formula is None else {"spend": model.spend_formula})
+        if formulas:
+            listed = ", ".join(f'{effect} by "{text}"' for effect, text in formulas.items())
+            sentences.append(f"Explain {listed}.")
         if model.by is not None:
             sentences.append(
                 f"Fit a separate model for each {model.by} with at least {model.least_per_segment:,} repeat "

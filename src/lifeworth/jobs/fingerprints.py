@@ -39,6 +39,10 @@ def of_clv(clv: CLV) -> str:
             digest.update(of_values([fit.family.name, fit.time_unit, sorted(fit.draws)]).encode())
             for name in sorted(fit.draws):
                 digest.update(fit.draws[name].tobytes())
+            if fit.posterior.effects:
+                digest.update(of_values(fit.posterior.design.to_record()).encode())
+                for effect in sorted(fit.posterior.effects):
+                    digest.update(fit.posterior.effects[effect].tobytes())
     if clv.calibration is not None:
         digest.update(json.dumps(to_json(clv.calibration), sort_keys=True).encode())
     return digest.hexdigest()

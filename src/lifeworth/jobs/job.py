@@ -245,6 +245,16 @@ class Job(Section):
             raise ValueError('gate.otherwise = "champion" needs model.register_as, which names the champion')
         if self.model.by is not None and self.model.by in (self.source.customer_id, self.source.date):
             raise ValueError("model.by must be another column than the customer and the date")
+        lacking = [name for name in self.model.needed_covariates if name not in self.rfm.covariates]
+        if lacking:
+            raise ValueError(
+                f"model has formulas over {', '.join(lacking)}, which rfm.covariates does not name: add them there"
+            )
+        if self.rfm.incremental and self.rfm.covariates:
+            raise ValueError(
+                "rfm.incremental and rfm.covariates exclude each other: the state of an incremental job has no "
+                "covariates"
+            )
         if self.rfm.incremental and (self.source.path is None or self.rfm.duplicates == "drop"):
             raise ValueError('rfm.incremental needs source.path, and rfm.duplicates = "keep"')
         if not self.source.amount and "spend" in self.model.model_fields_set and self.model.spend != "none":

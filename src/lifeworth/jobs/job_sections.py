@@ -9,7 +9,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lifeworth.covariates import DERIVED, check_formula, columns_of
+from lifeworth.errors import UsageError
 from lifeworth.families import FAMILIES
+from lifeworth.rfm.covariates import check_covariates
 from lifeworth.value import Terms
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -51,6 +54,15 @@ class RFMSection(Section):
     memory_limit: str | None = None
     threads: int | None = Field(default=None, ge=1)
     incremental: bool = False
+    covariates: list[str] = Field(default_factory=list)
+
+    @field_validator("covariates", mode="after")
+    @classmethod
+    def _are_columns(cls, names: list[str]) -> list[str]:
+        try:
+            return check_covariates(names)
+        except UsageError as error:
+            raise ValueError(f"has names that cannot be covariates: {error}".rstrip(".")) from None
 
 
 class ModelSection(Section):
@@ -60,6 +72,9 @@ class ModelSection(Section):
     by: str | None = Field(default=None, min_length=1)
     least_per_segment: int = Field(default=500, ge=1)
     spend: Literal["gamma_gamma", "none"] = "gamma_gamma"
+    purchase_formula: str | None = Field(default=None, min_length=1)
+    dropout_formula: str | None = Field(default=None, min_length=1)
+    spend_formula: str | None = Field(default=None, min_length=1)
     method: Literal["auto", "laplace", "nuts", "map"] = "auto"
     draws: int = Field(default=1000, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -79,9 +94,21 @@ class ModelSection(Section):
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value
 
+    @field_validator("purchase_formula", "dropout_formula", "spend_formula", mode="after")
+    @classmethod
+    def _is_a_formula(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else check_formula(value, "formula")
+        except UsageError as error:
+            raise ValueError(f"is no formula: {error}".rstrip(".")) from None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
+        formulas = {"purchase_formula", "dropout_formula", "spend_formula"}
         fitting = {"purchases", "by", "least_per_segment", "spend", "method", "draws", "seed", "register_as", "promote"}
+        fitting |= formulas
+        if self.spend == "none" and self.spend_formula is not None:
+            raise ValueError('has spend = "none" and a spend_formula: remove one of the two')
         taken = [name for name in ("saved", "registered") if getattr(self, name)]
         if len(taken) == 2:
             raise ValueError("has both saved and registered: give one of the two")
@@ -98,6 +125,20 @@ class ModelSection(Section):
                 "has a register_as of more than 40 characters, to which the names of segments are appended: shorten it"
             )
         return self
+
+    @property
+    def of_purchases(self) -> dict[str, str]:
+        """The formulas of the model of purchases, by effect."""
+        given = {"purchase": self.purchase_formula, "dropout": self.dropout_formula}
+        return {effect: text for effect, text in given.items() if text is not None}
+
+    @property
+    def needed_covariates(self) -> list[str]:
+        """The columns of the formulas that an RFM table has only if they are read with the transactions."""
+        names = [name for text in self.of_purchases.values() for name in columns_of(text)]
+        if self.spend_formula is not None:
+            names += [name for name in columns_of(self.spend_formula) if name != "frequency"]
+        return [name for name in dict.fromkeys(names) if name not in DERIVED]
 
     @property
     def fits(self) -> bool:

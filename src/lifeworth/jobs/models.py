@@ -21,7 +21,7 @@ from lifeworth.jobs import fingerprints
 from lifeworth.jobs.job_sections import ModelSection
 from lifeworth.jobs.segments import Segments
 from lifeworth.model import CLV, fit_clv, load
-from lifeworth.model.models import purchase_model
+from lifeworth.model.models import GammaGamma, purchase_model
 from lifeworth.model.provenance import versions
 from lifeworth.rfm import RFM
 
@@ -143,6 +143,7 @@ def fit_models(
     """
     if section.spend == "none" and rfm.monetary_value is not None:
         rfm = replace(rfm, monetary_value=None, past_spend=None)
+    spend = None if section.spend_formula is None else GammaGamma(spend=section.spend_formula)
     known: list[bool] = []
 
     def fitted(name: str, table: RFM) -> CLV:
@@ -153,7 +154,8 @@ def fit_models(
             return kept
         clv = fit_clv(
             table,
-            purchase_model(section.purchases, "model.purchases")(),
+            purchase_model(section.purchases, "model.purchases")(**section.of_purchases),
+            spend,
             method=section.method,
             draws=section.draws,
             seed=section.seed,

@@ -15,6 +15,7 @@ from lifeworth.periods import UNIT_NAMES
 from lifeworth.rfm import RFM
 
 _INTERVAL = 0.9
+_RATIOS = ["ratio", "ratio_lower", "ratio_upper"]
 
 
 def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, blocks: Path, count: int) -> Path:
@@ -52,7 +53,7 @@ def write_page(path: Path, manifest: dict[str, Any], models: Models, rfm: RFM, b
             summary=_summary(manifest),
             comparisons=_comparisons(manifest),
             pictures=pictures,
-            tables=_tables(manifest),
+            tables=[*_tables(manifest), *_effects(models)],
             fits=_fits(models),
             audit=_audit(rfm),
             footer=[
@@ -142,6 +143,28 @@ def _tables(manifest: dict[str, Any]) -> list[Any]:
     if "segments" in model:
         rows = [(name, one.get("pooled_because", "its own fit")) for name, one in model["segments"].items()]
         tables.append(Table(f"Models by {model['by']}", pd.DataFrame(rows, columns=[model["by"], "scored with"])))
+    return tables
+
+
+def _effects(models: Models) -> list[Any]:
+    """Effects of covariates as ratios, a table for each fit that has any."""
+    from lifeworth.report import Table
+
+    tables = []
+    for segment, clv in models:
+        for fit in (clv.purchases, clv.spend):
+            if fit is None or not fit.posterior.effects:
+                continue
+            shown = fit.effects(_INTERVAL)[["effect", "term", "ratio_of", *_RATIOS]]
+            where = "" if segment is None else f", {models.by} {segment}"
+            tables.append(
+                Table(
+                    f"Effects of covariates: {fit.family.label}{where}",
+                    shown,
+                    dict.fromkeys(_RATIOS, ".2f"),
+                    "What a level, or one unit of a number, multiplies, against the first level of its category.",
+                )
+            )
     return tables
 
 

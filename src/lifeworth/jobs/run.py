@@ -257,7 +257,8 @@ class _Run:
 
     def _names(self) -> list[str]:
         section = self.job.source
-        return [name for name in (section.customer_id, section.date, section.amount) if name]
+        named = (section.customer_id, section.date, section.amount, *self.job.rfm.covariates)
+        return [name for name in dict.fromkeys(named) if name]
 
     def _segments(self, rfm: RFM) -> Segments | None:
         """The segments of customers, if there is a fit for each."""
@@ -275,7 +276,14 @@ class _Run:
         reading: dict[str, Any] = {**self._reading()}
         end = reading.pop("observation_end")
         with self._told_columns(), self.source.transactions(self._names()) as rows:
-            return train_test_split(rows, **reading, **self._resources(), train_end=edge, test_end=end)
+            return train_test_split(
+                rows,
+                covariates=self.job.rfm.covariates,
+                **reading,
+                **self._resources(),
+                train_end=edge,
+                test_end=end,
+            )
 
     def _read(self) -> RFM:
         source = self.source
@@ -288,7 +296,9 @@ class _Run:
             else:
                 before = source.fingerprint()
                 with self._told_columns(), source.transactions(self._names()) as rows:
-                    rfm = rfm_summary(rows, **self._reading(), **self._resources())
+                    rfm = rfm_summary(
+                        rows, covariates=self.job.rfm.covariates, **self._reading(), **self._resources()
+                    )
                 if source.fingerprint() != before:
                     raise SourceError(
                         f"{source.label} changed while it was read, and nothing was published: run again."
