@@ -177,8 +177,9 @@ def prepared(frame: pd.DataFrame, levels: Mapping[str, tuple[str, ...]]) -> pd.D
             )
         if name in levels:
             text = as_text(column)
-            codes = pd.Index(list(levels[name]), dtype=object).get_indexer(pd.Index(np.asarray(text, dtype=object)))
-            made[name] = pd.Categorical.from_codes(codes, categories=list(levels[name]))
+            known = pd.Index(list(levels[name]), dtype=object)
+            codes = known.get_indexer(pd.Index(np.asarray(text, dtype=object)))
+            made[name] = pd.Categorical.from_codes(codes, categories=known)
             unknown = sorted(set(text[np.asarray(pd.isna(made[name]))]))
             if unknown:
                 shown = ", ".join(map(repr, unknown[:_SHOWN]))
