@@ -99,13 +99,13 @@ class Formulas:
     spend_formula: SpendFormula = None
 
     @property
-    def of_purchases(self) -> dict[str, str]:
+    def of_purchases(self) -> dict[str, Any]:
         """The formulas of a model of purchases, by effect."""
         given = {"purchase": self.purchase_formula, "dropout": self.dropout_formula}
         return {effect: text for effect, text in given.items() if text is not None}
 
     @property
-    def of_spend(self) -> dict[str, str]:
+    def of_spend(self) -> dict[str, Any]:
         """The formula of a model of spend."""
         return {} if self.spend_formula is None else {"spend": self.spend_formula}
 

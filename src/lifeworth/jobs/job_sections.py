@@ -127,7 +127,7 @@ class ModelSection(Section):
         return self
 
     @property
-    def of_purchases(self) -> dict[str, str]:
+    def of_purchases(self) -> dict[str, Any]:
         """The formulas of the model of purchases, by effect."""
         given = {"purchase": self.purchase_formula, "dropout": self.dropout_formula}
         return {effect: text for effect, text in given.items() if text is not None}

@@ -296,9 +296,7 @@ class _Run:
             else:
                 before = source.fingerprint()
                 with self._told_columns(), source.transactions(self._names()) as rows:
-                    rfm = rfm_summary(
-                        rows, covariates=self.job.rfm.covariates, **self._reading(), **self._resources()
-                    )
+                    rfm = rfm_summary(rows, covariates=self.job.rfm.covariates, **self._reading(), **self._resources())
                 if source.fingerprint() != before:
                     raise SourceError(
                         f"{source.label} changed while it was read, and nothing was published: run again."
