@@ -343,7 +343,7 @@ def test_pictures_are_drawn(whole, name):
 def test_pictures_of_nothing_say_so(whole):
     bt = whole[0]
     assert "no parameters" in bt.plot_parameters("own_rate").texts[0].get_text()
-    assert "no distribution" in bt.plot_pit(method="own_rate").texts[0].get_text()
+    assert "no predictive distribution" in bt.plot_pit(method="own_rate").texts[0].get_text()
     with pytest.raises(UsageError, match="There are no scores named 'luck'"):
         bt.plot_scores("luck")
     with pytest.raises(UsageError, match="is not a cut-off of this backtest"):

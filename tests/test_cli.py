@@ -358,7 +358,7 @@ def test_warmup_compiles_every_kernel(run):
         ),
         (("rfm", "tx.csv", "--out", "r.csv", "--observation-end", "1997-09-30T00:00Z"), r"has a time zone"),
         (("rfm", "tx.csv", "--out", "r.csv", "--amount", "date"), r"must be different columns"),
-        (("fit", "rfm.csv", "--model", "m"), r"does not say its unit of time: say it with --time-unit"),
+        (("fit", "rfm.csv", "--model", "m"), r"without a time unit: give it with --time-unit"),
         (("fit", "rfm.parquet", "--model", "m", "--time-unit", "D"), r'in the time unit "W", and not in "D"'),
         (("fit", "rfm.parquet", "--model", "m", "--observation-end", "1998-01-01"), r"its end cannot be set any more"),
         (("fit", "rfm.parquet", "--model", "m", "--method", "magic"), r"method='magic' is not one of"),

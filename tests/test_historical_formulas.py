@@ -347,7 +347,7 @@ def test_a_group_that_could_not_renew_yet():
     assert worth["chances"].to_dict() == {"new": 0, "old": 10}
     assert math.isnan(worth.loc["new", "clv"])
     assert worth.loc["old", "retention"] == 0.9
-    assert "nobody has had a chance to renew" in worth.attrs["notes"][0]
+    assert "no customer has had a chance to renew" in worth.attrs["notes"][0]
 
 
 def test_retention_that_is_known():
@@ -568,7 +568,7 @@ def test_options_that_make_no_sense(method, options, match):
         lw.historical_clv(TX, method, **options)
 
 
-@pytest.mark.parametrize(("options", "match"), [({"per": "day"}, r"per='day' is none of"), ({}, r"A cost of -1 per")])
+@pytest.mark.parametrize(("options", "match"), [({"per": "day"}, r"per='day' is not one of"), ({}, r"A cost of -1 per")])
 def test_costs_that_are_none(options, match):
     with pytest.raises(UsageError, match=match):
         lw.Cost(-1, **options)
@@ -595,7 +595,7 @@ def test_definitions_beside_each_other_with_their_numbers():
     assert beside.loc["present_value", "clv"] == alone["clv"].item()
     assert beside.loc["cost_to_revenue", "note"] == "needs cost_ratio"
     assert math.isnan(beside.loc["cost_to_revenue", "clv"])
-    with pytest.raises(UsageError, match=r"knows no by"):
+    with pytest.raises(UsageError, match=r"has no option by"):
         lw.clv_definitions(TX, by="shop")
     with pytest.raises(UsageError, match=r"margin has no effect without data"):
         lw.clv_definitions(margin=0.5)

@@ -128,9 +128,9 @@ def _edit(path: Path, sealed: bool = True, **changes) -> None:
         (lambda f: (f / "fit.json").write_bytes(b"\xff\xfe\x00"), "is not JSON"),
         (lambda f: _edit(f / "fit.json", format=store.FORMAT + 1), "newer lifeworth"),
         (lambda f: _edit(f / "fit.json", family="crystal_ball"), "'crystal_ball', which this lifeworth does not know"),
-        (lambda f: (f / "fit.json").write_text('{"format": 1}'), "not what fit.json says"),
+        (lambda f: (f / "fit.json").write_text('{"format": 1}'), "differs from what fit.json records"),
         (lambda f: (f / "fit.json").write_text('{"format": 2}'), "values are not those that were saved"),
-        (lambda f: (f / "posterior.parquet").write_bytes(b"PAR1 nonsense"), "not what fit.json says"),
+        (lambda f: (f / "posterior.parquet").write_bytes(b"PAR1 nonsense"), "differs from what fit.json records"),
         (lambda f: _edit(f / "fit.json", sealed=False, scale=2.0), "values are not those that were saved"),
         (lambda f: _edit(f / "fit.json", sealed=False, format=1, customers=7), "values are not those that were saved"),
     ],
@@ -266,7 +266,7 @@ def test_bytes_that_are_no_parquet_are_refused_even_with_the_right_checksum(clv,
 def test_a_family_and_the_parameters_of_another_do_not_go_together(clv, tmp_path):
     clv.purchases.save(tmp_path / "fit")
     _edit(tmp_path / "fit" / "fit.json", family="pareto_nbd")
-    with pytest.raises(DataError, match="Pareto/NBD, whose parameters are r, alpha, s, beta, and holds r, alpha, a, b"):
+    with pytest.raises(DataError, match="Pareto/NBD, whose parameters are r, alpha, s, beta, and contains r, alpha, a, b"):
         lw.load(tmp_path / "fit")
     _edit(tmp_path / "fit" / "fit.json", parameters=["r", "alpha", "s", "beta"])
     with pytest.raises(DataError, match="missing: s, beta"):

@@ -130,7 +130,7 @@ def test_a_bad_fit_publishes_nothing(make, shelf, tmp_path, command):
     ("sections", "kind", "match"),
     [
         ({"gate": {"accept": "ok"}}, FitError, 'has the verdict "warn", and gate.accept is "ok"'),
-        ({"gate": {"least_customers": 3000}}, DataError, "2,357 customers, and gate.least_customers is 3,000"),
+        ({"gate": {"least_customers": 3000}}, DataError, "2,357 customers, fewer than gate.least_customers (3,000)"),
         ({"model": {"saved": "nothing"}}, SourceError, "is not a folder with a saved model"),
         ({"model": {"registered": "shop"}}, SourceError, "has no champion of 'shop'; it is empty"),
         ({"sink": {"path": "job.toml/scores.csv"}}, SourceError, "cannot be written"),
@@ -229,7 +229,7 @@ def test_a_mistake_in_the_file_on_the_command_line(make, command):
     code, out, err = command("run", make(scores={"horizont": "12M"}))
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    assert "scores.horizon is missing; scores.horizont is no key of a job; did you mean horizon?" in err
+    assert "scores.horizon is missing; scores.horizont is not a key of a job (did you mean horizon?)." in err
 
 
 def test_from_a_database_to_a_database(make, shelf, tmp_path, postgresql, monkeypatch):

@@ -41,9 +41,9 @@ def _sentence(found: dict[str, Any], keys: set[str], known: Callable[[list[str]]
         if not re.fullmatch(r"[\w-]{1,64}", steps[-1]):  # may be a value in the place of a key: it is not repeated
             return f"{'.'.join(steps[:-1]) or 'the job'} has an unknown key; valid keys are: {', '.join(names)}"
         close = difflib.get_close_matches(steps[-1], names, 1)
-        return f"{key} is not a key of a job; " + (
-            f"did you mean {close[0]}?" if close else f"valid keys are: {', '.join(names)}"
-        )
+        if close:
+            return f"{key} is not a key of a job (did you mean {close[0]}?)"
+        return f"{key} is not a key of a job; valid keys are: {', '.join(names)}"
     if kind == "missing":
         return f"{key} is missing"
     if kind == "value_error":
