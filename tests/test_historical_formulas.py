@@ -568,7 +568,9 @@ def test_options_that_make_no_sense(method, options, match):
         lw.historical_clv(TX, method, **options)
 
 
-@pytest.mark.parametrize(("options", "match"), [({"per": "day"}, r"per='day' is not one of"), ({}, r"A cost of -1 per")])
+@pytest.mark.parametrize(
+    ("options", "match"), [({"per": "day"}, r"per='day' is not one of"), ({}, r"A cost of -1 per")]
+)
 def test_costs_that_are_none(options, match):
     with pytest.raises(UsageError, match=match):
         lw.Cost(-1, **options)

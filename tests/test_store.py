@@ -266,7 +266,9 @@ def test_bytes_that_are_no_parquet_are_refused_even_with_the_right_checksum(clv,
 def test_a_family_and_the_parameters_of_another_do_not_go_together(clv, tmp_path):
     clv.purchases.save(tmp_path / "fit")
     _edit(tmp_path / "fit" / "fit.json", family="pareto_nbd")
-    with pytest.raises(DataError, match="Pareto/NBD, whose parameters are r, alpha, s, beta, and contains r, alpha, a, b"):
+    with pytest.raises(
+        DataError, match="Pareto/NBD, whose parameters are r, alpha, s, beta, and contains r, alpha, a, b"
+    ):
         lw.load(tmp_path / "fit")
     _edit(tmp_path / "fit" / "fit.json", parameters=["r", "alpha", "s", "beta"])
     with pytest.raises(DataError, match="missing: s, beta"):

@@ -88,8 +88,8 @@ def independence_check(rfm: RFM) -> Independence:
     --------
     >>> import lifeworth as lw
     >>> calibration = lw.rfm_summary(lw.load_cdnow(sample=True), observation_end="1997-09-30")
-    >>> lw.independence_check(calibration).advice[:35]
-    'Spend goes with frequency weakly or'
+    >>> lw.independence_check(calibration).advice[:36]
+    'Spend is weakly or not at all relate'
     """
     spend = next(family for family in FAMILIES.values() if family.statistic is SPEND)  # all of them see the same rows
     return independence(spend.rows(rfm))
