@@ -414,11 +414,7 @@ def test_spend_that_goes_with_frequency_is_said():
     assert "too low" in found.advice
     assert found.advice in lw.GammaGamma().fit(related).diagnostics.reasons
     alone = lw.RFM.from_frame(frame.assign(monetary_value=10 * rng.lognormal(0, 0.3, 400)), "W")
-<<<<<<< HEAD
-    assert "as Gamma-Gamma assumes" in lw.independence_check(alone).advice
-=======
     assert "weakly or not at all related to frequency" in lw.independence_check(alone).advice
->>>>>>> in/H
 
 
 def test_the_rank_correlation_is_scipys(sample):
