@@ -81,3 +81,33 @@ def test_compare_clv_with_covariates(orders):
     calibration, _ = lw.train_test_split(orders, train_end=CUTOFF, covariates=["channel"])
     expected = lw.fit_clv(calibration, *model, method="map").predict(calibration, 39.0, uncertainty=None)
     np.testing.assert_array_equal(found.customers["clv"], expected["clv"])
+
+
+def test_scores_of_draws_with_a_covariate_that_says_nothing(orders):
+    frame = orders.assign(channel=np.where(orders["customer_id"] % 2 == 1, "web", "shop"))
+    models = {"plain": "bg_nbd", "channel": (lw.BetaGeo(purchase="channel"), lw.GammaGamma(spend="channel"))}
+    bt = lw.backtest(frame, [CUTOFF], HORIZON, models, [], covariates=["channel"], bootstrap=0, futures=50)
+    crps = bt.scores.query("metric == 'crps'").set_index(["method", "target"])["value"]
+    # The channel is the parity of the id, which says nothing: scores are close, and not the same draws.
+    for target in ("purchases", "value"):
+        assert crps["channel", target] == pytest.approx(crps["plain", target], rel=0.05)  # 2,357 customers, 50 futures
+
+
+def test_calibrated_intervals_with_covariates(orders, monkeypatch, tmp_path):
+    """They are kept with the model, and those of a customer do not depend on how many are computed at a time."""
+    from lifeworth import predict
+
+    frame = orders.assign(channel=np.where(orders["customer_id"] % 2 == 1, "web", "shop"))
+    model = (lw.BetaGeo(purchase="channel"), lw.GammaGamma(spend="channel"))
+    bt = lw.backtest(frame, 3, "13W", {"m": model}, [], covariates=["channel"], bootstrap=0, futures=50, draws=50)
+    rfm = lw.rfm_summary(frame, covariates=["channel"])
+    clv = lw.fit_clv(rfm, *model, method="laplace", draws=50).calibrate(bt, "m")
+    assert clv.calibration.customers
+    whole = clv.predict(rfm, "13W")
+    clv.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(lw.load(tmp_path / "model").predict(rfm, "13W"), whole)
+    plain = lw.CLV(clv.purchases, clv.spend).predict(rfm, "13W")
+    assert (whole["clv_upper"] != plain["clv_upper"]).any()
+    monkeypatch.setattr(predict, "_MOST_PARAMETERS", 1)  # a customer at a time
+    few = rfm.take(np.arange(60))
+    pd.testing.assert_frame_equal(clv.predict(few, "13W"), whole.iloc[:60], rtol=1e-12)  # sums of fewer terms

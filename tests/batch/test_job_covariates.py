@@ -42,7 +42,7 @@ def test_a_job_with_formulas(make, command, source, tmp_path):
     [
         ({}, MODEL, "formulas over channel, which rfm.covariates does not name: add them there"),
         ({"covariates": ["channel"], "incremental": True}, MODEL, "rfm.incremental and rfm.covariates exclude"),
-        ({}, {"purchase_formula": "channel +"}, "model.purchase_formula is no formula"),
+        ({}, {"purchase_formula": "channel +"}, 'model.purchase_formula has a mistake: "channel \\+" is not a formula'),
         ({}, {"spend": "none", "spend_formula": "channel"}, 'spend = "none" and a spend_formula'),
         ({"covariates": ["T"]}, {}, "rfm.covariates has names that cannot be covariates"),
     ],

@@ -235,15 +235,18 @@ def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | No
         with warnings.catch_warnings():  # predict has said it already
             warnings.simplefilter("ignore")
             spend = with_a_mean(clv.spend.posterior)
-    purchases_of, wanted = clv.purchases.posterior, manner.futures
-    spend_pick = None if spend is None else _evenly(len(spend), wanted)
-    futures = Futures.of(purchases_of, spend, rfm, _evenly(len(purchases_of), wanted), spend_pick)
     some = np.arange(min(len(rfm), _JUDGED)) * len(rfm) // min(len(rfm), _JUDGED)
+    judged = rfm if len(some) == len(rfm) else rfm.take(some)
+    # Random numbers belong to the customer: those of some customers are the same as among all.
+    purchases_of, wanted = clv.purchases.posterior.on(judged), manner.futures
+    spend = None if spend is None else spend.on(judged)
+    spend_pick = None if spend is None else _evenly(len(spend), wanted)
+    futures = Futures.of(purchases_of, spend, judged, _evenly(len(purchases_of), wanted), spend_pick)
     purchases = np.full((len(rfm), 3), np.nan)
     value = None if spend is None or cut.value is None else purchases.copy()
     for block in blocks(len(some), manner.futures):
         who = some[block]
-        counts, values = futures.simulate(who, manner.seed, cut.length)
+        counts, values = futures.simulate(np.arange(len(some))[block], manner.seed, cut.length)
         purchases[who] = judge_draws(counts, cut.purchases[who])
         if value is not None and cut.value is not None:
             value[who] = judge_draws(values, cut.value[who])

@@ -100,7 +100,7 @@ class ModelSection(Section):
         try:
             return None if value is None else check_formula(value, "formula")
         except UsageError as error:
-            raise ValueError(f"is no formula: {error}".rstrip(".")) from None
+            raise ValueError(f"has a mistake: {error}".rstrip(".")) from None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

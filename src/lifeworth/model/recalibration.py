@@ -24,7 +24,7 @@ import pandas as pd
 from lifeworth.display import cards
 from lifeworth.errors import DataError, DataWarning
 from lifeworth.periods import UNIT_NAMES, TimeUnit, units_per_year
-from lifeworth.predict import blocks, with_a_mean
+from lifeworth.predict import blocks, pieces, with_a_mean
 from lifeworth.value import Terms, Totals
 from lifeworth.value.futures import Futures
 from lifeworth.value.terms import per_customer
@@ -277,7 +277,6 @@ def calibrated_intervals(
         return columns
     draws = max(len(purchases), 0 if spend is None else len(spend))
     runs = max(draws, terms.futures)
-    futures = Futures.of(purchases, spend, rfm, np.arange(runs) % draws)
     per_year = per_customer(terms.cost_per_active_year, rfm, "cost_per_active_year")
     own = np.column_stack(
         np.broadcast_arrays(
@@ -288,18 +287,24 @@ def calibrated_intervals(
             float(terms.at_once),
         )
     )
-    for rows in blocks(len(rfm), runs):
-        each = np.ascontiguousarray(own[rows] if len(own) > 1 else own)
-        told = futures.simulate(rows, terms.seed, clock.played, clock.decay, each)
-        for name, played in zip(("purchases", "clv"), told, strict=True):
-            if name not in levels:
-                continue
-            ordered, level = np.sort(played, axis=1), levels[name][rows]
-            for end, share in (("lower", (1 - level) / 2), ("upper", (1 + level) / 2)):
-                # A hair more than the level: it held the last of those it was to hold at its very end.
-                wide = share - 1e-9 if end == "lower" else share + 1e-9
-                at = np.clip(np.ceil(wide * runs).astype(np.int64) - 1, 0, runs - 1)
-                columns[f"{name}_{end}"][rows] = np.take_along_axis(ordered, at[:, None], axis=1)[:, 0]
+    for piece, (of_purchases, of_spend) in pieces(rfm, purchases, spend):
+        assert of_purchases is not None
+        size = piece.stop - piece.start
+        some = rfm if size == len(rfm) else rfm.take(np.arange(piece.start, piece.stop))
+        futures = Futures.of(of_purchases, of_spend, some, np.arange(runs) % draws)
+        for block in blocks(size, runs):
+            rows = slice(piece.start + block.start, piece.start + block.stop)
+            each = np.ascontiguousarray(own[rows] if len(own) > 1 else own)
+            told = futures.simulate(block, terms.seed, clock.played, clock.decay, each)
+            for name, played in zip(("purchases", "clv"), told, strict=True):
+                if name not in levels:
+                    continue
+                ordered, level = np.sort(played, axis=1), levels[name][rows]
+                for end, share in (("lower", (1 - level) / 2), ("upper", (1 + level) / 2)):
+                    # A hair more than the level: it held the last of those it was to hold at its very end.
+                    wide = share - 1e-9 if end == "lower" else share + 1e-9
+                    at = np.clip(np.ceil(wide * runs).astype(np.int64) - 1, 0, runs - 1)
+                    columns[f"{name}_{end}"][rows] = np.take_along_axis(ordered, at[:, None], axis=1)[:, 0]
     return columns
 
 
