@@ -443,3 +443,26 @@ def test_a_forged_formula_in_a_saved_fit_is_refused(tmp_path, table):
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"damaged|may not"):
         lw.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("kind", ["datetime", "date", "period", "moments of a zone"])
+def test_dates_are_no_categories(kind, table):
+    days = pd.Series(pd.date_range("2024-01-01", periods=len(table)))
+    columns = {
+        "datetime": days,
+        "date": days.dt.date,
+        "period": days.dt.to_period("M"),
+        "moments of a zone": days.dt.tz_localize("Europe/Rome"),
+    }
+    dated = table.with_covariates(pd.DataFrame({"customer_id": table.customer_id, "since": columns[kind]}))
+    with pytest.raises(DataError, match=r"The covariate since holds dates.*use cohort_month"):
+        lw.BetaGeo(purchase="since").fit(dated)
+
+
+def test_a_new_customer_of_an_unknown_level(table):
+    clv = lw.fit_clv(table, lw.BetaGeo(purchase="channel"), draws=20)
+    with pytest.raises(DataError, match="channel has a level that the model has not seen: 'fax'"):
+        clv.purchases.expected_purchases_new_customer("52W", covariates={"channel": "fax"})
+    valued = lw.CLV(clv.purchases, lw.GammaGamma().from_parameters({"p": 6.0, "q": 4.0, "v": 15.0}))
+    with pytest.raises(DataError, match="channel has a level that the model has not seen: 'fax'"):
+        valued.new_customer("52W", covariates={"channel": "fax"})

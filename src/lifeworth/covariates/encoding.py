@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -218,6 +219,11 @@ def as_text(column: pd.Series[Any]) -> npt.NDArray[Any]:
 def _levels(column: pd.Series[Any], name: str, forced: bool) -> tuple[str, ...] | None:
     """Levels of a categorical column; None for numbers."""
     held = column.dropna()
+    if _holds_dates(held):
+        raise DataError(
+            f"The covariate {name} holds dates, which are neither numbers nor categories: use cohort_month, "
+            "cohort_quarter or cohort_year for the time of joining, or make it a number, such as days since a date."
+        )
     if not is_category(column) and not forced:
         return None
     if column.dtype == object and len({isinstance(v, str) for v in held}) > 1:
@@ -232,6 +238,13 @@ def _levels(column: pd.Series[Any], name: str, forced: bool) -> tuple[str, ...] 
             "levels together, or leave it out if it is an id."
         )
     return found
+
+
+def _holds_dates(column: pd.Series[Any]) -> bool:
+    kind = column.dtype
+    if pd.api.types.is_datetime64_any_dtype(kind) or isinstance(kind, pd.PeriodDtype):
+        return True
+    return pd.api.types.is_object_dtype(kind) and len(column) > 0 and isinstance(column.iloc[0], dt.date)
 
 
 def _spread(frame: pd.DataFrame, weights: Array) -> pd.DataFrame:
