@@ -77,12 +77,12 @@ def test_the_template_knows_every_key(read):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (changed("sink", 'tabel = "x"'), "sink.tabel is not a key of a job (did you mean table?)"),
+        (changed("sink", 'tabel = "x"'), r"sink.tabel is not a key of a job \(did you mean table\?\)"),
         (
             changed("source", "zzz = 1"),
             "source.zzz is not a key of a job; valid keys are: path, duckdb",
         ),
-        (MINIMAL + "[skores]\n", "skores is not a key of a job (did you mean scores?)"),
+        (MINIMAL + "[skores]\n", r"skores is not a key of a job \(did you mean scores\?\)"),
         (changed("scores", without=['horizon = "12M"']), "scores.horizon is missing"),
         (MINIMAL.replace('name = "nightly"', ""), "name is missing"),
         (MINIMAL.replace("nightly", "a/b"), "name must be up to 100 letters"),
