@@ -335,7 +335,7 @@ def test_backtest_and_report_on_the_command_line(tmp_path):
     assert scores.loc[scores["value"].isna(), "reason"].notna().all()
     before = (out / "report.html").read_text()
     refused = lifeworth("report", rows, "--out", tmp_path / "page.pdf")
-    assert (refused.returncode, "ends in .html" in refused.stderr) == (2, True)
+    assert (refused.returncode, "does not end in .html" in refused.stderr) == (2, True)
     late = lifeworth("backtest", rows, "--out", out, "--cutoffs", "1998-06-01")
     assert late.returncode == 2
     assert "not all has happened yet" in late.stderr

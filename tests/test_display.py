@@ -209,7 +209,7 @@ def test_purchases_alone_can_be_judged_and_shown():
 def test_comparisons_show_what_each_ranking_earned(judged):
     _, found = judged
     said = Page(found._repr_html_()).words
-    assert "2,357 customers at 1997-12-31, judged up to" in said
+    assert "2,357 customers at 1997-12-31, evaluated up to" in said
     shares = found.earned.set_index(["ranking", "budget"])["share"]
     row = f"past_value {100 * shares['past_value', 100]:.1f} % {100 * shares['past_value', 200]:.1f} %"
     assert row in said

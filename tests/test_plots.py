@@ -524,7 +524,7 @@ def test_past_and_future_is_bounded_and_counts_every_customer():
 
 def test_past_and_future_of_thin_data():
     assert "No customer has both" in said(plots.plot_past_future([np.nan, 1.0], [1.0, np.nan]))
-    assert "Nobody's predicted value is above zero" in said(plots.plot_past_future([1.0, 2.0], [0.0, -1.0]))
+    assert "No customer's predicted value is above zero" in said(plots.plot_past_future([1.0, 2.0], [0.0, -1.0]))
     ax = plots.plot_past_future([1.0, 2.0, 0.0, 4.0, np.nan], [1.0, 2.0, 3.0, -4.0, 1.0])
     assert "drawn at the edge: 2" in ax.get_xlabel()
     assert "left out for want of a value: 1" in ax.get_xlabel()

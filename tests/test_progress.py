@@ -55,7 +55,7 @@ def test_backtests_comparisons_and_jobs_tell_as_others_do(tmp_path, capsys):
         assert all(0 <= share <= 1 for _, share in heard)
         for how in (True, False, None):
             call(how)
-        with pytest.raises(UsageError, match="progress='yes' must be True"):
+        with pytest.raises(UsageError, match="progress='yes' is not valid"):
             call("yes")
     assert capsys.readouterr().err == ""
 
@@ -71,7 +71,7 @@ def test_nobody_hears_where_nobody_watches(capsys):
 
 
 def test_what_is_no_progress_is_refused():
-    with pytest.raises(UsageError, match="progress='yes' must be True"), watched("yes"):
+    with pytest.raises(UsageError, match="progress='yes' is not valid"), watched("yes"):
         pass
 
 

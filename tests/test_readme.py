@@ -32,9 +32,12 @@ def test_the_jobs_are_jobs(tmp_path):
     text = (DOCS / "guides" / "nightly_job.md").read_text(encoding="utf-8")
     names = []
     for job in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+        if not job.startswith("name"):  # sections that a job may have as well
+            job = '[source]\npath = "o.csv"\n[scores]\nhorizon = "12M"\n[sink]\npath = "s.csv"\n' + job
+            job = 'name = "sections"\n' + job
         (tmp_path / "job.toml").write_text(job, encoding="utf-8")
         names.append(read_job(tmp_path / "job.toml", {"SHOP_DATABASE": "postgresql://localhost/shop"}).name)
-    assert names == ["nightly", "growing"]
+    assert names == ["nightly", "sections", "growing"]
 
 
 @pytest.mark.skipif(not DOCS.exists(), reason="a source distribution without the docs")

@@ -413,7 +413,7 @@ def test_what_cannot_be_is_said_before_anything_is_sent(shop, as_spark):
         on_spark.rfm_summary(shop, observation_end="soon")
     with pytest.raises(UsageError, match="'Q'"):
         on_spark.rfm_summary(shop, period="Q")
-    with pytest.raises(DataError, match="None of the rows can be used"):
+    with pytest.raises(DataError, match="No row can be used"):
         on_spark.rfm_summary(shop.where("amount < -1e9"))
     with pytest.raises(DataError, match="There is no holdout"):
         on_spark.train_test_split(shop, train_end="1999-01-01")

@@ -202,7 +202,7 @@ def test_a_dry_run_tells_of_segments_backtest_and_nights(make, countries, tmp_pa
     )
     told = " ".join(dry_run(read_job(job)))
     assert "country (" in told
-    assert "Fit each country by itself that has 500 customers who came back" in told
+    assert "Fit a separate model for each country with at least 500 repeat" in told
     assert "Hold out the last 13W, and continue if the predicted purchases are within 25%" in told
     assert "Recount only customers who occur in files that are new since the last run." in told
     with pytest.raises(DataError, match="no column 'land'"):
@@ -222,7 +222,7 @@ def test_a_page_that_names_no_customer(make, tmp_path):
         "2,357",
         "Drift from the champion",
         "Predicted purchases / actual purchases",
-        "What customers will be worth",
+        "Predicted customer lifetime value",
     ):
         assert told in page
     assert "https://" not in re.sub(r"<a [^>]*>", "", page).replace("https://www.w3.org", "")

@@ -130,7 +130,7 @@ def test_a_bad_fit_publishes_nothing(make, shelf, tmp_path, command):
     ("sections", "kind", "match"),
     [
         ({"gate": {"accept": "ok"}}, FitError, 'has the verdict "warn", and gate.accept is "ok"'),
-        ({"gate": {"least_customers": 3000}}, DataError, "2,357 customers, fewer than gate.least_customers (3,000)"),
+        ({"gate": {"least_customers": 3000}}, DataError, r"2,357 customers, fewer than gate.least_customers \(3,000\)"),
         ({"model": {"saved": "nothing"}}, SourceError, "is not a folder with a saved model"),
         ({"model": {"registered": "shop"}}, SourceError, "has no champion of 'shop'; it is empty"),
         ({"sink": {"path": "job.toml/scores.csv"}}, SourceError, "cannot be written"),

@@ -46,6 +46,10 @@ class Clock:
         return np.concatenate([[0.0], np.cumsum(self.speed)])
 
 
+# Shocks of a smaller variance change no digit of a time; 1 over it may be infinite.
+_NO_SHOCKS = 1e-30
+
+
 def make_clock(
     start: np.datetime64, days: int, drift: float, seasonality: float, overdispersion: float, rng: np.random.Generator
 ) -> Clock:
@@ -61,7 +65,7 @@ def make_clock(
     if seasonality:
         of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.float64)
         speed *= 1 + seasonality * np.cos(2 * np.pi * (of_year + 1 - _HEIGHT) / DAYS_PER_YEAR)
-    if overdispersion:
+    if overdispersion > _NO_SHOCKS:
         week = (dates.astype(np.int64) + 3) // 7  # 1970-01-01 was a Thursday
         shocks = rng.gamma(1 / overdispersion, overdispersion, int(week[-1] - week[0]) + 1)
         # A week of no purchases at all would stop the clock, which then could not be read backwards.

@@ -50,7 +50,7 @@ def _alike(one: str, other: str, formula: str, shared: str) -> tuple[str, str]:
     return (
         f"{one} and {other} grow together without limit, while {formula} stays at {{known:.3g}}",
         "The data do not show that customers differ here, and the limit is used, in which all customers share "
-        "{shared}; {one} and {other} themselves have no meaning.",
+        f"{shared}; {one} and {other} themselves have no meaning.",
     )
 
 

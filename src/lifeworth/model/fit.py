@@ -236,10 +236,9 @@ class Fit(FitData, Answers):
         >>> rfm = lw.rfm_summary(shop, covariates=["month"], observation_end="1997-09-30")
         >>> fit = lw.BetaGeo(purchase="month").fit(rfm)
         >>> fit.effects()[["effect", "term", "ratio_of"]]
-             effect               term ratio_of
-        0  purchase  month[T.February]     rate
-        1  purchase   month[T.January]     rate
-        2  purchase     month[T.March]     rate
+             effect              term ratio_of
+        0  purchase  month[T.January]     rate
+        1  purchase    month[T.March]     rate
         """
         if not 0 < interval < 1:
             raise UsageError(f"interval={interval!r} must lie between 0 and 1.")
