@@ -45,7 +45,7 @@ def test_backtests_comparisons_and_jobs_tell_as_others_do(tmp_path, capsys):
         "counting the money": lambda how: lw.compare_clv(
             cdnow, "1997-09-30", "13W", baselines=[], method="map", bootstrap=0, progress=how
         ),
-        "valuing customers": lambda how: lw.run_job(job, progress=how),
+        "scoring customers": lambda how: lw.run_job(job, progress=how),
     }
     for last, call in calls.items():
         heard = []
