@@ -527,7 +527,7 @@ def test_past_and_future_of_thin_data():
     assert "No customer's predicted value is above zero" in said(plots.plot_past_future([1.0, 2.0], [0.0, -1.0]))
     ax = plots.plot_past_future([1.0, 2.0, 0.0, 4.0, np.nan], [1.0, 2.0, 3.0, -4.0, 1.0])
     assert "drawn at the edge: 2" in ax.get_xlabel()
-    assert "left out for want of a value: 1" in ax.get_xlabel()
+    assert "omitted, without a value: 1" in ax.get_xlabel()
     plots.to_png(plots.plot_past_future([5.0], [2.0]), scale=0.5)
     with pytest.raises(UsageError, match="past has 2 values and future 1"):
         plots.plot_past_future([1.0, 2.0], [1.0])
