@@ -105,7 +105,7 @@ class Backtest:
 
         Returns
         -------
-        Frame indexed by method: kind, cutoffs (in which it could foretell), the metrics, and reason, which explains
+        Frame indexed by method: kind, cutoffs (in which it could predict), the metrics, and reason, which explains
         what is NaN.
         """
         rows = self._of(target)

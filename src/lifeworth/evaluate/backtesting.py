@@ -15,7 +15,7 @@ from lifeworth.evaluate import scoring
 from lifeworth.evaluate.backtest_result import Backtest
 from lifeworth.evaluate.baselines import baselines_of
 from lifeworth.evaluate.cutoffs import Calendar, check_resamples, check_shares
-from lifeworth.evaluate.forecasts import Cut, Forecast, Manner, check_formulas, foretell, models_of
+from lifeworth.evaluate.forecasts import Cut, FitSettings, Forecast, check_formulas, models_of, predict_cut
 from lifeworth.model.models import USUAL_PURCHASES
 from lifeworth.periods import period_ordinal
 from lifeworth.rfm.arguments import takes_transactions
@@ -82,7 +82,7 @@ def backtest(
     ------
     UsageError : a cut-off whose window has not ended, a formula whose columns are not in `covariates`, or invalid
         arguments.
-    DataError : data that cannot be used, or that are too short. A method that cannot foretell at a cut-off stops
+    DataError : data that cannot be used, or that are too short. A method that cannot predict at a cut-off stops
         nothing: its scores are NaN, with the reason.
 
     Examples
@@ -117,7 +117,7 @@ def backtest(
         tell("reading", 0.0)
         calendar = Calendar(data, horizon, columns)
         edges = calendar.cutoffs(cutoffs)
-        manner = Manner(method, draws, interval, futures, seed)
+        settings = FitSettings(method, draws, interval, futures, seed)
         tables = _Tables()
         cuts = []
         for place, edge in enumerate(edges):
@@ -126,12 +126,12 @@ def backtest(
                 tell(f"{calendar.date(edge)}: {what}", (place + 0.9 * done) / len(edges))
 
             cut, known = calendar.cut(edge)
-            cut = foretell(cut, known, pairs, rules, manner, at)
+            cut = predict_cut(cut, known, pairs, rules, settings, at)
             at("judging", 1.0)
             tables.add(
                 cut,
                 scoring.Resamples(bootstrap, [seed, period_ordinal(cut.cutoff, "D") & 0xFFFFFFFF]),
-                manner,
+                settings,
                 confidence,
                 top,
             )
@@ -171,12 +171,12 @@ class _Tables:
         self.groups: list[pd.DataFrame] = []
         self.pit: list[pd.DataFrame] = []
 
-    def add(self, cut: Cut, resamples: scoring.Resamples, manner: Manner, confidence: float, top: float) -> None:
+    def add(self, cut: Cut, resamples: scoring.Resamples, settings: FitSettings, confidence: float, top: float) -> None:
         groups = scoring.groups_of(cut.rfm)
         for forecast in cut.forecasts:
             self.scores += scoring.score_rows(cut, forecast, resamples, confidence, top)
             self.totals += scoring.total_rows(cut, forecast)
-            self.parameters += scoring.parameter_rows(cut, forecast, manner.interval)
+            self.parameters += scoring.parameter_rows(cut, forecast, settings.interval)
             self.deciles += scoring.decile_frames(cut, forecast)
             self.groups += scoring.group_frames(cut, forecast, groups)
             self.pit += scoring.pit_frames(cut, forecast)

@@ -167,7 +167,7 @@ def boosting(known: Known) -> Said:
     first = then.shape[1] - len(categories)
     categorical = [first + k for k, is_category in enumerate(categories) if is_category] or None
 
-    def foretell(outcome: Array) -> Array:
+    def predicted(outcome: Array) -> Array:
         if not outcome.max() > outcome.min():
             return np.full(len(now), float(outcome.mean()))
         # Poisson's deviance: the mean of what is mostly nothing and now and then much.
@@ -184,7 +184,7 @@ def boosting(known: Known) -> Said:
         with threadpool_limits(_TREE_THREADS if len(then) < _MANY else None, user_api="openmp"):
             return np.asarray(trees.fit(then, outcome).predict(now), dtype=np.float64)
 
-    return Said(foretell(purchases), None if value is None else foretell(np.maximum(value, 0.0)))
+    return Said(predicted(purchases), None if value is None else predicted(np.maximum(value, 0.0)))
 
 
 def _features(rfm: RFM) -> Array:

@@ -138,7 +138,7 @@ def compare_clv(
     data : Transactions, table or path
         Transactions; as in `rfm_summary`. They are read once.
     train_end : last date that is known; what came after judges. None: everything is known, and nothing judges.
-    horizon : length of the window to foretell, "39W" or "12M"; default: all the time there is after `train_end`.
+    horizon : length of the window to predict, "39W" or "12M"; default: all the time there is after `train_end`.
     model : the name of a family, a model, a pair of models of purchases and of spend, or a fitted `CLV`, which may be
         calibrated.
     baselines : historical formulas, as in `backtest`.
@@ -158,7 +158,7 @@ def compare_clv(
     Raises
     ------
     UsageError : no horizon where there is no `train_end`; a window that has not happened; budgets that make no sense.
-    DataError, FitError : as `rfm_summary` and `fit_clv`. A formula that cannot foretell stops nothing: `reasons`.
+    DataError, FitError : as `rfm_summary` and `fit_clv`. A formula that cannot predict stops nothing: `reasons`.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def compare_clv(
             actual, window_end = cut.value, cut.window_end
         rfm = known.rfm
         clv = _fitted(model, rfm, method, draws, seed, tell)
-        tell("foretelling", 0.7)
+        tell("predicting", 0.7)
         told = clv.predict(rfm, known.length, interval=interval, seed=seed, progress=False)
         columns, reasons = _forecasts(known, rules)
         assert rfm.past_spend is not None

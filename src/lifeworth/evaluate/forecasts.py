@@ -91,7 +91,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Manner:
+class FitSettings:
     """How models are fitted, and their forecasts made."""
 
     method: str
@@ -163,12 +163,12 @@ _FUTURES = 1000
 _USUAL_SPEND = GammaGamma()
 
 
-def foretell(
+def predict_cut(
     cut: Cut,
     known: Known,
     models: Mapping[str, Pair],
     baselines: Mapping[str, Baseline],
-    manner: Manner,
+    settings: FitSettings,
     progress: Callable[[str, float], None],
 ) -> Cut:
     """The cut-off with the predictions of all methods; one that cannot predict has a reason."""
@@ -177,7 +177,7 @@ def foretell(
     spends: dict[int, SpendFit | DataError | FitError] = {}
     for name, pair in models.items():
         progress(name, len(forecasts) / count)
-        forecasts.append(_of_model(name, pair, cut, manner, spends))
+        forecasts.append(_of_model(name, pair, cut, settings, spends))
     for name, baseline in baselines.items():
         progress(name, len(forecasts) / count)
         forecasts.append(_of_baseline(name, baseline, cut, known))
@@ -185,28 +185,28 @@ def foretell(
 
 
 def _of_model(
-    name: str, pair: Pair, cut: Cut, manner: Manner, spends: dict[int, SpendFit | DataError | FitError]
+    name: str, pair: Pair, cut: Cut, settings: FitSettings, spends: dict[int, SpendFit | DataError | FitError]
 ) -> Forecast:
     rfm, reason = cut.rfm, ""
     spend: SpendFit | None = None
     try:
-        purchases = pair[0].fit(rfm, manner.method, manner.draws, manner.seed)
+        purchases = pair[0].fit(rfm, settings.method, settings.draws, settings.seed)
         purchases.check()
     except (DataError, FitError) as error:
         return Forecast(name, "model", reason=str(error))
     if cut.value is not None:
         found = spends.get(id(pair[1]))
         if found is None:
-            found = spends[id(pair[1])] = _fit_spend(pair[1], rfm, manner)
+            found = spends[id(pair[1])] = _fit_spend(pair[1], rfm, settings)
         if isinstance(found, SpendFit):
             spend = found
         else:
             reason = str(found)
     clv = CLV(purchases, spend)
     # What `CLV.predict_both` does, but with no more futures than draws: a backtest does it many times.
-    terms = Terms(cut.length, interval=manner.interval, seed=manner.seed, futures=min(manner.draws, _FUTURES))
+    terms = Terms(cut.length, interval=settings.interval, seed=settings.seed, futures=min(settings.draws, _FUTURES))
     frame, totals = predict_value(purchases.posterior, None if spend is None else spend.posterior, rfm, terms)
-    of_purchases, of_value = _judge(clv, cut, manner)
+    of_purchases, of_value = _judge(clv, cut, settings)
     said = {column: frame[column].to_numpy() for column in frame.columns if column != "customer_id"}
     judged = Judged(
         said["expected_purchases"], cut.purchases, said["purchases_lower"], said["purchases_upper"], of_purchases
@@ -217,18 +217,18 @@ def _of_model(
     return Forecast(name, "model", judged, value, said["expected_spend"], totals, clv)
 
 
-def _fit_spend(model: SpendModel, rfm: RFM, manner: Manner) -> SpendFit | DataError | FitError:
+def _fit_spend(model: SpendModel, rfm: RFM, settings: FitSettings) -> SpendFit | DataError | FitError:
     try:
-        fit = model.fit(rfm, manner.method, manner.draws, manner.seed)
+        fit = model.fit(rfm, settings.method, settings.draws, settings.seed)
         fit.check()
     except (DataError, FitError) as error:
         return error
     return fit
 
 
-def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | None]:
+def _judge(clv: CLV, cut: Cut, settings: FitSettings) -> tuple[Array | None, Array | None]:
     """CRPS and probability integral transforms of purchases and value, from some of the futures of `CLV.predict`."""
-    if manner.futures == 0:
+    if settings.futures == 0:
         return None, None
     rfm, spend = cut.rfm, None
     if clv.spend is not None:
@@ -238,15 +238,15 @@ def _judge(clv: CLV, cut: Cut, manner: Manner) -> tuple[Array | None, Array | No
     some = np.arange(min(len(rfm), _JUDGED)) * len(rfm) // min(len(rfm), _JUDGED)
     judged = rfm if len(some) == len(rfm) else rfm.take(some)
     # Random numbers belong to the customer: those of some customers are the same as among all.
-    purchases_of, wanted = clv.purchases.posterior.on(judged), manner.futures
+    purchases_of, wanted = clv.purchases.posterior.on(judged), settings.futures
     spend = None if spend is None else spend.on(judged)
     spend_pick = None if spend is None else _evenly(len(spend), wanted)
     futures = Futures.of(purchases_of, spend, judged, _evenly(len(purchases_of), wanted), spend_pick)
     purchases = np.full((len(rfm), 3), np.nan)
     value = None if spend is None or cut.value is None else purchases.copy()
-    for block in blocks(len(some), manner.futures):
+    for block in blocks(len(some), settings.futures):
         who = some[block]
-        counts, values = futures.simulate(np.arange(len(some))[block], manner.seed, cut.length)
+        counts, values = futures.simulate(np.arange(len(some))[block], settings.seed, cut.length)
         purchases[who] = judge_draws(counts, cut.purchases[who])
         if value is not None and cut.value is not None:
             value[who] = judge_draws(values, cut.value[who])

@@ -279,7 +279,7 @@ class CLV(Answers):
         Parameters
         ----------
         backtest : a `Backtest` on earlier cut-offs of the same customers, with the horizon that is to be
-            foretold; several cut-offs whose windows do not overlap teach most.
+            predicted; several cut-offs whose windows do not overlap teach most.
         method : the name of this model in it; default: the only one of its family.
 
         Returns

@@ -165,7 +165,7 @@ def plot_backtest_totals(
         lower, upper = numbers(rows["lower"], "lower"), numbers(rows["upper"], "upper")
         known = np.isfinite(lower + upper)
         ax.vlines(place[known], lower[known], upper[known], color=MODEL, alpha=0.4, linewidth=6)
-    ax.plot(place, numbers(rows["predicted"], "predicted"), "o", color=MODEL, markersize=6, label="foretold")
+    ax.plot(place, numbers(rows["predicted"], "predicted"), "o", color=MODEL, markersize=6, label="predicted")
     ax.plot(place, numbers(rows["actual"], "actual"), "D", color=ACTUAL, markersize=5, label="happened")
     _name_cutoffs(ax, rows["cutoff"])
     bottom, top = ax.get_ylim()
