@@ -466,3 +466,19 @@ def test_a_new_customer_of_an_unknown_level(table):
     valued = lw.CLV(clv.purchases, lw.GammaGamma().from_parameters({"p": 6.0, "q": 4.0, "v": 15.0}))
     with pytest.raises(DataError, match="channel has a level that the model has not seen: 'fax'"):
         valued.new_customer("52W", covariates={"channel": "fax"})
+
+
+def test_rows_brought_together_elsewhere_have_no_covariates(table):
+    """As on Spark: a formula that would be ignored is refused."""
+    for model in (lw.BetaGeo(purchase="channel"), lw.GammaGamma(spend="channel")):
+        with pytest.raises(UsageError, match="formulas of covariates need the table of customers"):
+            model.fit_rows(model.family.rows(table), table)
+
+
+def test_parameters_of_too_many_kinds_of_customers_are_refused_before_memory_is_taken(table, monkeypatch):
+    fit = with_formulas("bg_nbd").fit(table, draws=200)
+    monkeypatch.setattr("lifeworth.families.posterior._MOST_NUMBERS", 10_000)
+    monkeypatch.setattr(predict, "_MOST_PARAMETERS", 10_000)
+    with pytest.raises(UsageError, match=r"kinds of customers under 200 draws .* fewer draws"):
+        fit.loo(table)
+    assert fit.expected_purchases(table, "13W").shape == (len(table),)  # in pieces

@@ -421,6 +421,15 @@ def test_what_cannot_be_is_said_before_anything_is_sent(shop, as_spark):
     known = lw.BetaGeo().from_parameters({"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}, "W")
     with pytest.raises(UsageError, match="horizon"):
         on_spark.predict(lw.CLV(known), rfm, "soon")
+    with pytest.raises(UsageError, match="formulas of covariates need the table of customers"):
+        on_spark.fit_clv(rfm, lw.BetaGeo(purchase="channel"), method="map")
+    known = lw.BetaGeo(purchase="channel").from_parameters(
+        {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426, "purchase": {"channel[T.web]": 0.5}},
+        "W",
+        covariates={"channel": ["shop", "web"]},
+    )
+    with pytest.raises(UsageError, match=r"depends on covariates \(channel\), which tables on Spark do not have"):
+        on_spark.predict(lw.CLV(known), rfm, "39W")
     from dataclasses import replace
 
     failed = replace(known, diagnostics=replace(known.diagnostics, verdict="fail"))

@@ -16,6 +16,8 @@ from lifeworth.families.design import ONE_FOR_ALL, Assigned, Covariates, Design
 from lifeworth.kernels.models.groups import ONE_GROUP
 from lifeworth.periods import TimeUnit
 
+# Parameters of all groups of a table under all draws: so many numbers, 4 GB.
+_MOST_NUMBERS = 500_000_000
 _SUPPORTS = {"positive": "positive and finite, from 1e-30 to 1e30", "unit": "between 0 and 1", "real": "finite"}
 
 
@@ -170,6 +172,11 @@ class Groups:
         """The posterior of all of them."""
         if self.frame is None:
             return self.posterior
+        if self.size > _MOST_NUMBERS:
+            raise UsageError(
+                f"Parameters of {self.number:,} kinds of customers under {len(self.posterior):,} draws would take "
+                f"{self.size * 8 / 1e9:,.0f} GB: take some of the customers, or fewer draws."
+            )
         return self.posterior.of_rows(self.frame, Assigned(self.group, len(self.frame)))
 
     def of(self, rows: slice) -> Posterior:

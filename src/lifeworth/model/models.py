@@ -284,7 +284,7 @@ class Model[F: Fit](Answers):
         draws: int = 1000,
         seed: int = 0,
         progress: Progress | None = None,
-        design: Design = ONE_FOR_ALL,
+        design: Design | None = None,
     ) -> F:
         """Fit the model to distinct rows with counts that were brought together elsewhere; else as `fit`.
 
@@ -294,6 +294,13 @@ class Model[F: Fit](Answers):
         source : units and audit of the table from which they are.
         design : by whose groups the rows were brought together.
         """
+        if design is None and self.formulas:
+            raise UsageError(
+                f"{self!r} cannot be fitted to rows that were brought together elsewhere, as on Spark: formulas of "
+                "covariates need the table of customers, so make it with rfm_summary(..., covariates=[...]) in one "
+                "process."
+            )
+        design = ONE_FOR_ALL if design is None else design
         with watched(progress) as report:
             if rows.free is not None and len(rows.group) > 1 and not rows.covariates:
                 raise UsageError(f"Only {self.family.label} supports free orders and groups of customers.")

@@ -118,11 +118,19 @@ def predict(
         "observation_end": rfm.observation_end,
         "currency": rfm.currency,
     }
+    needed = sorted(
+        {name for fit in (clv.purchases, clv.spend) if fit is not None for name in fit.posterior.covariates}
+    )
+    if needed:
+        raise UsageError(
+            f"This model depends on covariates ({', '.join(needed)}), which tables on Spark do not have: score with "
+            "CLV.score in one process."
+        )
     Terms(**terms).clock(rfm.time_unit, rfm.observation_end, rfm.period)
     one = RFM.from_frame(_nobody_scored(rfm.frame.columns), **about)  # type: ignore[arg-type]
     columns = clv.predict(one, **terms, force=force).columns
-    needed = [name for name in rfm.frame.columns if name != "past_spend" or acquisition_cost is not None]
-    known = rfm.frame.select(*needed)
+    wanted = [name for name in rfm.frame.columns if name != "past_spend" or acquisition_cost is not None]
+    known = rfm.frame.select(*wanted)
     posterior = rfm.frame.sparkSession.sparkContext.broadcast(_packed(clv))
     score_batches = _scorer(posterior, about, terms)
     kinds = {name: pa.float64() for name in columns[1:]}
